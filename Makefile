@@ -1,0 +1,31 @@
+# `make benchmark` and `make test` do everything on a fresh machine: virtual environment, installation, and their job.
+# Paths are relative, so the checkout may lie anywhere, in a folder with spaces too: use `make -C <checkout> ...`.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: install benchmark test test-slow lint clean
+
+install: $(VENV)/installed
+
+$(VENV)/installed: setup.py pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[test]"
+	touch $@
+
+benchmark: install
+	$(RUN) benchmarks/baselines.py
+
+test: install
+	$(RUN) -m pytest -m "not slow"
+
+test-slow: install
+	$(RUN) -m pytest -m slow
+
+lint: install
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+clean:
+	rm -rf $(VENV) build *.egg-info

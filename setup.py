@@ -1,0 +1,44 @@
+"""Install the suite: `pip install .`, or `pip install -e ".[test]"` to work on it."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "uncertainty_suite/__init__.py").read_text())[1]
+
+setup(
+    name="uncertainty-suite",
+    version=VERSION,
+    description="Benchmarks and baselines for predictive uncertainty and robustness on TensorFlow and Keras 3",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["uncertainty_suite", "uncertainty_suite.*"]),
+    python_requires=">=3.11",
+    install_requires=[
+        "absl-py>=2.1",
+        "importlib-resources>=6.0",  # tensorflow-datasets imports it and does not declare it
+        "keras>=3.10",
+        "matplotlib>=3.9",
+        "ml-collections>=1.0",
+        "numpy>=1.26",
+        "scikit-learn>=1.5",
+        "scipy>=1.13",
+        "tensorboard>=2.18",
+        "tensorflow>=2.18",
+        "tensorflow-datasets>=4.9.7",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        # On no package index, so nothing may need it: `metrics.get("rm/<name>")` uses it where it is present.
+        "robustness-metrics": [
+            "robustness_metrics @ git+https://github.com/google-research/robustness_metrics.git",
+            "pandas>=2.2",
+            "tensorflow-probability>=0.25",
+            "tf-keras>=2.18",
+        ],
+        "test": ["hypothesis>=6.100", "pytest>=8.2", "ruff>=0.9"],
+    },
+)

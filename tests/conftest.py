@@ -1,0 +1,45 @@
+"""What all tests share: two virtual CPU devices, and where the data and the golden values lie."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def _folder(variable: str, default: str) -> Path:
+    path = Path(os.environ.get(variable) or ROOT.parent / default)
+    if not path.is_dir():
+        pytest.skip(f"There is no {path}; name the folder in {variable}.")
+    return path
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of prepared TFDS data sets."""
+    return _folder("UNCERTAINTY_SUITE_DATA_DIR", "shared/data/tensorflow_datasets")
+
+
+@pytest.fixture(scope="session")
+def golden_dir() -> Path:
+    """The folder of values that other libraries computed."""
+    return _folder("UNCERTAINTY_SUITE_GOLDEN_DIR", "shared/golden")
+
+
+@pytest.fixture(scope="session")
+def two_devices():
+    """A strategy over two virtual CPUs; one for all tests, since TensorFlow confuses the collectives of two."""
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Split the CPU in two before TensorFlow starts, so that distribution strategies have replicas to run on."""
+    if "tensorflow" in sys.modules:  # tests that do without it do not pay for it
+        import tensorflow as tf
+
+        devices = [tf.config.LogicalDeviceConfiguration()] * 2
+        tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)

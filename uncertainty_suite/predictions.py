@@ -1,0 +1,21 @@
+"""The one contract between a method and everything after it."""
+
+from typing import Any, NamedTuple
+
+
+class Predictions(NamedTuple):
+    """What a method says about a batch of examples, every sample of it.
+
+    A sample is one stochastic forward pass or one ensemble member; a deterministic method has one. Fields are numpy
+    arrays or tensors, so that a `predict` function can be compiled whole.
+
+    Attributes:
+        probs: Class probabilities, float `[samples, batch, classes]`.
+        logits: Logits behind them, float `[samples, batch, classes]`, or None where the method has none.
+        uncertainty: Any further per-example uncertainty the method has, by name, each float `[batch]` and larger where
+            the method is less certain, e.g. `{"variance": ...}`.
+    """
+
+    probs: Any
+    logits: Any = None
+    uncertainty: dict[str, Any] = {}  # noqa: RUF012 - never written to
