@@ -1,0 +1,18 @@
+"""Layers that methods put into architectures in place of the plain ones, and the layer set that carries them there."""
+
+from uncertainty_suite.layers.dropout import MonteCarloDropout
+from uncertainty_suite.layers.gaussian_process import RandomFeatureGaussianProcess
+from uncertainty_suite.layers.layer_set import LayerSet
+from uncertainty_suite.layers.mean_field import mean_field_logits, monte_carlo_softmax
+from uncertainty_suite.layers.random_features import OrthogonalRandomFeatures
+from uncertainty_suite.layers.spectral_normalization import SpectralNormalization
+
+__all__ = [
+    "LayerSet",
+    "MonteCarloDropout",
+    "OrthogonalRandomFeatures",
+    "RandomFeatureGaussianProcess",
+    "SpectralNormalization",
+    "mean_field_logits",
+    "monte_carlo_softmax",
+]
