@@ -1,0 +1,250 @@
+"""What all data sets share: the builder, the validation cut, and the input pipeline."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import os
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from uncertainty_suite.datasets import augmentation
+from uncertainty_suite.datasets.preprocessing import Preprocessing
+from uncertainty_suite.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """What is particular to one data set.
+
+    Attributes:
+        name: Its name in `datasets.get`.
+        splits: The splits it is stored in. `"validation"` is none of them, being cut from `"train"`.
+        num_classes: Number of classes; labels are in [0, num_classes), or -1 where an example belongs to no class.
+        preprocessing: The form in which a model trained on this set receives its inputs.
+        read: `read(split, data_dir)` returns all stored features `[n, ...]` and labels `[n]` of a split.
+        maximum: The stored feature value that stands for 1.
+        augmented: Whether training batches are augmented by default (and whether they can be).
+    """
+
+    name: str
+    splits: tuple[str, ...]
+    num_classes: int
+    preprocessing: Preprocessing
+    read: Callable[[str, str | os.PathLike | None], tuple[np.ndarray, np.ndarray]]
+    maximum: float = 1.0
+    augmented: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class _Arrays:
+    """A stored split in memory."""
+
+    features: np.ndarray
+    labels: np.ndarray
+
+
+# Train and validation come from the same stored split: it is read once while a builder of either is alive.
+_arrays_in_use: weakref.WeakValueDictionary[tuple, _Arrays] = weakref.WeakValueDictionary()
+
+
+class Dataset:
+    """One split of a data set: read into memory on first need, delivered as a `tf.data.Dataset` by `load`.
+
+    Made by `datasets.get`, which explains the arguments.
+
+    Attributes:
+        name: Name of the data set.
+        split: Name of the split.
+        num_classes: Number of classes.
+        input_shape: Shape of one example as delivered by `load`.
+        augment: Whether `load(..., training=True)` augments.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        split: str,
+        *,
+        preprocessing: Preprocessing,
+        data_dir: str | os.PathLike | None = None,
+        validation_percent: float = 0.0,
+        seed: int = 0,
+        augment: bool | None = None,
+    ):
+        splits = [*source.splits, "validation"]
+        if split not in splits:
+            raise unknown_name(f"split of data set '{source.name}'", split, splits)
+        if not 0 <= validation_percent < 1:
+            raise InputError(f"validation_percent is a fraction in [0, 1), received {validation_percent}.")
+        if split == "validation" and validation_percent == 0:
+            raise InputError(
+                f"Split 'validation' of data set '{source.name}' is empty: set validation_percent above 0."
+            )
+        if augment and not source.augmented:
+            raise InputError(f"Data set '{source.name}' has no augmentation: set augment to False.")
+        self.name = source.name
+        self.split = split
+        self.num_classes = source.num_classes
+        self.input_shape = preprocessing.input_shape
+        self.augment = source.augmented if augment is None else augment
+        self._source = source
+        self._preprocessing = preprocessing
+        self._data_dir = data_dir
+        self._validation_percent = validation_percent
+        self._seed = seed
+
+    def __repr__(self) -> str:
+        return f"Dataset(name={self.name!r}, split={self.split!r}, input_shape={self.input_shape})"
+
+    @functools.cached_property
+    def _stored(self) -> _Arrays:
+        stored_split = "train" if self.split == "validation" else self.split
+        key = (self.name, stored_split, self._data_dir)
+        if key not in _arrays_in_use:
+            features, labels = self._source.read(stored_split, self._data_dir)
+            labels = labels.astype(np.int32)
+            features.flags.writeable = labels.flags.writeable = False  # shared
+            arrays = _Arrays(features, labels)
+            _arrays_in_use[key] = arrays
+        return _arrays_in_use[key]
+
+    @functools.cached_property
+    def element_ids(self) -> np.ndarray:
+        """int64 `[num_examples]`: each example's index in the stored split; validation keeps those of train.
+
+        Validation is the last fraction of a permutation that depends on nothing but the size of train, so every seed
+        of a benchmark trains and validates on the same examples. Both parts keep the stored order.
+        """
+        num_stored = len(self._stored.labels)
+        if self.split not in ("train", "validation") or self._validation_percent == 0:
+            return np.arange(num_stored)
+        num_train = num_stored - round(num_stored * self._validation_percent)
+        if not 0 < num_train < num_stored:
+            raise InputError(
+                f"validation_percent {self._validation_percent} of the {num_stored} training examples of data set "
+                f"'{self.name}' leaves train or validation empty."
+            )
+        permutation = np.random.default_rng(0).permutation(num_stored)
+        return np.sort(permutation[:num_train] if self.split == "train" else permutation[num_train:])
+
+    @functools.cached_property
+    def features(self) -> np.ndarray:
+        """`[num_examples, ...]`, as stored: before preprocessing, uint8 for images. Not to be written to."""
+        return self._of_this_split(self._stored.features)
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray:
+        """int32 `[num_examples]`, -1 for examples that belong to no class."""
+        return self._of_this_split(self._stored.labels)
+
+    def _of_this_split(self, stored: np.ndarray) -> np.ndarray:
+        return stored if self.num_examples == len(stored) else stored[self.element_ids]
+
+    @property
+    def num_examples(self) -> int:
+        """Number of examples in this split."""
+        return len(self.element_ids)
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Return the number of batches in which each example is seen, ceil(num_examples / batch_size)."""
+        return -(-self.num_examples // batch_size)
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of stored features, labels and element ids: equal only if the data are."""
+        digest = hashlib.sha256()
+        for array in (self.features, self.labels, self.element_ids):
+            digest.update(f"{array.dtype} {array.shape} ".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    def load(self, batch_size: int, training: bool = False, start_step: int = 0) -> tf.data.Dataset:
+        """Return the batches: one ordered pass, or the endless shuffled and augmented stream of training.
+
+        Training never ends and every batch is full, because shapes that never change let the train step be compiled
+        once and be split evenly over devices. An epoch has `steps_per_epoch(batch_size)` batches; the last is filled
+        up with the first examples of the same epoch's order, so each example is seen in each epoch. The order of an
+        epoch depends on (seed, epoch) and the augmentation of an example on (seed, epoch, element id) alone, so a
+        resumed run starts at its step, at no cost, and sees what it would have seen.
+
+        Args:
+            batch_size: Examples a batch over all devices together.
+            training: False: stored order, once, the last batch may be smaller.
+            start_step: Number of batches of the training stream to leave out.
+
+        Returns:
+            Batches as dicts: `features` float32 `[batch, *input_shape]`, `labels` int32 `[batch]` and `element_id`
+            int64 `[batch]`.
+
+        Raises:
+            InputError: If the batch size is below 1, or training batches are larger than the data set, or `start_step`
+                makes no sense, or the data cannot be had.
+        """
+        import tensorflow as tf
+
+        if batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, received {batch_size}.")
+        if training and batch_size > self.num_examples:
+            raise InputError(
+                f"batch_size {batch_size} is larger than split '{self.split}' of data set '{self.name}' "
+                f"({self.num_examples} examples)."
+            )
+        if start_step < 0 or (start_step and not training):
+            raise InputError(f"start_step must be 0, or above 0 in training; received {start_step}.")
+
+        with tf.device("CPU:0"):  # where the input pipeline runs; a GPU's memory is for the model
+            features, labels = tf.constant(self.features), tf.constant(self.labels)
+            element_ids = tf.constant(self.element_ids)
+
+        def get_batch(chosen: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            index = chosen["index"]
+            batch = tf.gather(features, index)
+            if "draws" in chosen:
+                batch = augmentation.crop_and_flip(batch, chosen["draws"])
+            return {
+                "features": self._preprocessing(batch, self._source.maximum),
+                "labels": tf.gather(labels, index),
+                "element_id": tf.gather(element_ids, index),
+            }
+
+        if training:
+            chosen = self._training_batches(batch_size, start_step, element_ids)
+        else:
+            chosen = tf.data.Dataset.range(self.num_examples).batch(batch_size).map(lambda index: {"index": index})
+        options = tf.data.Options()
+        options.deterministic = True
+        # Workers of a cluster share the examples of each batch; there are no files to be shared out instead.
+        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+        batches = chosen.map(get_batch, num_parallel_calls=tf.data.AUTOTUNE).with_options(options)
+        if training:  # known to be endless, a strategy need not ask in every step whether there is a batch left
+            batches = batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+        return batches.prefetch(tf.data.AUTOTUNE)
+
+    def _training_batches(self, batch_size: int, start_step: int, element_ids: tf.Tensor) -> tf.data.Dataset:
+        """Return the endless stream of `{"index": int32 [batch]}`, with `"draws"` [batch, 3] if augmented."""
+        import tensorflow as tf
+
+        steps = self.steps_per_epoch(batch_size)
+        num_stored = len(self._stored.labels)
+
+        def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
+            seed = tf.stack([tf.constant(self._seed, tf.int64), epoch])
+            # Not index_shuffle: it repeats after 256 seeds, and small data sets have more epochs than that.
+            order = tf.random.experimental.stateless_shuffle(tf.range(self.num_examples), seed)
+            order = tf.concat([order, order[: steps * batch_size - self.num_examples]], axis=0)
+            chosen = {"index": tf.reshape(order, [steps, batch_size])}
+            if self.augment:
+                draws = augmentation.draw_crops_and_flips(num_stored, tf.random.fold_in(seed, 1))
+                chosen["draws"] = tf.gather(draws, tf.gather(element_ids, chosen["index"]))
+            return tf.data.Dataset.from_tensor_slices(chosen)
+
+        first_epoch, steps_into_epoch = divmod(start_step, steps)
+        epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
+        return epochs.flat_map(epoch_batches).skip(steps_into_epoch)  # skips rows of indices, not examples

@@ -1,0 +1,127 @@
+"""The classic small image sets, each through its stock `tensorflow_datasets` builder.
+
+`mnist` (LeCun et al., 1998), `fashion_mnist` (Xiao et al., 2017), `cifar10` and `cifar100` (Krizhevsky, 2009),
+`svhn_cropped` (Netzer et al., 2011). Examples are in the order in which TFDS reads them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from uncertainty_suite.datasets.base import Source
+from uncertainty_suite.datasets.preprocessing import Preprocessing
+from uncertainty_suite.errors import InputError
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+DATA_DIR_VARIABLE = "UNCERTAINTY_SUITE_DATA_DIR"
+_TIMEOUT_SECONDS = 10
+
+_GRAY = Preprocessing(input_shape=(28, 28, 1))
+# Statistics of CIFAR-10's training images; used for all three sets, so that they differ in content only.
+_COLOUR = Preprocessing(
+    input_shape=(32, 32, 3), means=(0.4914, 0.4822, 0.4465), standard_deviations=(0.2470, 0.2435, 0.2616)
+)
+
+
+def _prepare(builder: tfds.core.DatasetBuilder) -> str:
+    """Download and prepare the data set unless it is there; return why that failed, or an empty string."""
+    import requests
+
+    if builder.is_prepared():
+        return ""
+    try:
+        # Where there is no network, TFDS would retry for minutes. Any answer to this shows that somebody is there.
+        for url in builder.url_infos:
+            requests.head(url, timeout=_TIMEOUT_SECONDS)
+        builder.download_and_prepare()
+    except requests.exceptions.RequestException as error:
+        return f"{error.request.url} cannot be reached" if error.request else _one_line(error)
+    except Exception as error:  # TFDS, the file system and archives raise anything
+        return _one_line(error)
+    return ""
+
+
+def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np.ndarray, np.ndarray]:
+    """Read a split into memory.
+
+    Returns:
+        Images, uint8 `[n, height, width, channels]`, and labels, int64 `[n]`.
+
+    Raises:
+        InputError: If the data set is neither prepared nor downloadable, or cannot be read.
+    """
+    import tensorflow_datasets as tfds
+
+    data_dir = data_dir or os.environ.get(DATA_DIR_VARIABLE)
+    where = f"data_dir '{data_dir}'" if data_dir else "the default folder of TFDS"
+    why_not_prepared = ""
+    try:
+        with _quiet():
+            builder = tfds.builder(name, data_dir=data_dir)
+            why_not_prepared = _prepare(builder)
+            # Tried even so: this also serves `tfds.testing.mock_data`, and raises where there is nothing to read.
+            examples = builder.as_dataset(split=split, shuffle_files=False)
+            batches = list(tfds.as_numpy(examples.batch(1000)))
+    except Exception as error:  # from AssertionError to DataLossError
+        if why_not_prepared:
+            command = f"import tensorflow_datasets as tfds; tfds.load('{name}', data_dir='DIR')"
+            raise InputError(
+                f"Data set '{name}' is not prepared in {where} and cannot be downloaded ({why_not_prepared}). "
+                f"Name a folder that holds it by --data_dir or {DATA_DIR_VARIABLE}; to make one, run on a connected "
+                f'machine: python -c "{command}"'
+            ) from error
+        raise InputError(
+            f"Cannot read split '{split}' of data set '{name}' in {where} ({_one_line(error)}). If its files are "
+            f"damaged, delete the folder '{name}' there and run again to prepare it anew."
+        ) from error
+    return np.concatenate([batch["image"] for batch in batches]), np.concatenate([batch["label"] for batch in batches])
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep TFDS from warning about what is said in one line, or is nobody's concern."""
+    from absl import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def _one_line(error: Exception, max_length: int = 200) -> str:
+    text = re.sub(r"\{\{.*?\}\}", "", str(error))  # the names of TensorFlow's graph nodes
+    text = " ".join(f"{type(error).__name__}: {text}".split())
+    return text if len(text) <= max_length else text[:max_length] + "..."
+
+
+def _source(name: str, num_classes: int, preprocessing: Preprocessing, augmented: bool = False) -> Source:
+    return Source(
+        name=name,
+        splits=("train", "test"),
+        num_classes=num_classes,
+        preprocessing=preprocessing,
+        maximum=255,
+        augmented=augmented,
+        read=functools.partial(_read, name),
+    )
+
+
+SOURCES = [
+    _source("mnist", 10, _GRAY),
+    _source("fashion_mnist", 10, _GRAY),
+    _source("cifar10", 10, _COLOUR, augmented=True),
+    _source("cifar100", 100, _COLOUR, augmented=True),
+    # Not augmented: a flipped digit is another shape.
+    _source("svhn_cropped", 10, _COLOUR),
+]
