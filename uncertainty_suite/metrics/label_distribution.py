@@ -1,0 +1,152 @@
+"""Metrics against label distributions: what many annotators said of an example, as counts or shares.
+
+A row of counts is divided by its sum, so that each example weighs the same however many annotators it had. CIFAR-10H
+(Peterson 2019) is such a set.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from uncertainty_suite.errors import InputError
+from uncertainty_suite.metrics import base
+from uncertainty_suite.metrics.calibration import ExpectedCalibrationError
+from uncertainty_suite.metrics.samples import entropy_of
+
+
+class DistributionBatch(base.Batch):
+    """A batch whose labels are distributions, `label_distribution` `[batch, classes]`, each row summing to one."""
+
+    def __init__(self, predictions: Any, label: Any):
+        super().__init__(predictions)
+        counts = base.to_finite(label, "Label distributions", (2,), "[batch, classes]")
+        if counts.shape != self.probs.shape:
+            raise InputError(
+                f"Label distributions must have the shape of the predictions, {list(self.probs.shape)}, "
+                f"got {list(counts.shape)}."
+            )
+        if counts.min() < 0:
+            i, k = (int(j) for j in np.argwhere(counts < 0)[0])
+            raise InputError(f"Label distributions must not be negative, but example {i}, class {k} is {counts[i, k]}.")
+        totals = counts.sum(axis=1, keepdims=True)
+        if totals.min() == 0:
+            raise InputError(
+                f"Label distributions must have a positive sum, but example {int(totals.argmin())} is all zero; "
+                "leave out examples without annotations."
+            )
+        self.label_distribution = counts / totals
+
+
+class _DistributionMetric(base.MeanMetric):
+    batch_type = DistributionBatch
+    value_range = base.POSITIVE
+    paper = "Peterson 2019"
+
+    def per_example(self, batch: DistributionBatch) -> np.ndarray:
+        """Return the cross-entropy of each example; a zero is the smallest number of the dtype, as in `nll`."""
+        least = np.finfo(batch.samples.dtype).smallest_subnormal
+        return -(batch.label_distribution * np.log(np.maximum(batch.probs, least))).sum(axis=1)
+
+
+@base.register
+class LabelDistributionNLL(_DistributionMetric):
+    """See `label_distribution_nll`."""
+
+    name = "label_distribution_nll"
+    formula = "mean -sum_k q_k log p_k, in nats"
+    agrees = "Robustness Metrics (nll with soft_labels=True)"
+
+
+@base.register
+class LabelDistributionKL(_DistributionMetric):
+    """See `label_distribution_kl`."""
+
+    name = "label_distribution_kl"
+    formula = "mean KL(q || p), in nats"
+    agrees = "SciPy"
+
+    def per_example(self, batch: DistributionBatch) -> np.ndarray:
+        return np.maximum(super().per_example(batch) - entropy_of(batch.label_distribution), 0.0)
+
+
+@base.register
+class LabelDistributionBrier(_DistributionMetric):
+    """See `label_distribution_brier`."""
+
+    name = "label_distribution_brier"
+    formula = "mean sum_k (p_k - q_k)^2"
+    value_range = (0.0, 2.0)
+    agrees = "none of the golden ones"
+
+    def per_example(self, batch: DistributionBatch) -> np.ndarray:
+        return ((batch.probs - batch.label_distribution) ** 2).sum(axis=1)
+
+
+@base.register
+class LabelDistributionECE(ExpectedCalibrationError):
+    """See `label_distribution_ece`."""
+
+    name = "label_distribution_ece"
+    formula = "sum_b n_b/n |mean_b q_pred - conf_b|, equal-width bins of the confidence"
+    paper = "Peterson 2019"
+    agrees = "ece, where each q is one-hot"
+    batch_type = DistributionBatch
+
+    def __init__(self, num_bins: int = 15):
+        super().__init__(num_bins)
+
+    def hits(self, batch: DistributionBatch) -> np.ndarray:
+        return batch.label_distribution[batch.rows, batch.predicted]
+
+
+def label_distribution_nll(probs: Any, label_distribution: Any) -> float:
+    """Return the cross-entropy against label distributions, the mean of `-sum_k q_k log p_k` in nats.
+
+    Args:
+        probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
+        label_distribution: Counts or shares of annotations `[batch, classes]`.
+
+    Raises:
+        InputError: The arrays are not that.
+    """
+    return base.evaluate(LabelDistributionNLL(), probs, label_distribution)
+
+
+def label_distribution_kl(probs: Any, label_distribution: Any) -> float:
+    """Return the mean of `KL(q || p)` in nats, zero where predictions are the label distributions.
+
+    Args:
+        probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
+        label_distribution: Counts or shares of annotations `[batch, classes]`.
+
+    Raises:
+        InputError: The arrays are not that.
+    """
+    return base.evaluate(LabelDistributionKL(), probs, label_distribution)
+
+
+def label_distribution_brier(probs: Any, label_distribution: Any) -> float:
+    """Return the mean squared distance from label distributions, `sum_k (p_k - q_k)^2`.
+
+    Args:
+        probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
+        label_distribution: Counts or shares of annotations `[batch, classes]`.
+
+    Raises:
+        InputError: The arrays are not that.
+    """
+    return base.evaluate(LabelDistributionBrier(), probs, label_distribution)
+
+
+def label_distribution_ece(probs: Any, label_distribution: Any, num_bins: int = 15) -> float:
+    """Return the ECE where the share of annotators who chose the predicted class takes the place of correctness.
+
+    Args:
+        probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
+        label_distribution: Counts or shares of annotations `[batch, classes]`.
+        num_bins: The number of bins.
+
+    Raises:
+        InputError: The arrays or options are not that.
+    """
+    return base.evaluate(LabelDistributionECE(num_bins), probs, label_distribution)

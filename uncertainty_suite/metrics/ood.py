@@ -1,0 +1,199 @@
+"""Out-of-distribution detection: how well a score, higher for OOD, tells OOD from in-distribution.
+
+All of it counts tied scores as tied: no value depends on the order of the examples.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from uncertainty_suite.errors import InputError
+from uncertainty_suite.metrics import base
+
+
+def ranking_counts(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many positives and negatives score at least each distinct score, from the highest score down."""
+    order = np.argsort(-scores, kind="stable")
+    scores, positive = scores[order], positive[order]
+    last_of_tie = np.append(scores[1:] != scores[:-1], True)
+    true_positives = np.cumsum(positive, dtype=np.int64)[last_of_tie]
+    return true_positives, np.flatnonzero(last_of_tie) + 1 - true_positives
+
+
+def ranking_auroc(scores: np.ndarray, positive: np.ndarray) -> float:
+    """Return the probability that a positive scores higher than a negative, ties counting half."""
+    true_positives, false_positives = ranking_counts(scores, positive)
+    above = np.append(0, true_positives[:-1])
+    won = (np.diff(false_positives, prepend=0) * (above + true_positives)).sum() / 2
+    return float(won / (int(true_positives[-1]) * int(false_positives[-1])))
+
+
+def ranking_average_precision(scores: np.ndarray, positive: np.ndarray, interpolation: str = "step") -> float:
+    """Return the area under the precision-recall curve, by steps (the average precision) or trapezoids."""
+    true_positives, false_positives = ranking_counts(scores, positive)
+    steps = np.diff(true_positives, prepend=0) / true_positives[-1]
+    precision = true_positives / (true_positives + false_positives)
+    if interpolation == "trapezoid":
+        precision = (precision + np.append(1.0, precision[:-1])) / 2
+    return float(steps @ precision)
+
+
+class ScoreBatch:
+    """Checked scores `[batch]` and, as labels, whether each example is OOD."""
+
+    def __init__(self, scores: Any, label: Any):
+        self.scores = base.to_finite(scores, "Scores", (1,), "[batch]").copy()
+        labels = base.to_labels(label, len(self.scores), 2)
+        self.is_ood = labels.astype(bool)
+
+
+class _OODMetric(base.WholeSetMetric):
+    batch_type = ScoreBatch
+    higher_is_better = True
+    paper = "Hendrycks & Gimpel 2017"
+
+    def keep(self, batch: ScoreBatch) -> tuple[np.ndarray, ...]:
+        return batch.scores, batch.is_ood
+
+    def result(self) -> dict[str, float]:
+        seen = {bool(value) for _, is_ood in self._kept for value in np.unique(is_ood)}
+        if len(seen) == 1:
+            missing = "in-distribution" if seen == {True} else "OOD"
+            raise InputError(f"Metric '{self.name}' has seen no {missing} example; add some of both kinds.")
+        return super().result()
+
+
+@base.register
+class AUROC(_OODMetric):
+    """See `auroc`."""
+
+    name = "auroc"
+    formula = "P(score of OOD > score of in) + P(equal) / 2"
+    agrees = "Robustness Metrics, scikit-learn, SciPy (Mann-Whitney U)"
+
+    def compute(self, scores: np.ndarray, is_ood: np.ndarray) -> float:
+        return ranking_auroc(scores, is_ood)
+
+
+class _AUPR(_OODMetric):
+    def __init__(self, interpolation: str = "step"):
+        base.check_choice("interpolation", interpolation, ("step", "trapezoid"))
+        self.interpolation = interpolation
+        super().__init__()
+
+
+@base.register
+class AUPROut(_AUPR):
+    """See `aupr_out`."""
+
+    name = "aupr_out"
+    formula = "sum_t (R_t - R_{t-1}) P_t, OOD positive"
+    agrees = "Robustness Metrics, scikit-learn (average precision)"
+
+    def compute(self, scores: np.ndarray, is_ood: np.ndarray) -> float:
+        return ranking_average_precision(scores, is_ood, self.interpolation)
+
+
+@base.register
+class AUPRIn(_AUPR):
+    """See `aupr_in`."""
+
+    name = "aupr_in"
+    formula = "sum_t (R_t - R_{t-1}) P_t, in-distribution positive, score negated"
+    agrees = "Robustness Metrics, scikit-learn (average precision)"
+
+    def compute(self, scores: np.ndarray, is_ood: np.ndarray) -> float:
+        return ranking_average_precision(-scores, ~is_ood, self.interpolation)
+
+
+@base.register
+class FPRAtTPR(_OODMetric):
+    """See `fpr_at_tpr`."""
+
+    name = "fpr95"
+    formula = "least FPR with TPR >= tpr (0.95), OOD positive"
+    higher_is_better = False
+    paper = "Liang 2018"
+    agrees = "Robustness Metrics, scikit-learn (first ROC point at the level)"
+
+    def __init__(self, tpr: float = 0.95, cutoff: str = "first"):
+        base.check_fraction("tpr", tpr)
+        base.check_choice("cutoff", cutoff, ("first", "nearest"))
+        self.tpr, self.cutoff = tpr, cutoff
+        super().__init__()
+
+    def compute(self, scores: np.ndarray, is_ood: np.ndarray) -> float:
+        true_positives, false_positives = ranking_counts(scores, is_ood)
+        # Rounded, for 0.95 may be a rounding away from 570 / 600.
+        distance = np.round(true_positives / true_positives[-1] - self.tpr, 12)
+        if self.cutoff == "first":
+            point = np.argmax(distance >= 0)
+        else:  # the higher of two that are equally near
+            point = np.flatnonzero(np.abs(distance) == np.abs(distance).min())[-1]
+        return float(false_positives[point] / false_positives[-1])
+
+
+def _evaluate(metric: base.Metric, scores_in: Any, scores_out: Any) -> float:
+    scores_in = base.to_finite(scores_in, "Scores of in-distribution examples", (1,), "[batch]")
+    scores_out = base.to_finite(scores_out, "Scores of OOD examples", (1,), "[batch]")
+    is_ood = np.repeat([0, 1], [len(scores_in), len(scores_out)])
+    return base.evaluate(metric, np.concatenate([scores_in, scores_out]), is_ood)
+
+
+def auroc(scores_in: Any, scores_out: Any) -> float:
+    """Return the area under the ROC curve (Hendrycks & Gimpel 2017): `P(out > in) + P(out = in) / 2`.
+
+    Args:
+        scores_in: Scores of in-distribution examples `[batch]`, lower is more in-distribution.
+        scores_out: Scores of OOD examples `[batch]`.
+
+    Raises:
+        InputError: The arrays are not that.
+    """
+    return _evaluate(AUROC(), scores_in, scores_out)
+
+
+def aupr_out(scores_in: Any, scores_out: Any, interpolation: str = "step") -> float:
+    """Return the area under the precision-recall curve with OOD as the positive class (Hendrycks & Gimpel 2017).
+
+    Args:
+        scores_in: Scores of in-distribution examples `[batch]`, lower is more in-distribution.
+        scores_out: Scores of OOD examples `[batch]`.
+        interpolation: `"step"`, the average precision, as scikit-learn and Robustness Metrics; `"trapezoid"` joins the
+            points by lines, which is optimistic.
+
+    Raises:
+        InputError: The arrays or options are not that.
+    """
+    return _evaluate(AUPROut(interpolation), scores_in, scores_out)
+
+
+def aupr_in(scores_in: Any, scores_out: Any, interpolation: str = "step") -> float:
+    """Return the area under the precision-recall curve with in-distribution as the positive class, scores negated.
+
+    Args:
+        scores_in: Scores of in-distribution examples `[batch]`, lower is more in-distribution.
+        scores_out: Scores of OOD examples `[batch]`.
+        interpolation: `"step"`, the average precision, as scikit-learn and Robustness Metrics; `"trapezoid"` joins the
+            points by lines, which is optimistic.
+
+    Raises:
+        InputError: The arrays or options are not that.
+    """
+    return _evaluate(AUPRIn(interpolation), scores_in, scores_out)
+
+
+def fpr_at_tpr(scores_in: Any, scores_out: Any, tpr: float = 0.95, cutoff: str = "first") -> float:
+    """Return the false positive rate where the true positive rate reaches `tpr` (Liang 2018); OOD is positive.
+
+    Args:
+        scores_in: Scores of in-distribution examples `[batch]`, lower is more in-distribution.
+        scores_out: Scores of OOD examples `[batch]`.
+        tpr: The share of OOD examples that must be found.
+        cutoff: `"first"` point of the ROC curve with at least that share, as scikit-learn and Robustness Metrics, or
+            the `"nearest"`, as torch-uncertainty.
+
+    Raises:
+        InputError: The arrays or options are not that.
+    """
+    return _evaluate(FPRAtTPR(tpr, cutoff), scores_in, scores_out)

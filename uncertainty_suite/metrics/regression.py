@@ -1,0 +1,538 @@
+"""Metrics of regression: of points, of Gaussians, of equal-weight mixtures of Gaussians, and of samples.
+
+Predictions are a pair `(mean, stddev)`, each `[batch]`, or `[samples, batch]` for a mixture of one Gaussian a sample.
+Metrics of points also take the mean alone. Options named `mixture` say what is made of several samples: `"exact"`, the
+mixture itself; `"moments"`, one Gaussian of the mixture's mean and variance; for the NLL also `"members"`, the mean of
+the members' values.
+"""
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from uncertainty_suite.errors import InputError
+from uncertainty_suite.metrics import base
+from uncertainty_suite.metrics.calibration import even_bins
+
+_SHAPES = "[batch] or [samples, batch]"
+_MIXTURES = ("exact", "moments")
+_HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
+
+
+class RegressionBatch:
+    """Checked predictions and targets.
+
+    Attributes:
+        means: float64 `[samples, batch]`.
+        targets: float64 `[batch]`, or None where none were given.
+    """
+
+    def __init__(self, predictions: Any, label: Any):
+        pair = isinstance(predictions, (tuple, list)) and len(predictions) == 2 and np.ndim(predictions[0]) > 0
+        means, stddevs = predictions if pair else (predictions, None)
+        means = base.to_finite(means, "Means", (1, 2), _SHAPES)
+        self.targets = None
+        if label is not None:
+            self.targets = base.to_finite(label, "Targets", (1,), "[batch]")
+            if means.shape[-1] != len(self.targets):
+                raise InputError(f"{means.shape[-1]} predictions but {len(self.targets)} targets; pass one for each.")
+        self.means = np.atleast_2d(means)
+        self._stddevs = None
+        if stddevs is not None:
+            stddevs = base.to_finite(stddevs, "Standard deviations", (1, 2), _SHAPES)
+            if stddevs.shape != means.shape:
+                raise InputError(
+                    f"Standard deviations must have the shape of the means, {list(means.shape)}, "
+                    f"got {list(stddevs.shape)}."
+                )
+            if stddevs.min() <= 0:
+                where = int(np.argmax((np.atleast_2d(stddevs) <= 0).any(axis=0)))
+                raise InputError(
+                    f"Standard deviations must be positive, but example {where} has {float(stddevs.min()):g}; "
+                    "add a least value to them."
+                )
+            self._stddevs = np.atleast_2d(stddevs)
+
+    @property
+    def stddevs(self) -> np.ndarray:
+        """Standard deviations, float64 `[samples, batch]`."""
+        if self._stddevs is None:
+            raise InputError("Standard deviations are missing; pass predictions=(mean, stddev).")
+        return self._stddevs
+
+    @functools.cached_property
+    def mean(self) -> np.ndarray:
+        """The mean of the mixture, `[batch]`."""
+        return self.means.mean(axis=0)
+
+    @functools.cached_property
+    def stddev(self) -> np.ndarray:
+        """The standard deviation of the mixture, `[batch]`."""
+        return np.sqrt((self.stddevs**2).mean(axis=0) + self.means.var(axis=0))
+
+    def components(self, mixture: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return means and standard deviations `[samples, batch]`, of one sample for `"moments"`."""
+        if mixture == "moments":
+            return self.mean[np.newaxis], self.stddev[np.newaxis]
+        return self.means, self.stddevs
+
+
+class SampleBatch(RegressionBatch):
+    """Checked samples `[samples, batch]`, as `means`, and targets."""
+
+    def __init__(self, predictions: Any, label: Any):
+        super().__init__(np.asarray(predictions), label)
+
+
+def _cdf(values: np.ndarray, means: np.ndarray, stddevs: np.ndarray) -> np.ndarray:
+    """Return the mixture's distribution function, `[batch]`."""
+    from scipy.special import ndtr
+
+    return ndtr((values - means) / stddevs).mean(axis=0)
+
+
+def _quantile(level: float, means: np.ndarray, stddevs: np.ndarray) -> np.ndarray:
+    """Return the mixture's quantile, `[batch]`: it lies between those of the components, and is found by bisection."""
+    from scipy.special import ndtri
+
+    each = means + stddevs * ndtri(level)
+    low, high = each.min(axis=0), each.max(axis=0)
+    if len(means) == 1:
+        return low
+    for _ in range(60):
+        middle = (low + high) / 2
+        below = _cdf(middle, means, stddevs) < level
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return (low + high) / 2
+
+
+class _RegressionMetric(base.MeanMetric):
+    batch_type = RegressionBatch
+    value_range = base.POSITIVE
+
+
+class _MixtureMetric(_RegressionMetric):
+    def __init__(self, mixture: str = "exact"):
+        base.check_choice("mixture", mixture, _MIXTURES)
+        self.mixture = mixture
+        super().__init__()
+
+
+@base.register
+class RMSE(_RegressionMetric):
+    """See `rmse`."""
+
+    name = "rmse"
+    formula = "sqrt mean (mu - y)^2"
+    agrees = "scikit-learn"
+
+    def per_example(self, batch: RegressionBatch) -> np.ndarray:
+        return (batch.mean - batch.targets) ** 2
+
+    def result(self) -> dict[str, float]:
+        return {self.name: float(np.sqrt(super().result()[self.name]))}
+
+
+@base.register
+class MAE(_RegressionMetric):
+    """See `mae`."""
+
+    name = "mae"
+    formula = "mean |mu - y|"
+    agrees = "scikit-learn"
+
+    def per_example(self, batch: RegressionBatch) -> np.ndarray:
+        return np.abs(batch.mean - batch.targets)
+
+
+@base.register
+class GaussianNLL(_RegressionMetric):
+    """See `gaussian_nll`."""
+
+    name = "gaussian_nll"
+    formula = "mean -log mean_s N(y; mu_s, sigma_s^2), in nats"
+    value_range = base.REAL
+    agrees = "SciPy, torch-uncertainty (distribution NLL)"
+
+    def __init__(self, mixture: str = "exact"):
+        base.check_choice("mixture", mixture, (*_MIXTURES, "members"))
+        self.mixture = mixture
+        super().__init__()
+
+    def per_example(self, batch: RegressionBatch) -> np.ndarray:
+        means, stddevs = batch.components(self.mixture)
+        logs = -(((batch.targets - means) / stddevs) ** 2) / 2 - np.log(stddevs) - _HALF_LOG_2PI
+        if self.mixture == "members":
+            return -logs.mean(axis=0)
+        largest = logs.max(axis=0)
+        return -largest - np.log(np.exp(logs - largest).mean(axis=0))
+
+
+def _expected_distance(centre: np.ndarray, stddev: np.ndarray) -> np.ndarray:
+    """Return `E |X|` for a Gaussian X."""
+    from scipy.special import ndtr
+
+    z = centre / stddev
+    return centre * (2 * ndtr(z) - 1) + 2 * stddev * np.exp(-(z**2) / 2 - _HALF_LOG_2PI)
+
+
+@base.register
+class CRPS(_MixtureMetric):
+    """See `crps`."""
+
+    name = "crps"
+    formula = "mean E|X - y| - E|X - X'| / 2, X and X' from the Gaussian or mixture, closed form"
+    paper = "Gneiting & Raftery 2007; Grimit 2006"
+    agrees = "properscoring (crps_gaussian)"
+
+    def per_example(self, batch: RegressionBatch) -> np.ndarray:
+        means, stddevs = batch.components(self.mixture)
+        value = _expected_distance(batch.targets - means, stddevs).mean(axis=0)
+        within = np.zeros_like(value)
+        for mean, stddev in zip(means, stddevs):
+            within += _expected_distance(mean - means, np.hypot(stddev, stddevs)).sum(axis=0)
+        return value - within / (2 * len(means) ** 2)
+
+
+@base.register
+class CRPSSamples(_RegressionMetric):
+    """See `crps_samples`."""
+
+    name = "crps_samples"
+    formula = "mean of mean_s |x_s - y| - sum_st |x_s - x_t| / 2m^2"
+    paper = "Gneiting & Raftery 2007"
+    agrees = "Robustness Metrics (crps), properscoring (crps_ensemble)"
+    batch_type = SampleBatch
+
+    def __init__(self, fair: bool = False):
+        self.fair = fair
+        super().__init__()
+
+    def per_example(self, batch: SampleBatch) -> np.ndarray:
+        ordered = np.sort(batch.means, axis=0)
+        count = len(ordered)
+        if self.fair and count == 1:
+            raise InputError("The fair CRPS needs at least 2 samples, got 1; pass more, or fair=False.")
+        # In sorted order x_s is the larger of s pairs and the smaller of the other count - 1 - s.
+        weights = 2 * np.arange(count) - count + 1
+        pairs = count * (count - 1) if self.fair else count**2
+        return np.abs(ordered - batch.targets).mean(axis=0) - weights @ ordered / pairs
+
+
+class _IntervalMetric(_MixtureMetric):
+    """A metric of the central interval that should hold the target with probability `level`."""
+
+    def __init__(self, level: float = 0.95, mixture: str = "exact"):
+        if not 0 < level < 1:
+            raise InputError(f"level={level!r} is not allowed; expected a number above 0 and below 1.")
+        self.level = level
+        super().__init__(mixture)
+
+    def interval(self, batch: RegressionBatch) -> tuple[np.ndarray, np.ndarray]:
+        means, stddevs = batch.components(self.mixture)
+        return _quantile((1 - self.level) / 2, means, stddevs), _quantile((1 + self.level) / 2, means, stddevs)
+
+
+@base.register
+class IntervalCoverage(_IntervalMetric):
+    """See `interval_coverage`."""
+
+    name = "interval_coverage"
+    formula = "mean [l <= y <= u], [l, u] the central interval of level 0.95"
+    value_range = (0.0, 1.0)
+    higher_is_better = None
+    agrees = "SciPy (norm.interval)"
+
+    def per_example(self, batch: RegressionBatch) -> np.ndarray:
+        low, high = self.interval(batch)
+        return (low <= batch.targets) & (batch.targets <= high)
+
+
+@base.register
+class IntervalWidth(_IntervalMetric):
+    """See `interval_width`."""
+
+    name = "interval_width"
+    formula = "mean u - l, [l, u] the central interval of level 0.95"
+    higher_is_better = None
+    needs_label = False
+    agrees = "SciPy (norm.interval)"
+
+    def per_example(self, batch: RegressionBatch) -> np.ndarray:
+        low, high = self.interval(batch)
+        return high - low
+
+
+@base.register
+class IntervalScore(_IntervalMetric):
+    """See `interval_score`."""
+
+    name = "interval_score"
+    formula = "mean u - l + 2/a (l - y)+ + 2/a (y - u)+, a = 1 - level"
+    paper = "Gneiting & Raftery 2007"
+    agrees = "none of the golden ones"
+
+    def per_example(self, batch: RegressionBatch) -> np.ndarray:
+        low, high = self.interval(batch)
+        missed = np.maximum(low - batch.targets, 0) + np.maximum(batch.targets - high, 0)
+        return high - low + 2 / (1 - self.level) * missed
+
+
+@base.register
+class Sharpness(_RegressionMetric):
+    """See `sharpness`."""
+
+    name = "sharpness"
+    formula = "sqrt mean sigma^2, of the mixture"
+    higher_is_better = None
+    paper = "Kuleshov 2018"
+    agrees = "none of the golden ones"
+    needs_label = False
+
+    def per_example(self, batch: RegressionBatch) -> np.ndarray:
+        return batch.stddev**2
+
+    def result(self) -> dict[str, float]:
+        return {self.name: float(np.sqrt(super().result()[self.name]))}
+
+
+@base.register
+class QuantileCalibrationError(base.Metric):
+    """See `quantile_calibration_error`."""
+
+    name = "quantile_calibration_error"
+    formula = "mean_c |share of y in the central interval c - c|, levels c from 0.05 to 0.95"
+    paper = "Kuleshov 2018"
+    agrees = "torch-uncertainty"
+    batch_type = RegressionBatch
+
+    def __init__(self, num_bins: int = 15, norm: str = "l1", mixture: str = "exact"):
+        base.check_positive_integer("num_bins", num_bins)
+        base.check_choice("norm", norm, ("l1", "l2", "max"))
+        base.check_choice("mixture", mixture, _MIXTURES)
+        self.num_bins, self.norm, self.mixture = num_bins, norm, mixture
+        self._levels = np.round(np.linspace(0.05, 0.95, num_bins + 1), 12)  # so that 0.5 is not just below it
+        self.reset()
+
+    def reset(self) -> None:
+        self._count, self._covered = 0, np.zeros(len(self._levels))
+
+    def update(self, batch: RegressionBatch) -> None:
+        # The target is in the central interval of level c where |2 F(y) - 1| <= c.
+        depth = np.abs(2 * _cdf(batch.targets, *batch.components(self.mixture)) - 1)
+        self._covered += np.sort(depth).searchsorted(self._levels, side="right")
+        self._count += len(depth)
+
+    def result(self) -> dict[str, float]:
+        if not self._count:
+            raise self._no_example()
+        # Levels that share an equal-width bin are averaged before the gap is taken, as in torch-uncertainty.
+        bins = even_bins(self._levels, self.num_bins)
+        levels = np.bincount(bins)
+        used = levels > 0
+        gaps = np.abs(np.bincount(bins, self._covered / self._count - self._levels)[used] / levels[used])
+        weights = levels[used] / levels.sum()
+        value = {"l1": weights @ gaps, "l2": np.sqrt(weights @ gaps**2), "max": gaps.max()}[self.norm]
+        return {self.name: float(value)}
+
+
+@base.register
+class AUSE(base.WholeSetMetric):
+    """See `ause`."""
+
+    name = "ause"
+    formula = "area between the sparsification curves by sigma and by |mu - y|"
+    value_range = base.REAL
+    paper = "Ilg 2018"
+    agrees = "torch-uncertainty"
+    batch_type = RegressionBatch
+
+    def keep(self, batch: RegressionBatch) -> tuple[np.ndarray, ...]:
+        return batch.stddev, np.abs(batch.mean - batch.targets)
+
+    def compute(self, stddev: np.ndarray, error: np.ndarray) -> float:
+        if not error.any():
+            return 0.0
+        # Examples of the same stddev each count as their mean, so that the order of the input does not matter.
+        _, group = np.unique(stddev, return_inverse=True)
+        tied = (np.bincount(group, error) / np.bincount(group))[group]
+        gap = np.cumsum(tied[np.argsort(stddev)]) - np.cumsum(np.sort(error))
+        gap = np.append(gap, 0.0) / error.sum()  # nothing removed yet
+        return float((gap[:-1] + gap[1:]).sum() / 2 / len(gap))
+
+
+def rmse(mean: Any, target: Any) -> float:
+    """Return the root mean square error of the mean prediction.
+
+    Args:
+        mean: Predicted means, `[batch]` or `[samples, batch]` (averaged over samples).
+        target: Targets `[batch]`.
+
+    Raises:
+        InputError: The arrays or options are not that.
+    """
+    return base.evaluate(RMSE(), mean, target)
+
+
+def mae(mean: Any, target: Any) -> float:
+    """Return the mean absolute error of the mean prediction.
+
+    Args:
+        mean: Predicted means, `[batch]` or `[samples, batch]` (averaged over samples).
+        target: Targets `[batch]`.
+
+    Raises:
+        InputError: The arrays or options are not that.
+    """
+    return base.evaluate(MAE(), mean, target)
+
+
+def gaussian_nll(mean: Any, stddev: Any, target: Any, mixture: str = "exact") -> float:
+    """Return the mean negative log density of the targets, in nats.
+
+    Args:
+        mean: Predicted means, `[batch]` or `[samples, batch]`.
+        stddev: Predicted standard deviations, of the same shape.
+        target: Targets `[batch]`.
+        mixture: `"exact"`, `"moments"` or `"members"`, see the module.
+
+    Raises:
+        InputError: The arrays or options are not that.
+    """
+    return base.evaluate(GaussianNLL(mixture), (mean, stddev), target)
+
+
+def crps(mean: Any, stddev: Any, target: Any, mixture: str = "exact") -> float:
+    """Return the continuous ranked probability score, `E|X - y| - E|X - X'| / 2` (Gneiting & Raftery 2007).
+
+    In closed form, for a mixture too (Grimit 2006).
+
+    Args:
+        mean: Predicted means, `[batch]` or `[samples, batch]`.
+        stddev: Predicted standard deviations, of the same shape.
+        target: Targets `[batch]`.
+        mixture: `"exact"` or `"moments"`, see the module.
+
+    Raises:
+        InputError: The arrays or options are not that.
+    """
+    return base.evaluate(CRPS(mixture), (mean, stddev), target)
+
+
+def crps_samples(samples: Any, target: Any, fair: bool = False) -> float:
+    """Return the continuous ranked probability score of samples (Gneiting & Raftery 2007).
+
+    `mean_s |x_s - y| - sum_{s,t} |x_s - x_t| / (2 m^2)`: the exact score of the samples' empirical distribution, as in
+    Robustness Metrics and properscoring. As an estimate for what they were drawn from it is too large.
+
+    Args:
+        samples: Draws `[samples, batch]`; `[batch]` is one sample.
+        target: Targets `[batch]`.
+        fair: Divide by `2 m (m - 1)`, which estimates without bias.
+
+    Raises:
+        InputError: The arrays or options are not that.
+    """
+    return base.evaluate(CRPSSamples(fair), samples, target)
+
+
+def interval_coverage(mean: Any, stddev: Any, target: Any, level: float = 0.95, mixture: str = "exact") -> float:
+    """Return the share of targets inside the central prediction interval; best equal to `level`.
+
+    Args:
+        mean: Predicted means, `[batch]` or `[samples, batch]`.
+        stddev: Predicted standard deviations, of the same shape.
+        target: Targets `[batch]`.
+        level: The probability that the interval should hold.
+        mixture: `"exact"` or `"moments"`, see the module.
+
+    Raises:
+        InputError: The arrays or options are not that.
+    """
+    return base.evaluate(IntervalCoverage(level, mixture), (mean, stddev), target)
+
+
+def interval_width(mean: Any, stddev: Any, level: float = 0.95, mixture: str = "exact") -> float:
+    """Return the mean width of the central prediction interval.
+
+    Args:
+        mean: Predicted means, `[batch]` or `[samples, batch]`.
+        stddev: Predicted standard deviations, of the same shape.
+        level: The probability that the interval should hold.
+        mixture: `"exact"` or `"moments"`, see the module.
+
+    Raises:
+        InputError: The arrays or options are not that.
+    """
+    return base.evaluate(IntervalWidth(level, mixture), (mean, stddev))
+
+
+def interval_score(mean: Any, stddev: Any, target: Any, level: float = 0.95, mixture: str = "exact") -> float:
+    """Return the interval score of the central interval: its width, and 2/(1 - level) times what it misses by.
+
+    Gneiting & Raftery 2007, equation 43.
+
+    Args:
+        mean: Predicted means, `[batch]` or `[samples, batch]`.
+        stddev: Predicted standard deviations, of the same shape.
+        target: Targets `[batch]`.
+        level: The probability that the interval should hold.
+        mixture: `"exact"` or `"moments"`, see the module.
+
+    Raises:
+        InputError: The arrays or options are not that.
+    """
+    return base.evaluate(IntervalScore(level, mixture), (mean, stddev), target)
+
+
+def sharpness(mean: Any, stddev: Any) -> float:
+    """Return the root mean predicted variance (Kuleshov 2018, there without the root), of a mixture its own.
+
+    Args:
+        mean: Predicted means, `[batch]` or `[samples, batch]`.
+        stddev: Predicted standard deviations, of the same shape.
+
+    Raises:
+        InputError: The arrays or options are not that.
+    """
+    return base.evaluate(Sharpness(), (mean, stddev))
+
+
+def quantile_calibration_error(
+    mean: Any, stddev: Any, target: Any, num_bins: int = 15, norm: str = "l1", mixture: str = "exact"
+) -> float:
+    """Return how far the coverage of central intervals is from their level (Kuleshov 2018).
+
+    At `num_bins + 1` levels, evenly spaced from 0.05 to 0.95; levels that share an equal-width bin are averaged first,
+    as in torch-uncertainty, which gives NaN for mixtures.
+
+    Args:
+        mean: Predicted means, `[batch]` or `[samples, batch]`.
+        stddev: Predicted standard deviations, of the same shape.
+        target: Targets `[batch]`.
+        num_bins: The number of bins.
+        norm: `"l1"`, `"l2"` or `"max"` over the bins.
+        mixture: `"exact"` or `"moments"`, see the module.
+
+    Raises:
+        InputError: The arrays or options are not that.
+    """
+    return base.evaluate(QuantileCalibrationError(num_bins, norm, mixture), (mean, stddev), target)
+
+
+def ause(mean: Any, stddev: Any, target: Any) -> float:
+    """Return the area under the sparsification error (Ilg 2018).
+
+    As the examples of largest standard deviation are removed, the share of the total absolute error that is left, minus
+    that left when those of largest error are removed; by trapezoids. Zero if the order is the same.
+
+    Args:
+        mean: Predicted means, `[batch]` or `[samples, batch]`.
+        stddev: Predicted standard deviations, of the same shape.
+        target: Targets `[batch]`.
+
+    Raises:
+        InputError: The arrays or options are not that.
+    """
+    return base.evaluate(AUSE(), (mean, stddev), target)
