@@ -1,0 +1,214 @@
+"""Statistics over seeds and their rendering."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from uncertainty_suite.errors import InputError
+from uncertainty_suite.leaderboard import read_records, render, tables
+
+
+def cells(markdown: str, task: str = "two_moons") -> list[dict[str, str]]:
+    """Read a Markdown table back: one dict a row, header -> cell."""
+    block = markdown.split(f"### {task}\n\n")[1].split("\n\n")[0]
+    lines = [[cell.strip() for cell in line[2:-2].split(" | ")] for line in block.splitlines()]
+    assert len({len(line) for line in lines}) == 1
+    return [dict(zip(lines[0], line)) for line in lines[2:]]
+
+
+@pytest.fixture
+def records(make_run):
+    """Return records of one task from `{method: {metric: values of the seeds}}`; None is a metric that a seed lacks."""
+
+    def make(methods, **changes):
+        folders = []
+        for method, metrics in methods.items():
+            for seed, values in enumerate(zip(*metrics.values())):
+                values = {name: value for name, value in zip(metrics, values) if value is not None}
+                folders.append(make_run(f"{method}/{seed}", values, method=method, seed=seed, **changes))
+        return read_records(folders)
+
+    return make
+
+
+def test_mean_and_standard_error_are_numpys(records):
+    values = [0.931, 0.942, 0.957, 0.925]
+    (table,) = tables(records({"sngp": {"test/accuracy": values}}))
+    statistic = table.rows[0].statistic("test/accuracy")
+    assert statistic.seeds == (0, 1, 2, 3)
+    np.testing.assert_allclose(statistic.mean, np.mean(values))
+    np.testing.assert_allclose(statistic.standard_error, np.std(values, ddof=1) / np.sqrt(4))
+    # By hand: mean 0.93875, squared deviations 0.00059275, root of their third over four.
+    np.testing.assert_allclose(statistic.standard_error, (0.00059275 / 3 / 4) ** 0.5)
+
+
+def test_one_seed_has_no_standard_error(records):
+    found = records({"sngp": {"test/nll": [0.25]}})
+    assert tables(found)[0].rows[0].statistic("test/nll").standard_error is None
+    assert cells(render(found)) == [{"method": "sngp", "seeds": "1", "test/nll ↓": "0.2500"}]
+
+
+def test_the_best_is_bold_in_its_direction_and_only_where_there_is_one(records):
+    found = records(
+        {
+            "a": {"test/accuracy": [0.9], "test/nll": [0.3], "ood/x/max_prob": [0.5], "train_seconds": [2]},
+            "b": {"test/accuracy": [0.8], "test/nll": [0.2], "ood/x/max_prob": [0.6], "train_seconds": [3]},
+        }
+    )
+    a, b = cells(render(found, metrics="test,ood,train_seconds"))
+    assert (a["test/accuracy ↑"], b["test/accuracy ↑"]) == ("**0.9000**", "0.8000")
+    assert (a["test/nll ↓"], b["test/nll ↓"]) == ("0.3000", "**0.2000**")
+    assert (a["ood/x/max_prob"], b["ood/x/max_prob"]) == ("0.5000", "0.6000")
+    assert (a["train_seconds"], b["train_seconds"]) == ("2.0000", "3.0000")
+
+
+def test_what_looks_equal_is_bold_together(records):
+    found = records({"a": {"test/nll": [0.12341]}, "b": {"test/nll": [0.12339]}, "c": {"test/nll": [0.1236]}})
+    assert [row["test/nll ↓"] for row in cells(render(found))] == ["**0.1234**", "**0.1234**", "0.1236"]
+
+
+def test_a_lone_value_is_not_best(records):
+    found = records({"a": {"test/nll": [0.1], "test/ece": [0.1]}, "b": {"test/nll": [0.2], "test/ece": [None]}})
+    a, b = cells(render(found))
+    assert (a["test/ece ↓"], b["test/ece ↓"]) == ("0.1000", "—")
+    assert a["test/nll ↓"] == "**0.1000**"
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "text"),
+    [
+        ("test/accuracy", [0.98712], "0.9871"),
+        ("test/accuracy", [1.0, 1.0], "1.0000 ± 0.0000"),
+        ("test/accuracy", [0.9, 0.5], "0.70 ± 0.20"),
+        ("test/nll", [0.0000312, 0.0000314], "0.00003130 ± 0.00000010"),
+        ("test/nll", [0.0], "0.0000"),
+        ("test/nll", [-0.00000001, 0.9, -0.9], "0.00 ± 0.52"),
+        ("train_seconds", [1234.56], "1,235"),
+        ("train_seconds", [12.0, 22.0], "17.0 ± 5.0"),
+        ("num_parameters", [1283714, 1283714], "1,283,714"),
+        ("num_parameters", [10, 20], "15 ± 5"),
+    ],
+)
+def test_numbers_have_the_digits_they_deserve(records, metric, values, text):
+    (row,) = cells(render(records({"sngp": {metric: values}})))
+    assert list(row.values())[-1] == text
+
+
+def test_a_metric_that_some_seeds_lack_says_how_many_have_it(records):
+    (row,) = cells(render(records({"a": {"test/nll": [0.1, 0.3, None], "test/ece": [0.1, 0.1, 0.1]}})))
+    assert row["seeds"] == "3"
+    assert row["test/nll ↓"] == "0.20 ± 0.10 (n=2)"
+
+
+def test_default_columns_are_the_headline_in_a_stable_order(make_run):
+    (row,) = cells(render(read_records([make_run("run")])))
+    assert list(row) == [
+        "method",
+        "seeds",
+        "test/accuracy ↑",
+        "test/nll ↓",
+        "test/brier ↓",
+        "test/ece ↓",
+        "ood/ood/auroc ↑",
+        "num_parameters",
+        "train_seconds",
+        "milliseconds_per_example",
+    ]
+
+
+def test_a_task_without_headline_metrics_shows_what_it_has(records):
+    (row,) = cells(render(records({"a": {"train_seconds": [1], "test/something": [2], "shift/blur_1/nll": [3]}})))
+    assert list(row) == ["method", "seeds", "test/something", "shift/blur_1/nll ↓", "train_seconds"]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        ("test/nll,ood/*/auroc", ["test/nll", "ood/ood/auroc"]),
+        ("ood/*/auroc, test/nll", ["ood/ood/auroc", "test/nll"]),
+        ("ood/*/variance", ["ood/ood/variance/auroc"]),
+        ("test", ["test/accuracy", "test/nll", "test/brier", "test/ece", "test/entropy"]),
+        ("test/nll,test/n*", ["test/nll"]),
+        (["num_*"], ["num_parameters"]),
+    ],
+)
+def test_patterns_choose_the_columns(make_run, patterns, expected):
+    found = read_records([make_run("run")])
+    (row,) = cells(render(found, metrics=patterns))
+    assert [name.split(" ")[0] for name in row][2:] == expected
+    (table,) = json.loads(render(found, "json", patterns))
+    assert list(table["rows"][0]["metrics"]) == expected
+
+
+def test_a_pattern_that_matches_nothing_is_an_error(make_run):
+    found = read_records([make_run("run")])
+    with pytest.raises(InputError, match=r"^Unknown metric 'test/nl'\. Did you mean 'test/nll'\?"):
+        render(found, metrics="test/nl")
+    with pytest.raises(InputError, match=r"^Unknown format 'html'\."):
+        render(found, "html")
+
+
+def test_model_and_configuration_are_shown_where_they_tell_rows_apart(make_run):
+    runs = [make_run("a"), make_run("b", method="sngp")]
+    assert list(cells(render(read_records(runs)))[0])[:2] == ["method", "seeds"]
+
+    runs.append(make_run("c", method="sngp", config_hash="0123456789000000"))
+    rows = cells(render(read_records(runs)))
+    assert [row["config"] for row in rows] == ["0123456789a", "01234567890", "0123456789a"]
+
+    runs.append(make_run("d", model="convnet", config_hash="ff"))
+    rows = cells(render(read_records(runs)))
+    assert [row["model"] for row in rows] == ["convnet", "resnet_mlp", "resnet_mlp", "resnet_mlp"]
+
+
+def test_rows_do_not_depend_on_the_order_of_the_runs(make_run):
+    runs = [make_run("a", seed=1), make_run("b", method="sngp"), make_run("c"), make_run("d", task="digits")]
+    assert render(read_records(runs)) == render(read_records(runs[::-1]))
+
+
+def test_names_stay_text_in_markdown(records):
+    found = records({"a|b <i> *x* _y_ mc_dropout": {"test/nll": [0.1]}})
+    assert r"| a\|b \<i\> \*x\* \_y\_ mc_dropout |" in render(found)
+
+
+def test_csv_reads_back(records):
+    values = [0.125, 0.5]
+    found = records({"a,b": {"test/nll": values, "num_parameters": [7, 7]}, "c": {"test/accuracy": [1.0]}})
+    rows = list(csv.DictReader(io.StringIO(render(found, "csv"))))
+    assert [(row["method"], row["metric"]) for row in rows] == [
+        ("a,b", "test/nll"),
+        ("a,b", "num_parameters"),
+        ("c", "test/accuracy"),
+    ]
+    assert float(rows[0]["mean"]) == np.mean(values)
+    assert float(rows[0]["standard_error"]) == np.std(values, ddof=1) / np.sqrt(2)
+    assert rows[0]["num_seeds"] == "2"
+    assert [row["higher_is_better"] for row in rows] == ["False", "", "True"]
+    assert rows[2]["standard_error"] == ""
+
+
+def test_json_reads_back_with_every_seed(records):
+    found = records({"a": {"test/nll": [0.125, None, 0.5]}, "b": {"test/accuracy": [1.0]}})
+    (table,) = json.loads(render(found, "json"))
+    assert (table["task"], table["protocol_version"]) == ("two_moons", 1)
+    assert table["higher_is_better"] == {"test/accuracy": True, "test/nll": False}
+    a, b = table["rows"]
+    assert a["seeds"] == [0, 1, 2]
+    assert a["metrics"] == {
+        "test/nll": {
+            "mean": 0.3125,
+            "standard_error": np.std([0.125, 0.5], ddof=1) / np.sqrt(2),
+            "seeds": [0, 2],
+            "values": [0.125, 0.5],
+        }
+    }
+    assert b["metrics"]["test/accuracy"]["standard_error"] is None
+
+
+def test_one_table_a_task(make_run):
+    markdown = render(read_records([make_run("a"), make_run("b", task="digits", metrics={"test/nll": 0.1})]))
+    assert cells(markdown, "digits") == [{"method": "deterministic", "seeds": "1", "test/nll ↓": "0.1000"}]
+    assert cells(markdown, "two_moons")[0]["test/nll ↓"] == "0.05000"
