@@ -1,0 +1,55 @@
+"""What the methods share on CIFAR-10, in two sizes.
+
+The default is a wide residual network of a size that two CPU cores can train. The variant `wide_resnet_28_10`, chosen
+by `--config=configs/cifar10/<method>.py:wide_resnet_28_10`, is the network and training of Uncertainty Baselines on
+eight devices; it needs accelerators and has not been run by us.
+"""
+
+from ml_collections import ConfigDict
+
+from uncertainty_suite.errors import unknown_name
+
+
+def get_config(variant=""):
+    if variant not in ("", "wide_resnet_28_10"):
+        raise unknown_name("variant of configs/cifar10", variant, ["wide_resnet_28_10"])
+    config = ConfigDict()
+    config.seed = 0
+    config.method = ""  # in the results; empty for the script's file name
+    config.batch_size = 128  # global, over all devices
+    config.epochs = 15
+
+    config.dataset = ConfigDict()
+    config.dataset.name = "cifar10"
+    config.dataset.validation_percent = 0.0
+
+    config.model = ConfigDict()
+    config.model.name = "wide_resnet"
+    config.model.wide_resnet = ConfigDict({"depth": 10, "width": 2, "dropout_rate": 0.0})
+
+    config.optimizer = ConfigDict()
+    config.optimizer.name = "sgd"
+    config.optimizer.learning_rate = 0.1
+    config.optimizer.momentum = 0.9
+    config.optimizer.l2 = 2e-4
+    config.optimizer.schedule = "cosine"
+    config.optimizer.warmup_epochs = 1.0
+
+    config.evaluation = ConfigDict()
+    config.evaluation.batch_size = 500
+    config.evaluation.splits = ("test",)
+    config.evaluation.metrics = ("accuracy", "nll", "brier", "ece", "entropy")
+    config.evaluation.ood = ("fashion_mnist/test",)
+    config.evaluation.predict_only = ()
+    config.evaluation.save_samples = False
+
+    if variant == "wide_resnet_28_10":
+        config.batch_size = 512
+        config.epochs = 200
+        config.model.wide_resnet = ConfigDict({"depth": 28, "width": 10, "dropout_rate": 0.0})
+        config.optimizer.learning_rate = 0.4  # 0.1 for each 128 examples of the batch
+        config.optimizer.schedule = "step"
+        config.optimizer.decay_epochs = (60, 120, 160)
+        config.optimizer.decay_ratio = 0.2
+        config.evaluation.ood = ("svhn_cropped/test", "cifar100/test")
+    return config

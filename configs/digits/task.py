@@ -1,0 +1,35 @@
+"""What the methods share. Scikit-learn's 8 x 8 handwritten digits: real, and part of the installation."""
+
+from ml_collections import ConfigDict
+
+
+def get_config():
+    config = ConfigDict()
+    config.seed = 0
+    config.method = ""  # in the results; empty for the script's file name
+    config.batch_size = 64  # global, over all devices
+    config.epochs = 60
+
+    config.dataset = ConfigDict()
+    config.dataset.name = "digits"
+    config.dataset.validation_percent = 0.0
+
+    config.model = ConfigDict()
+    config.model.name = "convnet"
+    config.model.convnet = ConfigDict({"num_hidden": 128, "dropout_rates": (0.25, 0.5)})
+
+    config.optimizer = ConfigDict()
+    config.optimizer.name = "adam"
+    config.optimizer.learning_rate = 1e-3
+    config.optimizer.l2 = 0.0
+    config.optimizer.schedule = "cosine"
+    config.optimizer.warmup_epochs = 0.0
+
+    config.evaluation = ConfigDict()
+    config.evaluation.batch_size = 500
+    config.evaluation.splits = ("test",)
+    config.evaluation.metrics = ("accuracy", "nll", "brier", "ece", "entropy")
+    config.evaluation.ood = ("digits/photos", "digits/noise")
+    config.evaluation.predict_only = ()
+    config.evaluation.save_samples = False
+    return config

@@ -1,0 +1,19 @@
+"""The machinery that all training scripts share: the run folder, the loop, checkpoints, optimizers, devices."""
+
+from uncertainty_suite.training.checkpoint import Checkpoint
+from uncertainty_suite.training.loop import Loop
+from uncertainty_suite.training.optimizers import WarmupStepDecay, get_optimizer, l2_penalty
+from uncertainty_suite.training.run import PROTOCOL_VERSION, Run
+from uncertainty_suite.training.strategy import compile_steps, get_strategy
+
+__all__ = [
+    "PROTOCOL_VERSION",
+    "Checkpoint",
+    "Loop",
+    "Run",
+    "WarmupStepDecay",
+    "compile_steps",
+    "get_optimizer",
+    "get_strategy",
+    "l2_penalty",
+]
