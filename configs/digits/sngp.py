@@ -16,10 +16,10 @@ def get_config():
     config.sngp.kernel_scale = 1.0
     config.sngp.feature_type = "orthogonal"  # or "random"
     config.sngp.feature_stddev = 0.05
-    config.sngp.scale_features = True
-    config.sngp.normalize_input = False
+    config.sngp.scale_features = False
+    config.sngp.normalize_input = True
     config.sngp.ridge_penalty = 1.0
     config.sngp.momentum = -1.0  # negative for the exact sum over the data
     config.sngp.precision = "after_training"  # or "every_step"
-    config.sngp.mean_field_factor = 0.39269908  # pi / 8
+    config.sngp.mean_field_factor = 0.5  # of 0.5, 1 and 2, the least NLL on a fifth of the training digits
     return config.lock()

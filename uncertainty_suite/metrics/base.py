@@ -14,6 +14,7 @@ _SUM_TOLERANCE = 1e-4
 _SUM_TOLERANCE_HALF = 5e-3  # float16 and bfloat16
 
 _CACHED_NUMBERS = 2**14  # about what a core's fast cache holds
+_HELD_NUMBERS = 2**15  # what a collection holds back before its metrics see it
 
 _UNIT = (0.0, 1.0)
 POSITIVE = (0.0, float("inf"))
@@ -36,10 +37,8 @@ def to_array(values: Any, what: str, ndims: Iterable[int], shape_text: str) -> n
         array = np.asarray(values)
     except ValueError as error:  # rows of different lengths
         raise InputError(f"{what} must be one array {shape_text}, but numpy cannot make one: {error}.") from error
-    if array.dtype.kind not in "biuf":
-        if array.dtype.name not in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
-            raise InputError(f"{what} must be numbers, got dtype {array.dtype}; pass an array {shape_text}.")
-        array = array.astype(np.float32)
+    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+        raise InputError(f"{what} must be numbers, got dtype {array.dtype}; pass an array {shape_text}.")
     if array.ndim not in ndims:
         raise InputError(f"{what} must have shape {shape_text}, got {list(array.shape)}.")
     if array.size == 0:
@@ -65,18 +64,18 @@ def to_samples(predictions: Any, what: str = "Predictions") -> tuple[np.ndarray,
         what: What they are, to begin an error with.
 
     Returns:
-        The probabilities `[samples, batch, classes]` in the dtype received, and their mean over samples, float64
-        `[batch, classes]`. Neither is always a copy: do not write to them, and do not keep them.
+        The probabilities `[samples, batch, classes]` in the dtype received, which may be the caller's own array, and
+        their mean over samples, float64 `[batch, classes]`, which is a new one.
 
     Raises:
         InputError: A wrong shape, a NaN, a negative value or a row that does not sum to one.
     """
-    half = getattr(getattr(predictions, "dtype", None), "name", "") in ("float16", "bfloat16")
     samples = to_array(predictions, what, (2, 3), "[batch, classes] or [samples, batch, classes]")
     if samples.ndim == 2:
         samples = samples[np.newaxis]
+    half = samples.dtype.itemsize == 2
     if samples.dtype.kind != "f":
-        samples = samples.astype(np.float64)
+        samples = samples.astype(np.float32 if half else np.float64)
     tolerance = _SUM_TOLERANCE_HALF if half else _SUM_TOLERANCE
     ones = np.ones(samples.shape[-1], np.float32 if half else samples.dtype)
     total = 0.0
@@ -142,6 +141,31 @@ class Batch:
         batch, classes = self.probs.shape
         self.labels = None if label is None else to_labels(label, batch, classes)
         self.rows = np.arange(batch)
+
+    @classmethod
+    def joined(cls, batches: list["Batch"]) -> "Batch":
+        """Return batches of the same samples, classes and dtype as one."""
+        batch = cls.__new__(cls)
+        batch.samples = np.concatenate([each.samples for each in batches], axis=1)
+        batch.probs = np.concatenate([each.probs for each in batches])
+        labelled = batches[0].labels is not None
+        batch.labels = np.concatenate([each.labels for each in batches]) if labelled else None
+        batch.rows = np.arange(len(batch.probs))
+        return batch
+
+    def own(self) -> None:
+        """Copy what the caller could still write to."""
+        self.samples = self.samples.copy()
+        self.labels = None if self.labels is None else self.labels.copy()
+
+    def can_join(self, other: "Batch") -> bool:
+        """Say whether both have the same samples, classes and dtype, and both or neither labels."""
+        mine, theirs = self.samples, other.samples
+        return mine.dtype == theirs.dtype and (len(mine), mine.shape[2], self.labels is None) == (
+            len(theirs),
+            theirs.shape[2],
+            other.labels is None,
+        )
 
     @functools.cached_property
     def predicted(self) -> np.ndarray:
@@ -318,22 +342,53 @@ class Collection:
         if twice:
             raise InputError(f"Metric '{twice[0]}' is in the collection twice; give it once, or use two collections.")
         self._batch_types = {metric.batch_type for metric in self.metrics}
+        self._held: list[Batch] = []
+        self._held_numbers = 0
 
     def add_batch(self, predictions: Any, label: Any = None) -> None:
         """Add a batch to every metric; see `Metric.add_batch`."""
         if label is None:
             for metric in self.metrics:
                 metric.check_label_given(label)
-        batches = {batch_type: batch_type(predictions, label) for batch_type in self._batch_types}
+        batches = [batch_type(predictions, label) for batch_type in self._batch_types]
+        for batch in batches:
+            if type(batch) is Batch:
+                self._hold(batch)
+            else:
+                self._update(batch)
+
+    def _hold(self, batch: Batch) -> None:
+        """Keep small batches back to feed them as one: with few classes a metric's time goes into calling numpy."""
+        if self._held and not self._held[0].can_join(batch):
+            self._feed_held()
+        if not self._held and batch.samples.size >= _HELD_NUMBERS:
+            self._update(batch)
+            return
+        batch.own()
+        self._held.append(batch)
+        self._held_numbers += batch.samples.size
+        if self._held_numbers >= _HELD_NUMBERS:
+            self._feed_held()
+
+    def _feed_held(self) -> None:
+        if self._held:
+            held = Batch.joined(self._held)
+            self._held, self._held_numbers = [], 0
+            self._update(held)
+
+    def _update(self, batch: Any) -> None:
         for metric in self.metrics:
-            metric.update(batches[metric.batch_type])
+            if metric.batch_type is type(batch):
+                metric.update(batch)
 
     def result(self) -> dict[str, float]:
         """Return the values of all metrics, by name."""
+        self._feed_held()
         return {key: value for metric in self.metrics for key, value in metric.result().items()}
 
     def reset(self) -> None:
         """Forget all that was added."""
+        self._held, self._held_numbers = [], 0
         for metric in self.metrics:
             metric.reset()
 
