@@ -39,7 +39,7 @@ def train_member(run, member):
     with strategy.scope():
         keras.utils.set_random_seed(seed)
         model = models.from_config(config.model, train_data, layers.LayerSet())
-        optimizer = training.get_optimizer(config.optimizer, steps_per_epoch, config.epochs)
+        optimizer = training.get_optimizer(config.optimizer, model.trainable_variables, steps_per_epoch, config.epochs)
 
     # Training.
     def train_step(batch):

@@ -38,7 +38,7 @@ def main(config, output_dir=None, data_dir=None):
     with strategy.scope():
         keras.utils.set_random_seed(config.seed)
         model = models.from_config(config.model, train_data, layer_set)
-        optimizer = training.get_optimizer(config.optimizer, steps_per_epoch, config.epochs)
+        optimizer = training.get_optimizer(config.optimizer, model.trainable_variables, steps_per_epoch, config.epochs)
 
     # Training.
     def train_step(batch):

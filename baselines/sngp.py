@@ -62,7 +62,7 @@ def main(config, output_dir=None, data_dir=None):
         model = models.from_config(config.model, train_data, get_layer_set(config.sngp))
         head = model.layers[-1]
         backbone = keras.Model(model.input, head.input)
-        optimizer = training.get_optimizer(config.optimizer, steps_per_epoch, config.epochs)
+        optimizer = training.get_optimizer(config.optimizer, model.trainable_variables, steps_per_epoch, config.epochs)
 
     # Training.
     def train_step(batch):

@@ -29,26 +29,26 @@ def test_step_schedule_is_that_of_uncertainty_baselines(case, golden_dir):
         decay_epochs=tuple(parameters["decay_epochs"]),
         decay_ratio=parameters["decay_ratio"],
     )
-    optimizer = training.get_optimizer(config, parameters["steps_per_epoch"], epochs=250)
+    optimizer = training.get_optimizer(config, [], parameters["steps_per_epoch"], epochs=250)
     np.testing.assert_allclose([rate(optimizer, int(step)) for step in steps], expected, rtol=2e-6)
 
 
 def test_cosine_schedule():
     config = optimizer_config(schedule="cosine", warmup_epochs=1)
-    optimizer = training.get_optimizer(config, steps_per_epoch=10, epochs=5)
+    optimizer = training.get_optimizer(config, [], steps_per_epoch=10, epochs=5)
     expected = [0.0, 0.05, 0.1, 0.05, 0.0]  # warm-up, then half a cosine over the other 40 steps
     np.testing.assert_allclose([rate(optimizer, step) for step in (0, 5, 10, 30, 50)], expected, atol=1e-8)
 
 
 def test_constant_schedule():
-    optimizer = training.get_optimizer(optimizer_config(schedule="constant", warmup_epochs=0), 10, 5)
+    optimizer = training.get_optimizer(optimizer_config(schedule="constant", warmup_epochs=0), [], 10, 5)
     np.testing.assert_allclose([rate(optimizer, step) for step in (0, 7, 1000)], 0.1, rtol=1e-6)
 
 
 def test_optimizers_by_name():
     def get(name):
         return training.get_optimizer(
-            optimizer_config(name=name, schedule="constant", warmup_epochs=0, weight_decay=0.3), 10, 5
+            optimizer_config(name=name, schedule="constant", warmup_epochs=0, weight_decay=0.3), [], 10, 5
         )
 
     assert isinstance(get("adam"), keras.optimizers.Adam)
@@ -58,9 +58,9 @@ def test_optimizers_by_name():
 
 def test_unknown_names():
     with pytest.raises(InputError, match=r"Unknown config.optimizer.name 'adm'. Did you mean 'adam'\?"):
-        training.get_optimizer(optimizer_config(name="adm", schedule="constant", warmup_epochs=0), 10, 5)
+        training.get_optimizer(optimizer_config(name="adm", schedule="constant", warmup_epochs=0), [], 10, 5)
     with pytest.raises(InputError, match=r"Unknown config.optimizer.schedule 'cosin'. Did you mean 'cosine'\?"):
-        training.get_optimizer(optimizer_config(schedule="cosin", warmup_epochs=0), 10, 5)
+        training.get_optimizer(optimizer_config(schedule="cosin", warmup_epochs=0), [], 10, 5)
 
 
 def test_l2_penalty():

@@ -30,7 +30,7 @@ class Loop:
     behind it, and the training goes on bit for bit.
 
     Example:
-        >>> loop = Loop(run.path, model, optimizer, steps_per_epoch, epochs)
+        >>> loop = Loop(run, model, optimizer, steps_per_epoch)
         >>> batches = iter(data.load(batch_size, training=True, start_step=loop.step))
         >>> for num_steps in loop:
         ...     loop.update(train_steps(batches, num_steps))
@@ -44,7 +44,7 @@ class Loop:
         Args:
             run: The run; the training lasts `run.config.epochs` epochs.
             model: The model, built.
-            optimizer: Its optimizer; it is built here.
+            optimizer: Its optimizer, built.
             steps_per_epoch: Steps of one epoch.
             name: Of this training where the run has several, e.g. `members/3`; its files lie in that subfolder.
         """
@@ -53,7 +53,6 @@ class Loop:
         self._model = model
         self._epochs = run.config.epochs
         self._steps_per_epoch = steps_per_epoch
-        optimizer.build(model.trainable_variables)
         self._checkpoint = Checkpoint(self._path / "checkpoints", [*model.variables, *optimizer.variables])
         state = self._checkpoint.restore() or {"step": 0, "seconds": 0.0, "history": [], "epoch_values": {}}
         self.step: int = state["step"]

@@ -55,13 +55,18 @@ class WarmupStepDecay(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
-def get_optimizer(config: ConfigDict, steps_per_epoch: int, epochs: int) -> keras.optimizers.Optimizer:
-    """Build the optimizer that a configuration names.
+def get_optimizer(
+    config: ConfigDict, variables: list[keras.Variable], steps_per_epoch: int, epochs: int
+) -> keras.optimizers.Optimizer:
+    """Build the optimizer that a configuration names, for the variables that it shall train.
+
+    Under a distribution strategy, call it within the strategy's scope.
 
     Args:
         config: `config.optimizer`: `name` (adam, adamw, sgd), `learning_rate`, `momentum` (sgd, Nesterov's),
             `weight_decay` (adamw), `schedule` (constant, cosine, step), `warmup_epochs`, and for `step` the tuple
             `decay_epochs` and `decay_ratio`.
+        variables: What is trained.
         steps_per_epoch: Steps of one epoch.
         epochs: Epochs of the training; a cosine ends there.
 
@@ -85,12 +90,15 @@ def get_optimizer(config: ConfigDict, steps_per_epoch: int, epochs: int) -> kera
         raise unknown_name("config.optimizer.schedule", config.schedule, SCHEDULES)
 
     if config.name == "adam":
-        return keras.optimizers.Adam(learning_rate)
-    if config.name == "adamw":
-        return keras.optimizers.AdamW(learning_rate, weight_decay=config.weight_decay)
-    if config.name == "sgd":
-        return keras.optimizers.SGD(learning_rate, momentum=config.momentum, nesterov=config.momentum > 0)
-    raise unknown_name("config.optimizer.name", config.name, OPTIMIZERS)
+        optimizer = keras.optimizers.Adam(learning_rate)
+    elif config.name == "adamw":
+        optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=config.weight_decay)
+    elif config.name == "sgd":
+        optimizer = keras.optimizers.SGD(learning_rate, momentum=config.momentum, nesterov=config.momentum > 0)
+    else:
+        raise unknown_name("config.optimizer.name", config.name, OPTIMIZERS)
+    optimizer.build(variables)
+    return optimizer
 
 
 def l2_penalty(variables: list[keras.Variable], l2: float) -> tf.Tensor | float:

@@ -3,6 +3,7 @@
 import datetime
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import shlex
@@ -123,8 +124,14 @@ class Run:
             metrics: Every number that evaluation gave, keyed `split/metric`.
             num_parameters: Weights of all that predicts, trained or not.
             train_seconds: Seconds of training, over all the processes that it took.
+
+        Raises:
+            InputError: A metric is not finite.
         """
         metrics = {**metrics, "num_parameters": num_parameters, "train_seconds": train_seconds}
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise InputError(f"The metric {name} is {value}, so {self.path}/results.json is not written.")
         self.results = {
             "schema_version": 1,
             "protocol_version": PROTOCOL_VERSION,

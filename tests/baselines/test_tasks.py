@@ -1,0 +1,55 @@
+"""The image tasks on real data, a few steps of them: that they run, and that they go on."""
+
+import json
+
+import pytest
+
+from tests.baselines.conftest import METHODS, load_script
+from tests.conftest import ROOT
+from uncertainty_suite import configuration, training
+
+
+def small_config(task: str, method: str):
+    """Return a task's configuration with a handful of training steps: most of the training set is held out."""
+    config = configuration.load(ROOT / "configs" / task / f"{method}.py")
+    config.epochs = 2
+    if task != "digits":
+        config.dataset.validation_percent = 0.99
+    if method == "mc_dropout":
+        config.mc_dropout.num_samples = 2
+    if method == "deep_ensemble":
+        config.deep_ensemble.size = 2
+    return config
+
+
+QUICK = {("mnist", "sngp"), ("fashion_mnist", "mc_dropout"), ("mnist", "deep_ensemble"), ("cifar10", "deterministic")}
+
+
+@pytest.mark.parametrize(
+    ("task", "method"),
+    [
+        pytest.param(task, method, marks=[] if (task, method) in QUICK else [pytest.mark.slow])
+        for task in ("mnist", "fashion_mnist", "cifar10")
+        for method in METHODS
+    ],
+)
+def test_image_tasks_run_and_resume(task, method, data_dir, tmp_path, monkeypatch):
+    script, config = load_script(method), small_config(task, method)
+    monkeypatch.setattr("uncertainty_suite.training.loop._SECONDS_PER_CHECKPOINT", 0)
+    update = training.Loop.update
+
+    def stop(loop, values):
+        update(loop, values)
+        if loop.step >= 6:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training.Loop, "update", stop)
+        script.main(config, tmp_path / "run", data_dir)
+    results = script.main(config, tmp_path / "run", data_dir)
+    (key,) = {name.split("/")[1] for name in results["metrics"] if name.startswith("ood/")}
+    assert key == {"mnist": "fashion_mnist", "fashion_mnist": "mnist", "cifar10": "fashion_mnist"}[task]
+    assert results["metrics"]["test/accuracy"] > {"mnist": 0.5, "fashion_mnist": 0.4, "cifar10": 0.09}[task]
+    histories = [path.read_text().splitlines() for path in (tmp_path / "run").rglob("history.jsonl")]
+    for history in histories:
+        assert [json.loads(line)["epoch"] for line in history] == [1, 2]

@@ -1,0 +1,92 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from uncertainty_suite import training
+from uncertainty_suite.errors import InputError
+
+
+@pytest.fixture
+def run(config, tmp_path):
+    config.epochs = 3
+    return training.Run(config, "m.py", tmp_path / "run")
+
+
+def make_loop(run, steps_per_epoch=4, **options) -> training.Loop:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    optimizer = keras.optimizers.SGD(0.1)
+    optimizer.build(model.trainable_variables)
+    return training.Loop(run, model, optimizer, steps_per_epoch, **options)
+
+
+def losses(loop, num_steps) -> dict[str, np.ndarray]:
+    return {"loss": np.arange(loop.step, loop.step + num_steps, dtype=np.float32)}
+
+
+def test_hands_out_each_step_once_and_no_call_crosses_an_epoch(run):
+    loop = make_loop(run)
+    starts = []
+    for num_steps in loop:
+        starts.append(loop.step)
+        assert loop.step // 4 == (loop.step + num_steps - 1) // 4
+        loop.update(losses(loop, num_steps))
+    assert loop.step == 12
+    assert {0, 4, 8} <= set(starts)
+    assert len(starts) < 12  # several steps in a call, once the first has been timed
+    history = [json.loads(line) for line in (run.path / "history.jsonl").read_text().splitlines()]
+    assert [(line["epoch"], line["step"], line["loss"]) for line in history] == [(1, 4, 1.5), (2, 8, 5.5), (3, 12, 9.5)]
+    assert history == loop.history
+
+
+def test_a_finished_training_hands_out_nothing(run):
+    for loop in (make_loop(run), make_loop(run)):
+        for num_steps in loop:
+            loop.update(losses(loop, num_steps))
+    assert loop.step == 12
+    assert list(loop) == []
+
+
+def test_starts_behind_the_checkpoint_and_forgets_what_came_after_it(run, monkeypatch):
+    monkeypatch.setattr("uncertainty_suite.training.loop._SECONDS_PER_CHECKPOINT", 0)
+    loop = make_loop(run)
+    for num_steps in loop:
+        if loop.step >= 5:
+            break
+        loop.update(losses(loop, num_steps))
+    with open(run.path / "history.jsonl", "a") as file:
+        file.write('{"epoch": 2, "of": "a killed process"}\n{"torn')
+    again = make_loop(run)
+    assert again.step == loop.step
+    for num_steps in again:
+        again.update(losses(again, num_steps))
+    history = [json.loads(line) for line in (run.path / "history.jsonl").read_text().splitlines()]
+    assert [(line["epoch"], line["loss"]) for line in history] == [(1, 1.5), (2, 5.5), (3, 9.5)]
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_its_checkpoint(run, monkeypatch):
+    monkeypatch.setattr("uncertainty_suite.training.loop._SECONDS_PER_CHECKPOINT", 0)
+    loop = make_loop(run)
+    message = r"The loss is nan at step 5 \(epoch 2\) of m. Try a smaller --config.optimizer.learning_rate"
+    with pytest.raises(InputError, match=message):
+        for num_steps in loop:
+            values = losses(loop, num_steps)
+            values["loss"][values["loss"] == 5] = np.nan
+            loop.update(values)
+    assert make_loop(run).step in (4, 5)
+
+
+def test_several_trainings_share_a_run(run):
+    for name in ("members/0", "members/1"):
+        loop = make_loop(run, name=name)
+        assert loop.step == 0
+        for num_steps in loop:
+            loop.update(losses(loop, num_steps))
+        assert (run.path / name / "history.jsonl").exists()
+
+
+def test_forgetting_update_is_a_bug_that_says_so(run):
+    with pytest.raises(RuntimeError, match=r"Loop.update\(\) was not called"):
+        for _ in make_loop(run):
+            pass
