@@ -145,7 +145,7 @@ MAPPING: dict[str, Callable[[Case, re.Match], Any]] = {
     r"rm/tace_class/bins=(\d+)/threshold=[\d.]+": lambda c, m: metrics.thresholded_adaptive_calibration_error(
         *c.p_y, num_bins=int(m[1]), threshold=0.0
     ),
-    r"rm/sce/bins=(\d+)": lambda c, m: metrics.static_calibration_error(*c.p_y, num_bins=int(m[1]), ones="own"),
+    r"rm/sce/bins=(\d+)": lambda c, m: metrics.static_calibration_error(*c.p_y, num_bins=int(m[1])),
     r"rm/rmsce/bins=(\d+)": lambda c, m: metrics.rms_calibration_error(*c.p_y, num_bins=int(m[1])),
     r"rm/rmsce/datapoints_per_bin=(\d+)": lambda c, m: metrics.rms_calibration_error(
         *c.p_y, datapoints_per_bin=int(m[1])
@@ -215,6 +215,7 @@ MAPPING: dict[str, Callable[[Case, re.Match], Any]] = {
     ),
     r"sp/moment_matched_nll": lambda c, m: metrics.gaussian_nll(*c.gauss, mixture="moments"),
     r"sp/mean_member_nll": lambda c, m: metrics.gaussian_nll(*c.gauss, mixture="members"),
+    r"tu/quantile_calibration_error_mixture": lambda c, m: metrics.quantile_calibration_error(*c.gauss),
     r"tu/quantile_calibration_error/bins=(\d+),norm=(\w+)": lambda c, m: metrics.quantile_calibration_error(
         *c.gauss, num_bins=int(m[1]), norm=m[2]
     ),
@@ -248,6 +249,8 @@ def tolerance(name: str, case: str) -> float:
         return 1e-4  # sums of 11,000 and more float32 numbers
     if name == "sp/temperature_scaling_beta":
         return 1e-6  # a minimiser that compares values finds the place to the root of the machine epsilon
+    if re.match(r"rm/(gce/|ace|sce|rmsce|msce|tace_class|crps|semiparametric_ce|auc_)", name):
+        return 1e-9  # these compute in float64
     if name.startswith(("rm/", "tu/")):
         return 2e-5
     # scikit-learn and SciPy worked in float64 on the float32 arrays of two cases.
@@ -272,12 +275,14 @@ def is_known_defect(name: str) -> bool:
 def test_golden(case: str, name: str) -> None:
     entry = expected()[case][name]
     value = entry["value"]
-    if is_defect(case, name, value):
-        pytest.skip(
-            next(reason for (c, n), reason in DEFECTS.items() if re.fullmatch(c, case) and re.fullmatch(n, name))
-        )
+    defect = is_defect(case, name, value)
+    if defect and not find(name):  # the right value has an entry of another name
+        return
     ((function, match),) = find(name)
     ours = function(Case(case), match)
+    if defect:
+        assert np.isfinite(ours)
+        return
     if value == "nan":  # coverage_at_risk where no coverage is good enough
         assert name.startswith("def/coverage_at_risk")
         assert ours == 0.0

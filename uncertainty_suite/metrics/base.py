@@ -78,16 +78,23 @@ def to_samples(predictions: Any, what: str = "Predictions") -> tuple[np.ndarray,
         samples = samples.astype(np.float32 if half else np.float64)
     tolerance = _SUM_TOLERANCE_HALF if half else _SUM_TOLERANCE
     ones = np.ones(samples.shape[-1], np.float32 if half else samples.dtype)
-    total = 0.0
-    # A few samples at a time, so that each is read from memory once and from cache for the checks and the sum.
-    step = max(1, _CACHED_NUMBERS // samples[0].size)
-    for group in (samples[i : i + step] for i in range(0, len(samples), step)):
-        sums = group @ ones  # [step, batch]
-        # NaN fails every comparison, so this asks for what is right and not for what is wrong.
-        if not (group.min() >= 0 and sums.max() - 1 <= tolerance and 1 - sums.min() <= tolerance):
-            raise _bad_probs(samples, tolerance, what)
-        total = total + (group[0] if len(group) == 1 else group.sum(axis=0, dtype=np.float64))
-    return samples, total / len(samples)
+    if len(samples) == 1:
+        lowest, sums, mean = samples.min(), samples @ ones, samples[0].astype(np.float64)
+    else:
+        sums, mean = np.empty(samples.shape[:2], ones.dtype), np.zeros(samples.shape[1:])
+        lowest = 0.0
+        # A few samples at a time, so that each is read from memory once, and from cache for the checks and the sum.
+        step = max(1, _CACHED_NUMBERS // mean.size)
+        for i in range(0, len(samples), step):
+            group = samples[i : i + step]
+            lowest = np.minimum(lowest, group.min())  # NaN if any is
+            np.matmul(group, ones, out=sums[i : i + step])
+            mean += group[0] if step == 1 else group.sum(axis=0, dtype=np.float64)
+        mean /= len(samples)
+    # NaN fails every comparison, so this asks for what is right and not for what is wrong.
+    if not (lowest >= 0 and sums.max() - 1 <= tolerance and 1 - sums.min() <= tolerance):
+        raise _bad_probs(samples, tolerance, what)
+    return samples, mean
 
 
 def _bad_probs(samples: np.ndarray, tolerance: float, what: str) -> InputError:
@@ -410,6 +417,8 @@ def names() -> list[str]:
 def info(name: str) -> type[Metric]:
     """Return what is known of a metric without making one: its class, whose attributes say it.
 
+    For `rm/<name>` that is the native metric of the same name, if there is one.
+
     Example:
         >>> info("ece").higher_is_better
         False
@@ -417,9 +426,10 @@ def info(name: str) -> type[Metric]:
     Raises:
         InputError: The name is unknown.
     """
-    if name not in _REGISTRY:
+    native = name.removeprefix("rm/")
+    if native not in _REGISTRY:
         raise unknown_name("metric", name, _REGISTRY)
-    return _REGISTRY[name]
+    return _REGISTRY[native]
 
 
 def get(name: str, **options: Any) -> Metric:

@@ -151,7 +151,7 @@ class DebiasedCalibrationError(base.Metric):
     name = "debiased_ece"
     formula = "sqrt max(0, sum_b n_b/n ((acc_b - conf_b)^2 - acc_b (1 - acc_b) / (n_b - 1)))"
     paper = "Kumar 2019"
-    agrees = "none of the golden ones"
+    agrees = "compared with no library"
 
     def __init__(self, num_bins: int = 15):
         base.check_positive_integer("num_bins", num_bins)
@@ -184,7 +184,7 @@ class SmoothCalibrationError(base.Metric):
     name = "smooth_ece"
     formula = "s with s = int |mean (correct - conf) K_s(t, conf)| dt, K a reflected Gaussian"
     paper = "Blasiok & Nakkiran 2023"
-    agrees = "none of the golden ones"
+    agrees = "compared with no library"
     _CELLS = 4096
 
     def __init__(self):
@@ -231,10 +231,10 @@ class StaticCalibrationError(base.Metric):
     name = "sce"
     formula = "mean_k sum_b n_kb/n_k |freq_kb - p_kb|, equal-width bins of p_k > 0"
     paper = "Nixon 2019"
-    agrees = "Robustness Metrics (probabilities of exactly 1: ones='own')"
+    agrees = "Robustness Metrics"
     keep_zeros = False
 
-    def __init__(self, num_bins: int = 15, ones: str = "last"):
+    def __init__(self, num_bins: int = 15, ones: str = "own"):
         base.check_positive_integer("num_bins", num_bins)
         base.check_choice("ones", ones, _ONES)
         self.num_bins, self.ones = int(num_bins), ones
@@ -286,7 +286,7 @@ class GeneralCalibrationError(base.WholeSetMetric):
     name = "gce"
     formula = "binned calibration error by its options"
     paper = "Nixon 2019"
-    agrees = "Robustness Metrics (ones='own'), torch-uncertainty (binning='split' or 'even')"
+    agrees = "Robustness Metrics, torch-uncertainty (binning='split', or 'even')"
 
     def __init__(
         self,
@@ -325,15 +325,15 @@ class GeneralCalibrationError(base.WholeSetMetric):
 
     def keep(self, batch: base.Batch) -> tuple[np.ndarray, ...]:
         if self.max_prob and self.recalibration is None:
-            return batch.confidence, batch.correct, batch.predicted, np.full(len(batch.rows), batch.probs.shape[1])
+            self._classes = batch.probs.shape[1]
+            return batch.confidence, batch.correct, batch.predicted.astype(np.int32)
         # One sample is kept in the dtype received, which loses nothing.
         probs = batch.samples[0] if len(batch.samples) == 1 else batch.probs
         return probs.copy(), batch.labels.copy()
 
     def compute(self, *columns: np.ndarray) -> float:
-        if len(columns) == 4:
-            confidence, correct, predicted, classes = columns
-            return self._error(confidence, correct, predicted, int(classes[0]))
+        if self.max_prob and self.recalibration is None:
+            return self._error(*columns, self._classes)
         probs, labels = columns[0].astype(np.float64, copy=False), columns[1]
         if self.recalibration is not None:
             probs, labels = recalibrate(probs, labels, self.recalibration, self.fit_percent, self.seed)
@@ -632,8 +632,8 @@ _FLOAT32_EPSILON = float(np.finfo(np.float32).eps)
 def fit_temperature(probs: Any, labels: Any, epsilon: float = _FLOAT32_EPSILON) -> float:
     """Return the temperature `T` that minimises the NLL of `softmax(log(p + epsilon) / T)` (Guo 2017).
 
-    Fit it on validation data. It is sought from 0.001 to 1000; predictions that are all correct, or no better than
-    guessing, have their optimum at an end.
+    Fit it on validation data. It is sought from 0.001 to 1000. Predictions that are all correct have no optimum, only
+    ever sharper ones; then it is a low temperature at which the loss is zero to rounding.
 
     Args:
         probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
@@ -654,6 +654,8 @@ def fit_temperature(probs: Any, labels: Any, epsilon: float = _FLOAT32_EPSILON) 
         means = (scaled * logits).sum(axis=1)
         slope = means.mean()
         curvature = ((scaled * logits**2).sum(axis=1) - means**2).mean()
+        if slope == 0:
+            break
         low, high = (beta, high) if slope < 0 else (low, beta)
         step = beta - slope / curvature if curvature > 0 else 0.0
         last, beta = beta, step if low < step < high else np.sqrt(low * high)
@@ -848,7 +850,7 @@ def smooth_calibration_error(probs: Any, labels: Any) -> float:
     return base.evaluate(SmoothCalibrationError(), probs, labels)
 
 
-def static_calibration_error(probs: Any, labels: Any, num_bins: int = 15, ones: str = "last") -> float:
+def static_calibration_error(probs: Any, labels: Any, num_bins: int = 15, ones: str = "own") -> float:
     """Return the static calibration error: the ECE of each class alone, averaged over classes (Nixon 2019).
 
     Probabilities of exactly zero are left out, as in Robustness Metrics; `classwise_calibration_error` keeps them.
@@ -857,7 +859,7 @@ def static_calibration_error(probs: Any, labels: Any, num_bins: int = 15, ones: 
         probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
         labels: Class indices `[batch]`.
         num_bins: The number of bins.
-        ones: As in `expected_calibration_error`.
+        ones: Where a value of exactly 1 goes: `"own"`, a bin of its own, as in Robustness Metrics, or `"last"`.
 
     Raises:
         InputError: The arrays or options are not that.
@@ -865,14 +867,14 @@ def static_calibration_error(probs: Any, labels: Any, num_bins: int = 15, ones: 
     return base.evaluate(StaticCalibrationError(num_bins, ones), probs, labels)
 
 
-def classwise_calibration_error(probs: Any, labels: Any, num_bins: int = 15, ones: str = "last") -> float:
+def classwise_calibration_error(probs: Any, labels: Any, num_bins: int = 15, ones: str = "own") -> float:
     """Return the class-wise ECE: the ECE of each class alone over all examples, averaged over classes (Kull 2019).
 
     Args:
         probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
         labels: Class indices `[batch]`.
         num_bins: The number of bins.
-        ones: As in `expected_calibration_error`.
+        ones: Where a value of exactly 1 goes: `"own"`, a bin of its own, as in Robustness Metrics, or `"last"`.
 
     Raises:
         InputError: The arrays or options are not that.
@@ -1045,7 +1047,8 @@ def semiparametric_calibration_error(probs: Any, labels: Any, target: str = "cor
     """Return the l2 calibration error estimated without bins: `sqrt mean (p - y)(p - f(p))`.
 
     `f` is a kernel regression of `y` on `p`, fitted on other folds; its width is the best of 50 by cross-validation,
-    then narrowed. Its time is quadratic in the number of examples.
+    then narrowed. Its time is quadratic in the number of examples, and its folds, drawn by position, make it depend on
+    their order; both as in Robustness Metrics.
 
     Args:
         probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).

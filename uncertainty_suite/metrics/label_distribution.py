@@ -76,7 +76,7 @@ class LabelDistributionBrier(_DistributionMetric):
     name = "label_distribution_brier"
     formula = "mean sum_k (p_k - q_k)^2"
     value_range = (0.0, 2.0)
-    agrees = "none of the golden ones"
+    agrees = "compared with no library"
 
     def per_example(self, batch: DistributionBatch) -> np.ndarray:
         return ((batch.probs - batch.label_distribution) ** 2).sum(axis=1)

@@ -31,11 +31,11 @@ def ranking_auroc(scores: np.ndarray, positive: np.ndarray) -> float:
 def ranking_average_precision(scores: np.ndarray, positive: np.ndarray, interpolation: str = "step") -> float:
     """Return the area under the precision-recall curve, by steps (the average precision) or trapezoids."""
     true_positives, false_positives = ranking_counts(scores, positive)
-    steps = np.diff(true_positives, prepend=0) / true_positives[-1]
     precision = true_positives / (true_positives + false_positives)
     if interpolation == "trapezoid":
         precision = (precision + np.append(1.0, precision[:-1])) / 2
-    return float(steps @ precision)
+    # Divided last, so that a perfect ranking gives 1 and no rounding above it.
+    return float(np.diff(true_positives, prepend=0) @ precision / true_positives[-1])
 
 
 class ScoreBatch:

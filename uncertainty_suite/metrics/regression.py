@@ -271,7 +271,7 @@ class IntervalScore(_IntervalMetric):
     name = "interval_score"
     formula = "mean u - l + 2/a (l - y)+ + 2/a (y - u)+, a = 1 - level"
     paper = "Gneiting & Raftery 2007"
-    agrees = "none of the golden ones"
+    agrees = "compared with no library"
 
     def per_example(self, batch: RegressionBatch) -> np.ndarray:
         low, high = self.interval(batch)
@@ -287,7 +287,7 @@ class Sharpness(_RegressionMetric):
     formula = "sqrt mean sigma^2, of the mixture"
     higher_is_better = None
     paper = "Kuleshov 2018"
-    agrees = "none of the golden ones"
+    agrees = "compared with no library"
     needs_label = False
 
     def per_example(self, batch: RegressionBatch) -> np.ndarray:
@@ -343,7 +343,7 @@ class AUSE(base.WholeSetMetric):
 
     name = "ause"
     formula = "area between the sparsification curves by sigma and by |mu - y|"
-    value_range = base.REAL
+    value_range = (0.0, 1.0)
     paper = "Ilg 2018"
     agrees = "torch-uncertainty"
     batch_type = RegressionBatch

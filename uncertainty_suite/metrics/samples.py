@@ -249,7 +249,7 @@ class JointNLL(base.WholeSetMetric):
     formula = "mean -1/tau log mean_s prod_{i in group} p_s(y_i), groups of tau (10) draws of kappa (2) examples"
     value_range = base.POSITIVE
     paper = "Osband 2022"
-    agrees = "none of the golden ones"
+    agrees = "compared with no library"
 
     def __init__(self, tau: int = 10, kappa: int | None = 2, groups: int = 10_000, seed: int = 0):
         base.check_positive_integer("tau", tau)
@@ -282,7 +282,7 @@ class GeneralizedEnergyDistance(base.MeanMetric):
     formula = "mean 2 mean_s |p_s - e_y| - mean_st |p_s - p_t|"
     value_range = (0.0, 2 * 2**0.5)
     paper = "Szekely & Rizzo 2013; Kohl 2018"
-    agrees = "none of the golden ones"
+    agrees = "compared with no library"
 
     def per_example(self, batch: base.Batch) -> np.ndarray:
         samples = batch.samples.astype(np.float64)

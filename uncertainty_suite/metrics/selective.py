@@ -72,7 +72,7 @@ class ExcessAURC(_SelectiveMetric):
     name = "excess_aurc"
     formula = "aurc - aurc when all correct predictions come first"
     paper = "Geifman 2019"
-    agrees = "none of the golden ones"
+    agrees = "compared with no library"
 
     def compute(self, confidence: np.ndarray, correct: np.ndarray) -> float:
         best = _area(_curve(-np.arange(len(correct)), np.sort(correct)[::-1], "input")[1])

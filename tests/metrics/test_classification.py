@@ -1,0 +1,105 @@
+"""Accuracy, NLL and Brier, against closed forms, plain formulas and scikit-learn."""
+
+import numpy as np
+import pytest
+import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uncertainty_suite import metrics
+from uncertainty_suite.errors import InputError
+
+
+def dirichlet(seed: int, count: int = 200, classes: int = 6) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.dirichlet(np.full(classes, 0.3), count), rng.integers(0, classes, count)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_values_are_those_of_scikit_learn(seed: int) -> None:
+    probs, labels = dirichlet(seed)
+    classes = np.arange(6)
+    assert metrics.accuracy(probs, labels) == pytest.approx(sklearn.metrics.accuracy_score(labels, probs.argmax(1)))
+    assert metrics.top_k_accuracy(probs, labels, k=3) == pytest.approx(
+        sklearn.metrics.top_k_accuracy_score(labels, probs, k=3, labels=classes)
+    )
+    probs = (probs + 1e-9) / (probs + 1e-9).sum(axis=1, keepdims=True)
+    assert metrics.negative_log_likelihood(probs, labels) == pytest.approx(
+        sklearn.metrics.log_loss(labels, probs, labels=classes), rel=1e-12
+    )
+    onehot = np.eye(6)[labels]
+    assert metrics.brier_score(probs, labels) == pytest.approx(((probs - onehot) ** 2).sum(axis=1).mean(), rel=1e-12)
+
+
+def test_perfect_and_inverted_predictions() -> None:
+    probs, labels = np.eye(2)[[0, 1, 1]], np.array([0, 1, 1])
+    assert metrics.accuracy(probs, labels) == 1
+    assert metrics.negative_log_likelihood(probs, labels) == 0
+    assert metrics.brier_score(probs, labels) == 0
+    assert metrics.accuracy(probs, 1 - labels) == 0
+    assert metrics.brier_score(probs, 1 - labels) == 2
+    assert metrics.brier_score(probs, 1 - labels, half=True) == 1
+    assert metrics.brier_top_class(probs, 1 - labels) == 1
+
+
+def test_one_class_and_one_example() -> None:
+    assert metrics.accuracy([[1.0]], [0]) == 1
+    assert metrics.negative_log_likelihood([[1.0]], [0]) == 0
+    assert metrics.brier_score([[0.25, 0.75]], [0]) == pytest.approx(2 * 0.75**2)
+
+
+@pytest.mark.parametrize(("dtype", "nats"), [(np.float16, 16.64), (np.float32, 103.28), (np.float64, 744.44)])
+def test_a_zero_probability_counts_as_the_least_number_of_the_dtype(dtype: type, nats: float) -> None:
+    probs = np.array([[1.0, 0.0]], dtype)
+    assert metrics.negative_log_likelihood(probs, [1]) == pytest.approx(nats, abs=0.01)
+
+
+def test_other_conventions_for_a_zero_probability() -> None:
+    probs = np.array([[1.0, 0.0]])
+    assert metrics.negative_log_likelihood(probs, [1], clip=0) == np.inf
+    assert metrics.negative_log_likelihood(probs, [1], clip="eps") == pytest.approx(-np.log(np.finfo(float).eps))
+    assert metrics.negative_log_likelihood(probs, [1], clip=1e-7) == pytest.approx(-np.log(1e-7))
+    assert metrics.negative_log_likelihood(probs, [1], clip=1e-7, renormalize=True) == pytest.approx(-np.log(1e-7))
+    with pytest.raises(InputError, match=r"clip=0\.5 is not allowed; expected None, 'eps', or a number from 0"):
+        metrics.negative_log_likelihood(probs, [1], clip=0.5)
+
+
+def test_a_tiny_positive_probability_is_not_altered() -> None:
+    probs = np.array([[1.0, 1e-30]], np.float32)
+    assert metrics.negative_log_likelihood(probs, [1]) == pytest.approx(30 * np.log(10), rel=1e-6)
+
+
+def test_the_first_of_tied_classes_is_predicted() -> None:
+    assert metrics.accuracy([[0.4, 0.4, 0.2]], [0]) == 1
+    assert metrics.accuracy([[0.4, 0.4, 0.2]], [1]) == 0
+    assert metrics.top_k_accuracy([[0.4, 0.4, 0.2]], [1], k=1) == 0
+    assert metrics.top_k_accuracy([[0.4, 0.4, 0.2]], [1], k=2) == 1
+    assert metrics.top_k_accuracy([[0.4, 0.4, 0.2]], [2], k=9) == 1
+
+
+def test_samples_are_averaged() -> None:
+    samples = np.random.default_rng(0).dirichlet(np.ones(3), (4, 50))
+    labels = np.arange(50) % 3
+    for function in (metrics.accuracy, metrics.brier_score, metrics.negative_log_likelihood):
+        assert function(samples, labels) == pytest.approx(function(samples.mean(axis=0), labels), rel=1e-12)
+        assert function(samples[:1], labels) == function(samples[0], labels)
+
+
+def test_the_brier_decomposition_adds_up_where_predictions_are_constant_in_each_group() -> None:
+    rng = np.random.default_rng(1)
+    rows = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.3, 0.1, 0.6]])
+    probs, labels = rows[rng.integers(0, 3, 500)], rng.integers(0, 3, 500)
+    parts = metrics.brier_decomposition(probs, labels)
+    total = parts["brier_uncertainty"] - parts["brier_resolution"] + parts["brier_reliability"]
+    assert total == pytest.approx(metrics.brier_score(probs, labels) - 1, rel=1e-12)
+    for part, value in parts.items():
+        metric = metrics.get(part)
+        metric.add_batch(probs, label=labels)
+        assert metric.result() == {part: value}
+
+
+def test_a_decomposition_refuses_a_change_of_classes() -> None:
+    metric = metrics.get("brier_decomposition")
+    metric.add_batch([[0.5, 0.5]], label=[0])
+    with pytest.raises(InputError, match="Predictions of 3 classes after 2"):
+        metric.add_batch([[0.5, 0.5, 0.0]], label=[0])

@@ -1,0 +1,70 @@
+"""OOD metrics against scikit-learn and by hand, ties above all."""
+
+import numpy as np
+import pytest
+import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uncertainty_suite import metrics
+from uncertainty_suite.errors import InputError
+
+scores = st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=30)
+
+
+@given(scores_in=scores, scores_out=scores, level=st.sampled_from([0.0, 0.3, 0.5, 0.95, 1.0]))
+def test_values_are_those_of_scikit_learn(scores_in: list[float], scores_out: list[float], level: float) -> None:
+    truth = np.repeat([0, 1], [len(scores_in), len(scores_out)])
+    score = np.array(scores_in + scores_out)
+    assert metrics.auroc(scores_in, scores_out) == pytest.approx(sklearn.metrics.roc_auc_score(truth, score))
+    assert metrics.aupr_out(scores_in, scores_out) == pytest.approx(
+        sklearn.metrics.average_precision_score(truth, score)
+    )
+    assert metrics.aupr_in(scores_in, scores_out) == pytest.approx(
+        sklearn.metrics.average_precision_score(1 - truth, -score)
+    )
+    precision, recall, _ = sklearn.metrics.precision_recall_curve(truth, score)
+    assert metrics.aupr_out(scores_in, scores_out, interpolation="trapezoid") == pytest.approx(
+        sklearn.metrics.auc(recall, precision)
+    )
+    fpr, tpr, _ = sklearn.metrics.roc_curve(truth, score, drop_intermediate=False)
+    first = np.argmax(tpr[1:] >= level - 1e-12)  # without the point that calls nothing OOD
+    assert metrics.fpr_at_tpr(scores_in, scores_out, tpr=level) == pytest.approx(fpr[1:][first])
+
+
+def test_perfect_inverted_and_constant_scores() -> None:
+    low, high = [0.0, 0.1], [0.9, 1.0, 1.0]
+    assert metrics.auroc(low, high) == metrics.aupr_in(low, high) == metrics.aupr_out(low, high) == 1
+    assert metrics.fpr_at_tpr(low, high) == 0
+    assert metrics.auroc(high, low) == 0
+    assert metrics.fpr_at_tpr(high, low) == 1
+    assert metrics.auroc([1.0, 1.0], [1.0]) == 0.5
+    assert metrics.aupr_out([1.0, 1.0], [1.0]) == pytest.approx(1 / 3)
+    assert metrics.fpr_at_tpr([1.0, 1.0], [1.0]) == 1
+
+
+def test_streaming_takes_scores_and_whether_ood() -> None:
+    rng = np.random.default_rng(0)
+    score, is_ood = rng.normal(size=100), rng.random(100) < 0.3
+    metric = metrics.get("fpr95", tpr=0.8)
+    metric.add_batch(score[:40], label=is_ood[:40])
+    metric.add_batch(score[40:], label=is_ood[40:])
+    assert metric.result() == {"fpr95": metrics.fpr_at_tpr(score[~is_ood], score[is_ood], tpr=0.8)}
+
+
+def test_one_kind_only_is_refused() -> None:
+    metric = metrics.get("auroc")
+    metric.add_batch([0.1, 0.2], label=[0, 0])
+    with pytest.raises(InputError, match="Metric 'auroc' has seen no OOD example; add some of both kinds"):
+        metric.result()
+
+
+def test_bad_scores_are_refused() -> None:
+    with pytest.raises(InputError, match="Scores of OOD examples must be finite, but the value at 1 is nan"):
+        metrics.auroc([0.0], [0.0, np.nan])
+    with pytest.raises(InputError, match="Scores of in-distribution examples hold no example at all"):
+        metrics.auroc([], [0.0])
+    with pytest.raises(InputError, match="Labels must be from 0 to 1"):
+        metrics.get("auroc").add_batch([0.1, 0.2], label=[0, 2])
+    with pytest.raises(InputError, match="tpr=95 is not allowed; expected a number from 0 to 1"):
+        metrics.get("fpr95", tpr=95)

@@ -1,0 +1,136 @@
+"""Regression metrics against SciPy, scikit-learn, quadrature and simulation."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uncertainty_suite import metrics
+from uncertainty_suite.errors import InputError
+
+
+def gaussians(seed: int, samples: int = 3, count: int = 12) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(samples, count)), rng.uniform(0.3, 2, (samples, count)), 2 * rng.normal(size=count)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_points_and_densities(seed: int) -> None:
+    mean, stddev, target = gaussians(seed)
+    centre = mean.mean(axis=0)
+    assert metrics.rmse(mean, target) == pytest.approx(sklearn.metrics.root_mean_squared_error(target, centre))
+    assert metrics.mae(mean, target) == pytest.approx(sklearn.metrics.mean_absolute_error(target, centre))
+    density = scipy.stats.norm.pdf(target, mean, stddev)
+    assert metrics.gaussian_nll(mean, stddev, target) == pytest.approx(-np.log(density.mean(axis=0)).mean())
+    assert metrics.gaussian_nll(mean, stddev, target, "members") == pytest.approx(-np.log(density).mean())
+    variance = (stddev**2 + mean**2).mean(axis=0) - centre**2
+    assert metrics.sharpness(mean, stddev) == pytest.approx(np.sqrt(variance.mean()))
+    assert metrics.gaussian_nll(mean, stddev, target, "moments") == pytest.approx(
+        -scipy.stats.norm.logpdf(target, centre, np.sqrt(variance)).mean()
+    )
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_crps_is_the_integral_of_the_definition(seed: int) -> None:
+    mean, stddev, target = gaussians(seed, count=3)
+    grid = np.linspace(-25, 25, 200_001)
+    cdf = scipy.stats.norm.cdf(grid[:, None, None], mean, stddev).mean(axis=1)
+    integral = (((cdf - (grid[:, None] >= target)) ** 2).sum(axis=0) * (grid[1] - grid[0])).mean()
+    assert metrics.crps(mean, stddev, target) == pytest.approx(integral, abs=3e-4)
+
+
+@given(seed=st.integers(0, 2**32 - 1), samples=st.integers(2, 7))
+def test_crps_of_samples_is_that_of_all_pairs(seed: int, samples: int) -> None:
+    rng = np.random.default_rng(seed)
+    draws, target = rng.integers(-3, 3, (samples, 9)).astype(float), rng.normal(size=9)
+    near = np.abs(draws - target).mean()
+    within = np.abs(draws[:, None] - draws).sum(axis=(0, 1)).mean()
+    assert metrics.crps_samples(draws, target) == pytest.approx(near - within / (2 * samples**2))
+    assert metrics.crps_samples(draws, target, fair=True) == pytest.approx(
+        near - within / (2 * samples * (samples - 1))
+    )
+
+
+def test_the_fair_crps_estimates_that_of_the_distribution() -> None:
+    target = np.zeros(4000)
+    draws = np.random.default_rng(0).normal(size=(4, 4000))
+    exact = metrics.crps(target, np.ones(4000), target)
+    assert metrics.crps_samples(draws, target, fair=True) == pytest.approx(exact, abs=0.01)
+    assert metrics.crps_samples(draws, target) > exact + 0.1
+
+
+@given(seed=st.integers(0, 2**32 - 1), level=st.sampled_from([0.1, 0.5, 0.95]))
+def test_intervals_of_one_gaussian_are_those_of_scipy(seed: int, level: float) -> None:
+    mean, stddev, target = gaussians(seed, samples=1)
+    low, high = scipy.stats.norm.interval(level, mean[0], stddev[0])
+    assert metrics.interval_width(mean, stddev, level) == pytest.approx((high - low).mean())
+    assert metrics.interval_coverage(mean, stddev, target, level) == np.mean((low <= target) & (target <= high))
+    missed = np.maximum(low - target, 0) + np.maximum(target - high, 0)
+    assert metrics.interval_score(mean, stddev, target, level) == pytest.approx(
+        (high - low + 2 / (1 - level) * missed).mean()
+    )
+
+
+def test_intervals_of_a_mixture_hold_their_share() -> None:
+    mean, stddev = np.array([[-3.0], [2.0]]), np.array([[0.5], [1.0]])
+    rng = np.random.default_rng(0)
+    part = rng.integers(0, 2, 20_000)
+    target = rng.normal(mean[part, 0], stddev[part, 0])
+    exact = [np.repeat(array, 20_000, axis=1) for array in (mean, stddev)]
+    assert metrics.interval_coverage(*exact, target, 0.8) == pytest.approx(0.8, abs=0.01)
+    assert metrics.quantile_calibration_error(*exact, target) < 0.01
+    assert metrics.interval_coverage(*exact, target, 0.8, mixture="moments") != pytest.approx(0.8, abs=0.01)
+
+
+def test_a_mixture_of_equal_gaussians_is_one_gaussian() -> None:
+    mean, stddev, target = gaussians(1, samples=1)
+    repeated = np.repeat(mean, 4, axis=0), np.repeat(stddev, 4, axis=0), target
+    for name in ("gaussian_nll", "crps", "interval_coverage", "interval_score", "quantile_calibration_error", "ause"):
+        function = getattr(metrics, name)
+        assert function(*repeated) == pytest.approx(function(mean[0], stddev[0], target)), name
+
+
+def test_sparsification() -> None:
+    target = np.array([1.0, 2.0, 3.0, 4.0])
+    mean = np.zeros(4)
+    assert metrics.ause(mean, target, target) == 0
+    # Left after removing 0 to 4: 10 10 9 7 4 against 10 6 3 1 0 (the worst order and the best), of 10 in all.
+    worst = metrics.ause(mean, target[::-1], target)
+    best, order = np.array([10, 10, 6, 3, 1]), np.array([10, 10, 9, 7, 4])
+    assert worst == pytest.approx(sklearn.metrics.auc(np.arange(5) / 5, (order - best) / 10))
+    assert 0 < metrics.ause(mean, np.ones(4), target) < worst
+    assert metrics.ause(target, np.ones(4), target) == 0
+
+
+def test_streaming_takes_a_pair() -> None:
+    mean, stddev, target = gaussians(2)
+    metric = metrics.get("crps")
+    metric.add_batch((mean[:, :5], stddev[:, :5]), label=target[:5])
+    metric.add_batch((mean[:, 5:], stddev[:, 5:]), label=target[5:])
+    assert metric.result() == {"crps": pytest.approx(metrics.crps(mean, stddev, target), rel=1e-12)}
+
+
+def test_bad_input_is_refused() -> None:
+    good = np.zeros(3), np.ones(3), np.zeros(3)
+    with pytest.raises(InputError, match="Standard deviations must be positive, but example 1 has 0"):
+        metrics.crps(good[0], [1.0, 0.0, 1.0], good[2])
+    with pytest.raises(InputError, match=r"must have the shape of the means, \[3\], got \[2\]"):
+        metrics.crps(good[0], [1.0, 1.0], good[2])
+    with pytest.raises(InputError, match="3 predictions but 2 targets"):
+        metrics.rmse(good[0], [1.0, 1.0])
+    with pytest.raises(InputError, match="Targets must be finite, but the value at 2 is nan"):
+        metrics.mae(good[0], [0, 0, np.nan])
+    with pytest.raises(InputError, match="Means hold no example at all"):
+        metrics.rmse([], [])
+    with pytest.raises(InputError, match=r"Standard deviations are missing; pass predictions=\(mean, stddev\)"):
+        metrics.get("crps").add_batch(good[0], label=good[2])
+    with pytest.raises(InputError, match=r"level=95 is not allowed; expected a number above 0 and below 1"):
+        metrics.interval_width(good[0], good[1], level=95)
+    with pytest.raises(InputError, match="mixture='all' is not allowed"):
+        metrics.crps(*good, mixture="all")
+    with pytest.raises(InputError, match="The fair CRPS needs at least 2 samples, got 1"):
+        metrics.crps_samples([[0.0]], [0.0], fair=True)
+    with pytest.raises(InputError, match="Metric 'rmse' needs labels"):
+        metrics.get("rmse").add_batch(good[0])
