@@ -37,6 +37,7 @@ def main(config, output_dir=None, data_dir=None):
     strategy = training.get_strategy()
     with strategy.scope():
         keras.utils.set_random_seed(config.seed)
+        keras.config.set_dtype_policy(config.precision)
         model = models.from_config(config.model, train_data, layer_set)
         optimizer = training.get_optimizer(config.optimizer, model.trainable_variables, steps_per_epoch, config.epochs)
 

@@ -59,6 +59,7 @@ def main(config, output_dir=None, data_dir=None):
     strategy = training.get_strategy()
     with strategy.scope():
         keras.utils.set_random_seed(config.seed)
+        keras.config.set_dtype_policy(config.precision)
         model = models.from_config(config.model, train_data, get_layer_set(config.sngp))
         head = model.layers[-1]
         backbone = keras.Model(model.input, head.input)

@@ -15,6 +15,7 @@ def get_config(variant=""):
         raise unknown_name("variant of configs/cifar10", variant, ["wide_resnet_28_10"])
     config = ConfigDict()
     config.seed = 0
+    config.precision = "float32"  # or "mixed_bfloat16"
     config.method = ""  # in the results; empty for the script's file name
     config.batch_size = 128  # global, over all devices
     config.epochs = 15

@@ -6,6 +6,7 @@ from ml_collections import ConfigDict
 def get_config():
     config = ConfigDict()
     config.seed = 0
+    config.precision = "float32"  # or "mixed_bfloat16"
     config.method = ""  # in the results; empty for the script's file name
     config.batch_size = 128  # global, over all devices
     config.epochs = 10

@@ -249,3 +249,12 @@ def test_a_copied_script_is_a_new_method_on_the_leaderboard(finished, tmp_path):
     table = leaderboard.render(leaderboard.read_records([tmp_path / "runs", baseline]))
     assert "| focal_loss " in table
     assert "| deterministic " in table
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_bfloat16_trains_to_about_the_same(method, finished, tmp_path):
+    _, results = finished(method)
+    half = load_script(method).main(tiny_config(method, precision="mixed_bfloat16"), tmp_path / "run")
+    assert half["metrics"]["test/nll"] == pytest.approx(results["metrics"]["test/nll"], rel=0.3)
+    assert half["metrics"]["test/nll"] != results["metrics"]["test/nll"]
+    assert arrays_of(tmp_path / "run/predictions/test.npz")["probs"].dtype == np.float32

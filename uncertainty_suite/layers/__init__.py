@@ -1,5 +1,6 @@
 """Layers that methods put into architectures in place of the plain ones, and the layer set that carries them there."""
 
+from uncertainty_suite.layers.batch_normalization import FusedBatchNormalization
 from uncertainty_suite.layers.dropout import MonteCarloDropout
 from uncertainty_suite.layers.gaussian_process import RandomFeatureGaussianProcess
 from uncertainty_suite.layers.layer_set import LayerSet
@@ -8,6 +9,7 @@ from uncertainty_suite.layers.random_features import OrthogonalRandomFeatures
 from uncertainty_suite.layers.spectral_normalization import SpectralNormalization
 
 __all__ = [
+    "FusedBatchNormalization",
     "LayerSet",
     "MonteCarloDropout",
     "OrthogonalRandomFeatures",
