@@ -83,10 +83,13 @@ def main(config, output_dir=None, data_dir=None, members=None):
     ensemble, seconds = zip(*[train_member(run, member) for member in range(size)])
 
     # Prediction.
+    networks = [keras.Model(model.input, (model.layers[-1].input, model.output)) for model in ensemble]
+
     @tf.function
-    def predict(features):
-        logits = tf.stack([model(features, training=False) for model in ensemble])  # [samples, batch, classes]
-        return Predictions(probs=tf.nn.softmax(logits), logits=logits)
+    def predict(inputs):
+        features, logits = zip(*[network(inputs, training=False) for network in networks])
+        logits = tf.stack(logits)  # [samples, batch, classes]
+        return Predictions(probs=tf.nn.softmax(logits), logits=logits, features=tf.add_n(features) / len(features))
 
     metrics = evaluation.evaluate(predict, run)
     return run.finish(

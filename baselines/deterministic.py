@@ -54,10 +54,13 @@ def main(config, output_dir=None, data_dir=None):
         loop.update(train_steps(batches, num_steps))
 
     # Prediction.
+    network = keras.Model(model.input, (model.layers[-1].input, model.output))
+
     @tf.function
-    def predict(features):
-        logits = model(features, training=False)[tf.newaxis]  # [samples=1, batch, classes]
-        return Predictions(probs=tf.nn.softmax(logits), logits=logits)
+    def predict(inputs):
+        features, logits = network(inputs, training=False)
+        logits = logits[tf.newaxis]  # [samples=1, batch, classes]
+        return Predictions(probs=tf.nn.softmax(logits), logits=logits, features=features)
 
     metrics = evaluation.evaluate(predict, run)
     return run.finish(metrics, num_parameters=model.count_params(), train_seconds=loop.seconds)

@@ -62,15 +62,19 @@ def main(config, output_dir=None, data_dir=None):
         loop.update(train_steps(batches, num_steps))
 
     # Prediction.
+    network = keras.Model(model.input, (model.layers[-1].input, model.output))
+    trunk, rest = layers.split_at_dropout(network)
+
     @tf.function
-    def predict(features):
-        logits = tf.map_fn(
-            lambda _: model(features, training=False),
+    def predict(inputs):
+        hidden = trunk(inputs, training=False)  # the same in every pass
+        features, logits = tf.map_fn(
+            lambda _: rest(hidden, training=False),
             tf.range(config.mc_dropout.num_samples),
-            fn_output_signature=tf.float32,
+            fn_output_signature=tuple(tf.TensorSpec(output.shape, output.dtype) for output in network.outputs),
             parallel_iterations=1,  # the passes draw from the same generators, so their order must be fixed
-        )  # [samples, batch, classes]
-        return Predictions(probs=tf.nn.softmax(logits), logits=logits)
+        )  # [samples, batch, dimensions], [samples, batch, classes]
+        return Predictions(probs=tf.nn.softmax(logits), logits=logits, features=tf.reduce_mean(features, axis=0))
 
     metrics = evaluation.evaluate(predict, run)
     return run.finish(metrics, num_parameters=model.count_params(), train_seconds=loop.seconds)

@@ -89,8 +89,8 @@ def main(config, output_dir=None, data_dir=None):
 
     # Posterior covariance.
     @tf.function(reduce_retracing=True)
-    def update_precision(features):
-        head.update_precision(backbone(features, training=False))
+    def update_precision(inputs):
+        head.update_precision(backbone(inputs, training=False))
 
     if config.sngp.precision == "after_training":
         head.reset_precision()
@@ -100,10 +100,11 @@ def main(config, output_dir=None, data_dir=None):
 
     # Prediction.
     @tf.function
-    def predict(features):
-        logits, variance = head(backbone(features, training=False), cholesky=cholesky)
+    def predict(inputs):
+        features = backbone(inputs, training=False)
+        logits, variance = head(features, cholesky=cholesky)
         logits = layers.mean_field_logits(logits, variance, config.sngp.mean_field_factor)[tf.newaxis]
-        return Predictions(probs=tf.nn.softmax(logits), logits=logits, uncertainty={"variance": variance})
+        return Predictions(tf.nn.softmax(logits), logits, features, uncertainty={"variance": variance})
 
     metrics = evaluation.evaluate(predict, run)
     return run.finish(metrics, num_parameters=model.count_params(), train_seconds=loop.seconds)

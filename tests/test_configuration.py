@@ -16,7 +16,7 @@ def test_every_configuration_names_what_exists_and_is_locked(path):
         assert config.dataset.name == path.parent.name
         assert config.dataset.name in datasets.names()
         assert config.model.name in models.names()
-        for source in config.evaluation.ood:
+        for source in (*config.evaluation.ood_near, *config.evaluation.ood_far):
             name, split = source.split("/")
             datasets.get(name, split=split, like=config.dataset.name)
         with pytest.raises(AttributeError, match="epoch"):

@@ -50,6 +50,19 @@ def to_json(config: ConfigDict) -> dict[str, Any]:
     return json.loads(json.dumps(config.to_dict(), sort_keys=True))
 
 
+def read(folder: str | Path) -> dict[str, Any]:
+    """Return the configuration of a run, as `to_json` made it.
+
+    Raises:
+        InputError: The folder has no readable `config.json`.
+    """
+    path = Path(folder) / "config.json"
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder} is no run folder: its config.json cannot be read ({error}).") from error
+
+
 def config_hash(config: dict[str, Any]) -> str:
     """Return 16 hexadecimal digits that name a configuration, whatever its seed.
 

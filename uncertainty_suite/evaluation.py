@@ -1,97 +1,206 @@
-"""Every metric on every test set of a task, through the one prediction contract."""
+"""Every metric on every test set of a task, through the one prediction contract.
+
+Two steps: `predict_splits` asks the model once about every example and saves what it says; `compute` makes every metric
+from what is saved, without the model and without TensorFlow. So a finished run can be evaluated anew, by another metric
+or score, with `python -m uncertainty_suite.evaluate`.
+"""
 
 import collections
 import time
+import zipfile
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
-from uncertainty_suite import metrics
+from uncertainty_suite import configuration, metrics, ood_scores, posthoc
+from uncertainty_suite.errors import InputError, unknown_name
 from uncertainty_suite.files import write_atomic
 from uncertainty_suite.predictions import Predictions
 
-if TYPE_CHECKING:  # imports TensorFlow, and evaluating what is saved needs none
+if TYPE_CHECKING:  # imports TensorFlow
     from uncertainty_suite.training import Run
 
 OOD_METRICS = ("auroc", "aupr_in", "aupr_out", "fpr95")
 
+_FIELDS = {"samples": "probs", "logits": "logits", "features": "features"}  # of Predictions, by saved array
+
+Saved = dict[str, np.ndarray]  # the arrays of a `predictions/<split>.npz`
+
 
 def evaluate(predict: Callable[[Any], Predictions], run: "Run") -> dict[str, float]:
-    """Predict every split that the configuration names, save the predictions, and compute every metric from them.
-
-    `config.evaluation` names them: `splits` (in-distribution, labelled), `ood` (`<data set>/<split>`), `predict_only`
-    (no labels, only saved), the `metrics` of the labelled ones, and `batch_size`.
+    """Predict every split that the configuration names, and compute every metric.
 
     Args:
-        predict: From features, float32 `[batch, ...]`, to `Predictions`. It always gets `batch_size` examples: the last
-            batch of a split is filled up, and what is filled up is cut off again.
-        run: The run; `predictions/<split>.npz` are written into its folder.
+        predict: From features, float32 `[batch, ...]`, to `Predictions`. It always gets
+            `config.evaluation.batch_size` examples: the last batch of a split is filled up, and what was filled up is
+            cut off again, so that it is compiled once.
+        run: The run; predictions are saved in its folder.
 
     Returns:
-        Metrics keyed `split/metric`: `test/nll`, `ood/photos/auroc` (by one minus the largest probability),
-        `ood/photos/variance/auroc` (by another uncertainty of the method), and `milliseconds_per_example`, the time
-        of predicting the first split after a warm-up.
+        What `compute` returns, and `milliseconds_per_example`, the time of predicting the first split after a warm-up.
     """
-    config = run.config.evaluation
-    results = {}
-    saved = {}
-    for split in config.splits:
-        saved[split], seconds = _predict_split(predict, run, split, split)
-        results |= {f"{split}/{key}": value for key, value in split_metrics(saved[split], config.metrics).items()}
-        results.setdefault("milliseconds_per_example", 1000 * seconds / len(saved[split]["labels"]))
-    for source in config.ood:
-        name, split = source.split("/")
-        key = f"ood/{split if name == run.config.dataset.name else name}"
-        outside, _ = _predict_split(predict, run, source, key)
-        results |= {f"{key}/{name}": value for name, value in ood_metrics(saved[config.splits[0]], outside).items()}
-    for split in config.predict_only:
-        _predict_split(predict, run, split, split)
-    return results
+    seconds = predict_splits(predict, run)
+    return {**compute(run.path), "milliseconds_per_example": 1000 * seconds}
 
 
-def split_metrics(saved: dict[str, np.ndarray], names: Iterable[str]) -> dict[str, float]:
-    """Return metrics of the saved predictions of a labelled split, keyed by metric.
+def predict_splits(predict: Callable[[Any], Predictions], run: "Run") -> float:
+    """Predict every split that `config.evaluation` names and save it; return the seconds an example of the first took.
+
+    The files are `predictions/<key>.npz` with `probs` float32 `[n, classes]`, the mean over samples; `labels` int32
+    `[n]`; `element_id` int64 `[n]`; `uncertainty/<name>` float32 `[n]` for each further uncertainty of the method, and
+    the mutual information where it has several samples; `samples`, `logits` (float32 `[samples, n, classes]`) and
+    `features` (float32 `[n, d]`) where `config.evaluation.save` names them or an OOD score needs them; and `run`, which
+    ties the file to its run.
 
     Args:
-        saved: Arrays of a `predictions/<split>.npz`.
-        names: Metrics, as `metrics.get` knows them.
+        predict: As for `evaluate`.
+        run: The run.
     """
+    config = run.config.evaluation
+    scores = [ood_scores.info(name) for name in config.ood_scores]
+    for name in config.save:
+        if name not in _FIELDS:
+            raise unknown_name("array in config.evaluation.save", name, _FIELDS)
+    to_score = {*config.save, *(array for score in scores for array in score.needs)}
+    to_fit = {array for score in scores for array in score.fit_needs}
+    task = run.config.dataset.name
+    plan = [(split, run.get_data(split), 0, to_score) for split in config.splits]
+    plan += [(ood_key(source, task), run.get_data(source), 0, to_score) for source in _ood(config)]
+    plan += [(split, run.get_data(split), 0, config.save) for split in config.predict_only]
+    for name in config.corruptions:
+        for severity in config.severities:
+            data = run.get_data("test", corruption=name, severity=severity)
+            plan.append((f"shift/{name}_{severity}", data, config.shift_examples, config.save))
+    if to_fit:
+        plan.append(("fit", run.get_data("train"), config.fit_examples, {*config.save, *to_fit}))
+
+    seconds_per_example = None
+    with tqdm(plan, desc="predict", unit="split", disable=None) as bar:
+        for key, data, max_examples, arrays in bar:
+            bar.set_postfix(split=key, refresh=False)
+            saved, seconds = _predict(predict, data, config.batch_size, max_examples, arrays)
+            saved["run"] = np.array(run_id(run.saved_config))
+            write_atomic(run.path / "predictions" / f"{key}.npz", lambda file, saved=saved: np.savez(file, **saved))
+            if seconds_per_example is None:
+                seconds_per_example = seconds / len(saved["labels"])
+    return seconds_per_example
+
+
+def compute(
+    folder: str | Path,
+    more_metrics: Iterable[str] = (),
+    more_ood_scores: Iterable[str] = (),
+    more_posthoc: Iterable[str] = (),
+) -> dict[str, float]:
+    """Compute every metric from the saved predictions of a run.
+
+    Args:
+        folder: The run folder.
+        more_metrics: Metrics beside those of `config.evaluation.metrics`.
+        more_ood_scores: OOD scores beside those of `config.evaluation.ood_scores`.
+        more_posthoc: Calibrations and conformal predictors beside those of `config.evaluation.posthoc`.
+
+    Returns:
+        Metrics keyed by what they were measured on:
+
+        - `test/nll`: of a labelled split.
+        - `test/temperature_scaling/nll`: the same after a calibration fitted on the validation split, and
+          `test/raps/coverage`: of conformal sets for a miscoverage of 0.1.
+        - `shift/fog_3/nll`: of a corrupted test set; `shift/severity_3/nll` its mean over corruptions, and
+          `shift/mean/nll` over severities too (the cNLL, cAccuracy and cECE of papers); `shift/mce`, the mean
+          corruption error, not divided by another network's; and `shift/relative_mce`, that less the clean error.
+        - `ood/mnist/auroc`: how well one minus the largest probability tells an OOD set from the first split;
+          `ood/mnist/energy/auroc` by another score or an uncertainty of the method; `ood/mnist/max_prob`, the mean
+          largest probability there; `ood/mnist/oscr`, the open-set classification rate; `ood/near/auroc` and
+          `ood/far/auroc`, means over the near and the far sets.
+
+    Raises:
+        InputError: Predictions are missing, damaged or of another run, or cannot be scored in that way.
+    """
+    folder = Path(folder)
+    config = configuration.read(folder)
+    evaluation = config["evaluation"]
+    names = list(dict.fromkeys([*evaluation["metrics"], *more_metrics]))
+    first = evaluation["splits"][0]
+    inside = load(folder, first)
     results = {}
-    for name in names:
-        metric = metrics.get(name)
-        metric.add_batch(saved["probs"], label=saved["labels"])
-        results |= metric.result()
+    for split in evaluation["splits"]:
+        results |= _prefixed(split, split_metrics(load(folder, split), names))
+    for name in dict.fromkeys([*evaluation["posthoc"], *more_posthoc]):
+        if "validation" not in evaluation["splits"]:
+            raise InputError(
+                f"'{name}' is fitted on the validation split, which {folder} has not predicted: run with "
+                "--config.dataset.validation_percent=0.1 --config.evaluation.splits=\"('test', 'validation')\"."
+            )
+        results |= _prefixed(f"{first}/{name}", posthoc_metrics(name, load(folder, "validation"), inside, names))
+    results |= _shift_metrics(folder, evaluation, inside, names)
+
+    scores = [ood_scores.get(name) for name in dict.fromkeys([*evaluation["ood_scores"], *more_ood_scores])]
+    if any(score.fit_needs for score in scores):
+        train = load(folder, "fit")
+        scores = [score.fit(train) for score in scores]
+    for distance in ("near", "far"):
+        aurocs = []
+        for source in evaluation[f"ood_{distance}"]:
+            key = ood_key(source, config["dataset"]["name"])
+            results |= _prefixed(key, ood_metrics(inside, load(folder, key), scores))
+            aurocs.append(results[f"{key}/auroc"])
+        if aurocs:
+            results[f"ood/{distance}/auroc"] = float(np.mean(aurocs))
     return results
 
 
-def ood_metrics(inside: dict[str, np.ndarray], outside: dict[str, np.ndarray]) -> dict[str, float]:
+def split_metrics(saved: Saved, names: Iterable[str]) -> dict[str, float]:
+    """Return metrics of the saved predictions of a labelled split, keyed by metric."""
+    collection = metrics.Collection(list(names))
+    collection.add_batch(saved["probs"], label=saved["labels"])
+    return collection.result()
+
+
+def posthoc_metrics(name: str, validation: Saved, test: Saved, names: Iterable[str]) -> dict[str, float]:
+    """Return metrics of predictions calibrated on validation predictions, or of conformal sets fitted on them.
+
+    Args:
+        name: One of `posthoc.names()`.
+        validation: Saved predictions to fit on.
+        test: Saved predictions to measure on.
+        names: Metrics of calibrated predictions.
+    """
+    fitted = posthoc.get(name).fit(validation["probs"], validation["labels"])
+    if isinstance(fitted, posthoc.ConformalPredictor):
+        return posthoc.set_metrics(fitted.predict_sets(test["probs"]), test["labels"])
+    return split_metrics({"probs": fitted(test["probs"]), "labels": test["labels"]}, names)
+
+
+def ood_metrics(inside: Saved, outside: Saved, scores: Iterable[ood_scores.Score] = ()) -> dict[str, float]:
     """Return how well each uncertainty tells an OOD set from the in-distribution one.
 
     Args:
         inside: Saved predictions of the in-distribution split.
         outside: Saved predictions of the OOD set.
+        scores: Fitted OOD scores, beside `uncertainties`.
 
     Returns:
-        `max_prob`, the mean largest probability on the OOD set; `auroc`, `aupr_in`, `aupr_out` and `fpr95` by one minus
-        the largest probability; and `<uncertainty>/auroc` and so on by each other one.
+        `max_prob`, the mean largest probability on the OOD set; `auroc`, `aupr_in`, `aupr_out`, `fpr95` and `oscr` by
+        one minus the largest probability; and `<score>/auroc` and so on by each other one.
     """
     results = {"max_prob": float(outside["probs"].max(axis=-1).mean(dtype=np.float64))}
-    scores_outside = uncertainties(outside)
-    for score, scores_inside in uncertainties(inside).items():
-        scores = np.concatenate([scores_inside, scores_outside[score]])
-        is_ood = np.repeat([0, 1], [len(scores_inside), len(scores_outside[score])])
-        for name in OOD_METRICS:
-            metric = metrics.get(name)
-            metric.add_batch(scores, label=is_ood)
-            prefix = "" if score == "max_prob" else f"{score}/"
-            results |= {prefix + key: value for key, value in metric.result().items()}
-    return results
+    pairs = {name: (values, uncertainties(outside)[name]) for name, values in uncertainties(inside).items()}
+    pairs |= {score.name: (score(inside), score(outside)) for score in scores}
+    for score, (scores_in, scores_out) in pairs.items():
+        is_ood = np.repeat([0, 1], [len(scores_in), len(scores_out)])
+        collection = metrics.Collection(list(OOD_METRICS))
+        collection.add_batch(np.concatenate([scores_in, scores_out]), label=is_ood)
+        results |= _prefixed(score if score != "max_prob" else "", collection.result())
+    correct = inside["probs"].argmax(axis=-1) == inside["labels"]
+    return {**results, "oscr": metrics.oscr(*pairs["max_prob"], correct)}
 
 
-def uncertainties(saved: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return each uncertainty of saved predictions as `[examples]`, larger where the method is less certain.
+def uncertainties(saved: Saved) -> dict[str, np.ndarray]:
+    """Return each uncertainty of saved predictions as `[n]`, larger where the method is less certain.
 
     `max_prob` is one minus the largest probability; the others are those saved with the predictions.
     """
@@ -99,20 +208,94 @@ def uncertainties(saved: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {"max_prob": 1.0 - saved["probs"].max(axis=-1), **named}
 
 
-def _predict_split(
-    predict: Callable[[Any], Predictions], run: "Run", source: str, key: str
-) -> tuple[dict[str, np.ndarray], float]:
-    """Predict a split and save what came of it in `predictions/<key>.npz`; also return the seconds it took."""
-    data = run.get_data(source)
-    batch_size = run.config.evaluation.batch_size
+def load(folder: str | Path, key: str) -> Saved:
+    """Return the saved predictions `predictions/<key>.npz` of a run.
+
+    Raises:
+        InputError: They are missing, damaged or of another run.
+    """
+    path = Path(folder) / "predictions" / f"{key}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            saved = {name: file[name] for name in file.files}
+        owner = str(saved.pop("run"))
+    except FileNotFoundError as error:
+        raise InputError(f"There are no predictions {path}; run the script again to make them.") from error
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"The predictions {path} are damaged ({error}); run the script again.") from error
+    expected = run_id(configuration.read(folder))
+    if owner != expected:
+        raise InputError(f"The predictions {path} are of another run ({owner}, and this is {expected}).")
+    return saved
+
+
+def ood_key(source: str, task: str) -> str:
+    """Return the key of an OOD set: `ood/<data set>`, with the split where the data set does not say all."""
+    name, split = source.split("/")
+    if name == task:
+        return f"ood/{split}"
+    return f"ood/{name}" if split == "test" else f"ood/{name}_{split}"
+
+
+def run_id(config: dict[str, Any]) -> str:
+    """Return what ties predictions to their run: the configuration's hash and the seed."""
+    return f"{configuration.config_hash(config)}/{config['seed']}"
+
+
+def _ood(config: Any) -> list[str]:
+    return [*config.ood_near, *config.ood_far]
+
+
+def _prefixed(prefix: str, results: dict[str, float]) -> dict[str, float]:
+    return {f"{prefix}/{name}" if prefix else name: value for name, value in results.items()}
+
+
+def _shift_metrics(folder: Path, evaluation: dict, inside: Saved, names: list[str]) -> dict[str, float]:
+    results, by_severity = {}, collections.defaultdict(list)
+    for name in evaluation["corruptions"]:
+        for severity in evaluation["severities"]:
+            key = f"shift/{name}_{severity}"
+            of_one = split_metrics(load(folder, key), names)
+            results |= _prefixed(key, of_one)
+            by_severity[severity].append(of_one)
+    if not by_severity:
+        return results
+    for severity, rows in by_severity.items():
+        results |= _prefixed(f"shift/severity_{severity}", _means(rows))
+    results |= _prefixed("shift/mean", _means([row for rows in by_severity.values() for row in rows]))
+    if "accuracy" in names:
+        correct = inside["probs"].argmax(axis=-1) == inside["labels"]
+        clean_error = 1 - correct[: evaluation["shift_examples"] or None].mean()
+        results["shift/mce"] = 1 - results["shift/mean/accuracy"]
+        results["shift/relative_mce"] = float(results["shift/mce"] - clean_error)
+    return results
+
+
+def _means(rows: list[dict[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def _predict(
+    predict: Callable[[Any], Predictions], data: Any, batch_size: int, max_examples: int, arrays: Iterable[str]
+) -> tuple[Saved, float]:
+    """Predict the first `max_examples` of a split, all if 0; also return the seconds it took."""
     parts: dict[str, list[np.ndarray]] = collections.defaultdict(list)
     seconds = 0.0
-    for batch in tqdm(data.load(batch_size), desc=f"predict {key}", unit="batch", leave=False, disable=None):
+    batches = data.load(batch_size)
+    if max_examples:
+        batches = batches.unbatch().take(max_examples).batch(batch_size)
+    for batch in batches:
         features = batch["features"].numpy()
         count = len(features)
         features = np.pad(features, [(0, batch_size - count)] + [(0, 0)] * (features.ndim - 1), mode="edge")
         if not parts:
-            predict(features)  # compiles, where it has not yet
+            first = predict(features)  # not timed, for it compiles
+            missing = [name for name, field in _FIELDS.items() if name in arrays and getattr(first, field) is None]
+            if missing:
+                raise InputError(
+                    f"predict() of this method gives no {' and no '.join(sorted(missing))}, which "
+                    "config.evaluation.ood_scores or config.evaluation.save ask for."
+                )
         started_at = time.perf_counter()
         predictions = predict(features)
         samples = np.asarray(predictions.probs)[:, :count]  # [samples, batch, classes]
@@ -125,8 +308,11 @@ def _predict_split(
         parts["element_id"].append(batch["element_id"].numpy())
         for name, values in uncertainty.items():
             parts[f"uncertainty/{name}"].append(values.astype(np.float32))
-        if run.config.evaluation.save_samples:
+        if "samples" in arrays:
             parts["samples"].append(samples)
-    saved = {name: np.concatenate(arrays, axis=1 if name == "samples" else 0) for name, arrays in parts.items()}
-    write_atomic(run.path / "predictions" / f"{key}.npz", lambda file: np.savez(file, **saved))
-    return saved, seconds
+        if "logits" in arrays:
+            parts["logits"].append(np.asarray(predictions.logits)[:, :count])
+        if "features" in arrays:
+            parts["features"].append(np.asarray(predictions.features)[:count].astype(np.float32))
+    by_sample = ("samples", "logits")
+    return {name: np.concatenate(values, axis=1 if name in by_sample else 0) for name, values in parts.items()}, seconds

@@ -12,10 +12,13 @@ class Predictions(NamedTuple):
     Attributes:
         probs: Class probabilities, float `[samples, batch, classes]`.
         logits: Logits behind them, float `[samples, batch, classes]`, or None where the method has none.
+        features: What the head saw of each example, float `[batch, d]`, the mean over samples; or None. OOD scores such
+            as the Mahalanobis distance need it.
         uncertainty: Any further per-example uncertainty the method has, by name, each float `[batch]` and larger where
             the method is less certain, e.g. `{"variance": ...}`.
     """
 
     probs: Any
     logits: Any = None
+    features: Any = None
     uncertainty: dict[str, Any] = {}  # noqa: RUF012 - never written to

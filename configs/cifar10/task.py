@@ -7,6 +7,7 @@ eight devices; it needs accelerators and has not been run by us.
 
 from ml_collections import ConfigDict
 
+from uncertainty_suite.datasets import corruptions
 from uncertainty_suite.errors import unknown_name
 
 
@@ -23,6 +24,7 @@ def get_config(variant=""):
     config.dataset = ConfigDict()
     config.dataset.name = "cifar10"
     config.dataset.validation_percent = 0.0
+    config.dataset.classes = ()  # train on these only, the others are unknowns at test (split "unknown"); empty for all
 
     config.model = ConfigDict()
     config.model.name = "wide_resnet"
@@ -40,9 +42,25 @@ def get_config(variant=""):
     config.evaluation.batch_size = 500
     config.evaluation.splits = ("test",)
     config.evaluation.metrics = ("accuracy", "nll", "brier", "ece", "entropy")
-    config.evaluation.ood = ("fashion_mnist/test",)
     config.evaluation.predict_only = ()
-    config.evaluation.save_samples = False
+    config.evaluation.corruptions = tuple(corruptions.names(channels=3))
+    config.evaluation.severities = (1, 2, 3, 4, 5)
+    config.evaluation.shift_examples = 1000  # of the test set, the first so many; 0 for all
+    config.evaluation.ood_near = ()
+    config.evaluation.ood_far = ("fashion_mnist/test", "mnist/test", "noise/uniform")
+    config.evaluation.ood_scores = (
+        "energy",
+        "max_logit",
+        "dempster_shafer",
+        "mahalanobis",
+        "relative_mahalanobis",
+        "knn",
+        "vim",
+        "react",
+    )
+    config.evaluation.fit_examples = 5000  # of the training set, for the OOD scores that learn from it
+    config.evaluation.posthoc = ()  # calibrations and conformal predictors, fitted on the split "validation"
+    config.evaluation.save = ()  # of "samples", "logits" and "features", beside what the OOD scores need
 
     if variant == "wide_resnet_28_10":
         config.batch_size = 512
@@ -52,5 +70,7 @@ def get_config(variant=""):
         config.optimizer.schedule = "step"
         config.optimizer.decay_epochs = (60, 120, 160)
         config.optimizer.decay_ratio = 0.2
-        config.evaluation.ood = ("svhn_cropped/test", "cifar100/test")
+        config.evaluation.shift_examples = 0
+        config.evaluation.ood_near = ("cifar100/test",)
+        config.evaluation.ood_far = ("svhn_cropped/test",)
     return config

@@ -14,6 +14,7 @@ def get_config():
     config.dataset = ConfigDict()
     config.dataset.name = "digits"
     config.dataset.validation_percent = 0.0
+    config.dataset.classes = ()  # train on these only, the others are unknowns at test (split "unknown"); empty for all
 
     config.model = ConfigDict()
     config.model.name = "convnet"
@@ -30,7 +31,14 @@ def get_config():
     config.evaluation.batch_size = 500
     config.evaluation.splits = ("test",)
     config.evaluation.metrics = ("accuracy", "nll", "brier", "ece", "entropy")
-    config.evaluation.ood = ("digits/photos", "digits/noise")
     config.evaluation.predict_only = ()
-    config.evaluation.save_samples = False
+    config.evaluation.corruptions = ("gaussian_noise", "motion_blur", "contrast", "rotate")
+    config.evaluation.severities = (1, 3, 5)
+    config.evaluation.shift_examples = 0  # of the test set, the first so many; 0 for all
+    config.evaluation.ood_near = ()
+    config.evaluation.ood_far = ("digits/photos", "digits/noise")
+    config.evaluation.ood_scores = ("energy", "mahalanobis", "knn")
+    config.evaluation.fit_examples = 5000  # of the training set, for the OOD scores that learn from it
+    config.evaluation.posthoc = ()  # calibrations and conformal predictors, fitted on the split "validation"
+    config.evaluation.save = ()  # of "samples", "logits" and "features", beside what the OOD scores need
     return config

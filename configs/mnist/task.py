@@ -2,6 +2,8 @@
 
 from ml_collections import ConfigDict
 
+from uncertainty_suite.datasets import corruptions
+
 
 def get_config():
     config = ConfigDict()
@@ -14,6 +16,7 @@ def get_config():
     config.dataset = ConfigDict()
     config.dataset.name = "mnist"
     config.dataset.validation_percent = 0.0
+    config.dataset.classes = ()  # train on these only, the others are unknowns at test (split "unknown"); empty for all
 
     config.model = ConfigDict()
     config.model.name = "convnet"
@@ -30,7 +33,23 @@ def get_config():
     config.evaluation.batch_size = 500
     config.evaluation.splits = ("test",)
     config.evaluation.metrics = ("accuracy", "nll", "brier", "ece", "entropy")
-    config.evaluation.ood = ("fashion_mnist/test",)
     config.evaluation.predict_only = ()
-    config.evaluation.save_samples = False
+    config.evaluation.corruptions = tuple(corruptions.names(channels=1))
+    config.evaluation.severities = (1, 2, 3, 4, 5)
+    config.evaluation.shift_examples = 1000  # of the test set, the first so many; 0 for all
+    config.evaluation.ood_near = ("fashion_mnist/test",)
+    config.evaluation.ood_far = ("cifar10/test", "noise/uniform")
+    config.evaluation.ood_scores = (
+        "energy",
+        "max_logit",
+        "dempster_shafer",
+        "mahalanobis",
+        "relative_mahalanobis",
+        "knn",
+        "vim",
+        "react",
+    )
+    config.evaluation.fit_examples = 5000  # of the training set, for the OOD scores that learn from it
+    config.evaluation.posthoc = ()  # calibrations and conformal predictors, fitted on the split "validation"
+    config.evaluation.save = ()  # of "samples", "logits" and "features", beside what the OOD scores need
     return config

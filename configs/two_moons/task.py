@@ -14,6 +14,7 @@ def get_config():
     config.dataset = ConfigDict()
     config.dataset.name = "two_moons"
     config.dataset.validation_percent = 0.0
+    config.dataset.classes = ()  # train on these only, the others are unknowns at test (split "unknown"); empty for all
 
     config.model = ConfigDict()
     config.model.name = "resnet_mlp"
@@ -30,7 +31,14 @@ def get_config():
     config.evaluation.batch_size = 1000
     config.evaluation.splits = ("test",)
     config.evaluation.metrics = ("accuracy", "nll", "brier", "ece", "entropy")
-    config.evaluation.ood = ("two_moons/ood",)
     config.evaluation.predict_only = ("grid",)
-    config.evaluation.save_samples = False
+    config.evaluation.corruptions = ()
+    config.evaluation.severities = ()
+    config.evaluation.shift_examples = 0  # of the test set, the first so many; 0 for all
+    config.evaluation.ood_near = ()
+    config.evaluation.ood_far = ("two_moons/ood",)
+    config.evaluation.ood_scores = ()
+    config.evaluation.fit_examples = 5000  # of the training set, for the OOD scores that learn from it
+    config.evaluation.posthoc = ()  # calibrations and conformal predictors, fitted on the split "validation"
+    config.evaluation.save = ()  # of "samples", "logits" and "features", beside what the OOD scores need
     return config

@@ -14,9 +14,12 @@ def test_names():
     assert datasets.names() == [
         "cifar10",
         "cifar100",
+        "cifar10_corrupted",
         "digits",
         "fashion_mnist",
         "mnist",
+        "mnist_corrupted",
+        "noise",
         "svhn_cropped",
         "two_moons",
     ]

@@ -9,7 +9,7 @@ import pytest
 METRICS = {
     "milliseconds_per_example": 0.02,
     "num_parameters": 99714,
-    "ood/ood/auroc": 0.75,
+    "ood/far/auroc": 0.75,
     "ood/ood/fpr95": 0.5,
     "ood/ood/max_prob": 0.9,
     "ood/ood/variance/auroc": 0.8,

@@ -112,7 +112,7 @@ def test_default_columns_are_the_headline_in_a_stable_order(make_run):
         "test/nll ↓",
         "test/brier ↓",
         "test/ece ↓",
-        "ood/ood/auroc ↑",
+        "ood/far/auroc ↑",
         "num_parameters",
         "train_seconds",
         "milliseconds_per_example",
@@ -127,8 +127,8 @@ def test_a_task_without_headline_metrics_shows_what_it_has(records):
 @pytest.mark.parametrize(
     ("patterns", "expected"),
     [
-        ("test/nll,ood/*/auroc", ["test/nll", "ood/ood/auroc"]),
-        ("ood/*/auroc, test/nll", ["ood/ood/auroc", "test/nll"]),
+        ("test/nll,ood/*/auroc", ["test/nll", "ood/far/auroc"]),
+        ("ood/*/auroc, test/nll", ["ood/far/auroc", "test/nll"]),
         ("ood/*/variance", ["ood/ood/variance/auroc"]),
         ("test", ["test/accuracy", "test/nll", "test/brier", "test/ece", "test/entropy"]),
         ("test/nll,test/n*", ["test/nll"]),

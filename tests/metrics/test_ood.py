@@ -68,3 +68,16 @@ def test_bad_scores_are_refused() -> None:
         metrics.get("auroc").add_batch([0.1, 0.2], label=[0, 2])
     with pytest.raises(InputError, match="tpr=95 is not allowed; expected a number from 0 to 1"):
         metrics.get("fpr95", tpr=95)
+
+
+def test_oscr_is_the_area_under_the_curve_of_its_definition():
+    rng = np.random.default_rng(0)
+    scores_in, scores_out = rng.integers(0, 9, 200) / 9, rng.integers(2, 12, 150) / 12
+    correct = rng.random(200) < 0.8
+    thresholds = np.unique(np.concatenate([[-1], scores_in, scores_out]))
+    classified = [np.mean(correct & (scores_in <= threshold)) for threshold in thresholds]
+    false_positives = [np.mean(scores_out <= threshold) for threshold in thresholds]
+    expected = np.trapezoid(classified, false_positives)
+    assert metrics.oscr(scores_in, scores_out, correct) == pytest.approx(expected, rel=1e-12)
+    assert metrics.oscr(scores_in, scores_out, np.ones(200, bool)) == metrics.auroc(scores_in, scores_out)
+    assert metrics.oscr(scores_in, scores_out, np.zeros(200, bool)) == 0

@@ -7,12 +7,12 @@ import functools
 import hashlib
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from uncertainty_suite.datasets import augmentation
+from uncertainty_suite.datasets import augmentation, corruptions
 from uncertainty_suite.datasets.preprocessing import Preprocessing
 from uncertainty_suite.errors import InputError, unknown_name
 
@@ -29,7 +29,8 @@ class Source:
         splits: The splits it is stored in. `"validation"` is none of them, being cut from `"train"`.
         num_classes: Number of classes; labels are in [0, num_classes), or -1 where an example belongs to no class.
         preprocessing: The form in which a model trained on this set receives its inputs.
-        read: `read(split, data_dir)` returns all stored features `[n, ...]` and labels `[n]` of a split.
+        read: `read(split, data_dir)` returns all stored features `[n, ...]` and labels `[n]` of a split, and where the
+            examples have numbers of their own, these, int64 `[n]`.
         maximum: The stored feature value that stands for 1.
         augmented: Whether training batches are augmented by default (and whether they can be).
     """
@@ -38,7 +39,7 @@ class Source:
     splits: tuple[str, ...]
     num_classes: int
     preprocessing: Preprocessing
-    read: Callable[[str, str | os.PathLike | None], tuple[np.ndarray, np.ndarray]]
+    read: Callable[[str, str | os.PathLike | None], tuple[np.ndarray, ...]]
     maximum: float = 1.0
     augmented: bool = False
 
@@ -49,6 +50,27 @@ class _Arrays:
 
     features: np.ndarray
     labels: np.ndarray
+    original_ids: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for array in (self.features, self.labels, self.original_ids):
+            if array is not None:
+                array.flags.writeable = False  # shared
+
+
+UNKNOWN = "unknown"
+
+
+def _check_classes(classes: Sequence[int], source: Source) -> None:
+    received = f"received {tuple(classes)}."
+    if not len(classes):
+        raise InputError(f"classes of data set '{source.name}' is empty: name those that are known, or None for all.")
+    if len(set(classes)) < len(classes):
+        raise InputError(f"classes of data set '{source.name}' names a class twice, {received}")
+    if not set(classes) <= set(range(source.num_classes)):
+        raise InputError(f"classes of data set '{source.name}' are in 0..{source.num_classes - 1}, {received}")
+    if len(classes) == source.num_classes:
+        raise InputError(f"classes of data set '{source.name}' names all {len(classes)}: none would be unknown.")
 
 
 # Train and validation come from the same stored split: it is read once while a builder of either is alive.
@@ -63,9 +85,11 @@ class Dataset:
     Attributes:
         name: Name of the data set.
         split: Name of the split.
-        num_classes: Number of classes.
+        num_classes: Number of classes, of those that were asked for.
         input_shape: Shape of one example as delivered by `load`.
         augment: Whether `load(..., training=True)` augments.
+        corruption: Name of the corruption, or None.
+        severity: Severity of the corruption, 0 if there is none.
     """
 
     def __init__(
@@ -78,10 +102,24 @@ class Dataset:
         validation_percent: float = 0.0,
         seed: int = 0,
         augment: bool | None = None,
+        corruption: str | None = None,
+        severity: int = 0,
+        corruption_seed: int = corruptions.SEED,
+        classes: Sequence[int] | None = None,
     ):
-        splits = [*source.splits, "validation"]
+        splits = [*source.splits, *["validation"] * ("train" in source.splits)]
+        if "test" in source.splits and (classes is not None or split == UNKNOWN):
+            splits.append(UNKNOWN)
         if split not in splits:
             raise unknown_name(f"split of data set '{source.name}'", split, splits)
+        if classes is not None:
+            _check_classes(classes, source)
+        elif split == UNKNOWN:
+            raise InputError(f"Split '{UNKNOWN}' of data set '{source.name}' needs classes: those that are known.")
+        if corruption is not None:
+            corruptions.check(corruption, severity, preprocessing.input_shape)
+        elif severity:
+            raise InputError(f"There is no severity {severity} without a corruption: name one, or set severity to 0.")
         if not 0 <= validation_percent < 1:
             raise InputError(f"validation_percent is a fraction in [0, 1), received {validation_percent}.")
         if split == "validation" and validation_percent == 0:
@@ -92,27 +130,30 @@ class Dataset:
             raise InputError(f"Data set '{source.name}' has no augmentation: set augment to False.")
         self.name = source.name
         self.split = split
-        self.num_classes = source.num_classes
+        self.num_classes = source.num_classes if classes is None else len(classes)
         self.input_shape = preprocessing.input_shape
         self.augment = source.augmented if augment is None else augment
+        self.corruption = corruption
+        self.severity = severity
         self._source = source
         self._preprocessing = preprocessing
         self._data_dir = data_dir
         self._validation_percent = validation_percent
         self._seed = seed
+        self._corruption_seed = corruption_seed
+        self._classes = None if classes is None else tuple(classes)
 
     def __repr__(self) -> str:
-        return f"Dataset(name={self.name!r}, split={self.split!r}, input_shape={self.input_shape})"
+        corrupted = f", corruption={self.corruption!r}, severity={self.severity}" if self.corruption else ""
+        return f"Dataset(name={self.name!r}, split={self.split!r}, input_shape={self.input_shape}{corrupted})"
 
     @functools.cached_property
     def _stored(self) -> _Arrays:
-        stored_split = "train" if self.split == "validation" else self.split
-        key = (self.name, stored_split, self._data_dir)
+        stored_split = {"validation": "train", UNKNOWN: "test"}.get(self.split, self.split)
+        key = (self._source, stored_split, self._data_dir)
         if key not in _arrays_in_use:
-            features, labels = self._source.read(stored_split, self._data_dir)
-            labels = labels.astype(np.int32)
-            features.flags.writeable = labels.flags.writeable = False  # shared
-            arrays = _Arrays(features, labels)
+            features, labels, *original_ids = self._source.read(stored_split, self._data_dir)
+            arrays = _Arrays(features, labels.astype(np.int32), *original_ids)
             _arrays_in_use[key] = arrays
         return _arrays_in_use[key]
 
@@ -121,8 +162,23 @@ class Dataset:
         """int64 `[num_examples]`: each example's index in the stored split; validation keeps those of train.
 
         Validation is the last fraction of a permutation that depends on nothing but the size of train, so every seed
-        of a benchmark trains and validates on the same examples. Both parts keep the stored order.
+        of a benchmark trains and validates on the same examples. Both parts keep the stored order. Classes are taken
+        out afterwards, so that an example is in the same part with and without.
         """
+        element_ids = self._element_ids_of_all_classes()
+        if self._classes is None:
+            return element_ids
+        labels = self._stored.labels[element_ids]
+        known = np.isin(labels, self._classes)
+        # What belongs to no class, as an out-of-distribution split, is neither known nor one of the classes held out.
+        element_ids = element_ids[~known & (labels >= 0) if self.split == UNKNOWN else known | (labels < 0)]
+        if not len(element_ids):
+            raise InputError(
+                f"Split '{self.split}' of data set '{self.name}' is empty with the known classes {self._classes}."
+            )
+        return element_ids
+
+    def _element_ids_of_all_classes(self) -> np.ndarray:
         num_stored = len(self._stored.labels)
         if self.split not in ("train", "validation") or self._validation_percent == 0:
             return np.arange(num_stored)
@@ -142,8 +198,24 @@ class Dataset:
 
     @functools.cached_property
     def labels(self) -> np.ndarray:
-        """int32 `[num_examples]`, -1 for examples that belong to no class."""
-        return self._of_this_split(self._stored.labels)
+        """int32 `[num_examples]`, -1 for examples that belong to no class, or to none of those asked for."""
+        labels = self._of_this_split(self._stored.labels)
+        if self._classes is None:
+            return labels
+        renumbered = np.full(self._source.num_classes + 1, -1, np.int32)  # the last entry is that of label -1
+        renumbered[list(self._classes)] = np.arange(len(self._classes))
+        return renumbered[labels]
+
+    @functools.cached_property
+    def original_ids(self) -> np.ndarray:
+        """int64 `[num_examples]`: the numbers that the set's authors gave the examples, to join what others publish.
+
+        Raises:
+            InputError: If the data set does not keep them.
+        """
+        if self._stored.original_ids is None:
+            raise InputError(f"Data set '{self.name}' does not keep the original numbers of its examples.")
+        return self._of_this_split(self._stored.original_ids)
 
     def _of_this_split(self, stored: np.ndarray) -> np.ndarray:
         return stored if self.num_examples == len(stored) else stored[self.element_ids]
@@ -158,11 +230,14 @@ class Dataset:
         return -(-self.num_examples // batch_size)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of stored features, labels and element ids: equal only if the data are."""
+        """Return the SHA-256 of stored features, labels, element ids and corruption: equal only if the data are."""
         digest = hashlib.sha256()
         for array in (self.features, self.labels, self.element_ids):
             digest.update(f"{array.dtype} {array.shape} ".encode())
             digest.update(np.ascontiguousarray(array).data)
+        if self.corruption:  # described instead of computed
+            described = (corruptions.VERSION, self.corruption, self.severity, self._corruption_seed, self.input_shape)
+            digest.update(repr(described).encode())
         return digest.hexdigest()
 
     def load(self, batch_size: int, training: bool = False, start_step: int = 0) -> tf.data.Dataset:
@@ -208,10 +283,15 @@ class Dataset:
             batch = tf.gather(features, index)
             if "draws" in chosen:
                 batch = augmentation.crop_and_flip(batch, chosen["draws"])
+            ids = tf.gather(element_ids, index)
+
+            def corrupt(images: tf.Tensor) -> tf.Tensor:
+                return corruptions.corrupt(images, ids, self.corruption, self.severity, self._corruption_seed)
+
             return {
-                "features": self._preprocessing(batch, self._source.maximum),
+                "features": self._preprocessing(batch, self._source.maximum, corrupt if self.corruption else None),
                 "labels": tf.gather(labels, index),
-                "element_id": tf.gather(element_ids, index),
+                "element_id": ids,
             }
 
         if training:

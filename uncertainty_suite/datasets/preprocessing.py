@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,13 +24,16 @@ class Preprocessing:
     means: tuple[float, ...] = ()
     standard_deviations: tuple[float, ...] = ()
 
-    def __call__(self, features: tf.Tensor, maximum: float) -> tf.Tensor:
+    def __call__(
+        self, features: tf.Tensor, maximum: float, change: Callable[[tf.Tensor], tf.Tensor] | None = None
+    ) -> tf.Tensor:
         """Return features in this form. Each example's result depends on that example only.
 
         Args:
             features: `[batch, ...]`, of any numeric type; images of another size or number of channels are converted
                 (RGB to its luminance, gray to three equal channels, then bilinear resizing with antialiasing).
             maximum: The stored value that stands for 1.
+            change: What to do to images that have their size and are still in [0, 1].
 
         Returns:
             float32 `[batch, *input_shape]`.
@@ -45,6 +49,8 @@ class Preprocessing:
                 features = tf.image.grayscale_to_rgb(features)
             if tuple(features.shape[1:3]) != (height, width):
                 features = tf.image.resize(features, (height, width), method="bilinear", antialias=True)
+        if change is not None:
+            features = change(features)
         if self.means:
             features = (features - tf.constant(self.means)) / tf.constant(self.standard_deviations)
         return features

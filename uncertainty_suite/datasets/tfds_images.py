@@ -2,6 +2,10 @@
 
 `mnist` (LeCun et al., 1998), `fashion_mnist` (Xiao et al., 2017), `cifar10` and `cifar100` (Krizhevsky, 2009),
 `svhn_cropped` (Netzer et al., 2011). Examples are in the order in which TFDS reads them.
+
+`cifar10_corrupted` (CIFAR-10-C, Hendrycks and Dietterich, 2019) and `mnist_corrupted` (MNIST-C, Mu and Gilmer, 2019)
+are the published corrupted test images. TFDS has a configuration for each corruption, and what is a configuration there
+is a split here: `get("cifar10_corrupted", split="gaussian_noise_3")`, `get("mnist_corrupted", split="zigzag")`.
 """
 
 from __future__ import annotations
@@ -50,11 +54,12 @@ def _prepare(builder: tfds.core.DatasetBuilder) -> str:
     return ""
 
 
-def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np.ndarray, np.ndarray]:
+def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np.ndarray, ...]:
     """Read a split into memory.
 
     Returns:
-        Images, uint8 `[n, height, width, channels]`, and labels, int64 `[n]`.
+        Images, uint8 `[n, height, width, channels]`, and labels, int64 `[n]`; where examples have an `id` with a
+        number, as "test_00042", these numbers too, int64 `[n]`.
 
     Raises:
         InputError: If the data set is neither prepared nor downloadable, or cannot be read.
@@ -83,7 +88,11 @@ def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np
             f"Cannot read split '{split}' of data set '{name}' in {where} ({_one_line(error)}). If its files are "
             f"damaged, delete the folder '{name}' there and run again to prepare it anew."
         ) from error
-    return np.concatenate([batch["image"] for batch in batches]), np.concatenate([batch["label"] for batch in batches])
+    images, labels = (np.concatenate([batch[key] for batch in batches]) for key in ("image", "label"))
+    numbers = [re.fullmatch(rb".*_(\d+)", text) for batch in batches for text in batch.get("id", [b""])]
+    if not all(numbers):
+        return images, labels
+    return images, labels, np.array([int(number[1]) for number in numbers])
 
 
 @contextlib.contextmanager
@@ -117,6 +126,27 @@ def _source(name: str, num_classes: int, preprocessing: Preprocessing, augmented
     )
 
 
+def _corrupted(name: str, preprocessing: Preprocessing, configs: tuple[str, ...]) -> Source:
+    return Source(
+        name=name,
+        splits=configs,
+        num_classes=10,
+        preprocessing=preprocessing,
+        maximum=255,
+        read=lambda config, data_dir: _read(f"{name}/{config}", "test", data_dir),
+    )
+
+
+_CIFAR10_CORRUPTIONS = (
+    *("brightness", "contrast", "defocus_blur", "elastic", "fog", "frost", "frosted_glass_blur", "gaussian_blur"),
+    *("gaussian_noise", "impulse_noise", "jpeg_compression", "motion_blur", "pixelate", "saturate", "shot_noise"),
+    *("snow", "spatter", "speckle_noise", "zoom_blur"),
+)
+_MNIST_CORRUPTIONS = (
+    *("identity", "shot_noise", "impulse_noise", "glass_blur", "motion_blur", "shear", "scale", "rotate"),
+    *("brightness", "translate", "stripe", "fog", "spatter", "dotted_line", "zigzag", "canny_edges"),
+)
+
 SOURCES = [
     _source("mnist", 10, _GRAY),
     _source("fashion_mnist", 10, _GRAY),
@@ -124,4 +154,6 @@ SOURCES = [
     _source("cifar100", 100, _COLOUR, augmented=True),
     # Not augmented: a flipped digit is another shape.
     _source("svhn_cropped", 10, _COLOUR),
+    _corrupted("cifar10_corrupted", _COLOUR, tuple(f"{c}_{s}" for c in _CIFAR10_CORRUPTIONS for s in range(1, 6))),
+    _corrupted("mnist_corrupted", _GRAY, _MNIST_CORRUPTIONS),
 ]

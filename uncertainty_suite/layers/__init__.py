@@ -7,6 +7,7 @@ from uncertainty_suite.layers.layer_set import LayerSet
 from uncertainty_suite.layers.mean_field import mean_field_logits, monte_carlo_softmax
 from uncertainty_suite.layers.random_features import OrthogonalRandomFeatures
 from uncertainty_suite.layers.spectral_normalization import SpectralNormalization
+from uncertainty_suite.layers.split import split_at_dropout
 
 __all__ = [
     "FusedBatchNormalization",
@@ -17,4 +18,5 @@ __all__ = [
     "SpectralNormalization",
     "mean_field_logits",
     "monte_carlo_softmax",
+    "split_at_dropout",
 ]

@@ -17,7 +17,11 @@ from uncertainty_suite.errors import InputError, unknown_name
 from uncertainty_suite.leaderboard.records import Record, check_comparable
 
 COSTS = ("num_parameters", "train_seconds", "milliseconds_per_example")
-HEADLINE = ("test/accuracy", "test/nll", "test/brier", "test/ece", "ood/*/auroc")
+HEADLINE = (
+    *("test/accuracy", "test/nll", "test/brier", "test/ece"),
+    *("shift/mean/accuracy", "shift/mean/nll", "shift/mean/ece"),
+    *("ood/near/auroc", "ood/far/auroc"),
+)
 
 _SECTIONS = ("test", "shift", "ood")
 _ORDER = ("accuracy", "nll", "brier", "ece", "entropy", "auroc", "aupr_in", "aupr_out", "fpr95", "max_prob")

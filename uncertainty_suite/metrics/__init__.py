@@ -54,6 +54,7 @@ from uncertainty_suite.metrics.ood import (
     aupr_out,
     auroc,
     fpr_at_tpr,
+    oscr,
 )
 from uncertainty_suite.metrics.regression import (
     ause,
@@ -149,6 +150,7 @@ __all__ = [
     "normalized_disagreement",
     "oracle_collaborative_accuracy",
     "oracle_collaborative_auc",
+    "oscr",
     "pairwise_kl",
     "predictive_entropy",
     "quantile_calibration_error",

@@ -133,6 +133,40 @@ class FPRAtTPR(_OODMetric):
         return float(false_positives[point] / false_positives[-1])
 
 
+class OutcomeBatch:
+    """Checked scores `[batch]` and what became of each example: 0 misclassified, 1 classified, 2 unknown."""
+
+    def __init__(self, scores: Any, label: Any):
+        self.scores = base.to_finite(scores, "Scores", (1,), "[batch]").copy()
+        self.outcomes = base.to_labels(label, len(self.scores), 3)
+
+
+@base.register
+class OSCR(base.WholeSetMetric):
+    """See `oscr`."""
+
+    name = "oscr"
+    formula = "area under the rate of correctly classified knowns over the FPR of unknowns"
+    paper = "Dhamija 2018"
+    higher_is_better = True
+    batch_type = OutcomeBatch
+
+    def keep(self, batch: OutcomeBatch) -> tuple[np.ndarray, ...]:
+        return batch.scores, batch.outcomes
+
+    def compute(self, scores: np.ndarray, outcomes: np.ndarray) -> float:
+        known, unknown = outcomes < 2, outcomes == 2
+        if not known.any() or not unknown.any():
+            missing = "unknown" if known.any() else "known"
+            raise InputError(f"Metric '{self.name}' has seen no {missing} example; add some of both kinds.")
+        classified = outcomes == 1
+        if not classified.any():
+            return 0.0
+        # Only classified knowns count on the vertical axis, so the area is their share times their AUROC.
+        share = classified.sum() / known.sum()
+        return float(share * ranking_auroc(scores[classified | unknown], unknown[classified | unknown]))
+
+
 def _evaluate(metric: base.Metric, scores_in: Any, scores_out: Any) -> float:
     scores_in = base.to_finite(scores_in, "Scores of in-distribution examples", (1,), "[batch]")
     scores_out = base.to_finite(scores_out, "Scores of OOD examples", (1,), "[batch]")
@@ -197,3 +231,23 @@ def fpr_at_tpr(scores_in: Any, scores_out: Any, tpr: float = 0.95, cutoff: str =
         InputError: The arrays or options are not that.
     """
     return _evaluate(FPRAtTPR(tpr, cutoff), scores_in, scores_out)
+
+
+def oscr(scores_in: Any, scores_out: Any, correct: Any) -> float:
+    """Return the area under the open-set classification rate curve (Dhamija 2018).
+
+    For each threshold of the score, the share of known examples that are accepted and correctly classified, over the
+    share of unknown ones that are accepted; ties count half. With every known example classified it is the AUROC.
+
+    Args:
+        scores_in: Scores of examples of known classes `[batch]`, lower is more in-distribution.
+        scores_out: Scores of examples of unknown classes `[batch]`.
+        correct: Whether each known example is classified correctly, bool `[batch]`.
+
+    Raises:
+        InputError: The arrays are not that.
+    """
+    scores_in = base.to_finite(scores_in, "Scores of in-distribution examples", (1,), "[batch]")
+    scores_out = base.to_finite(scores_out, "Scores of OOD examples", (1,), "[batch]")
+    outcomes = np.concatenate([np.asarray(correct, np.int64), np.full(len(scores_out), 2)])
+    return base.evaluate(OSCR(), np.concatenate([scores_in, scores_out]), outcomes)

@@ -33,6 +33,7 @@ class Run:
     Attributes:
         path: The folder.
         config: The configuration, its `method` filled in.
+        saved_config: The same as plain values, as `config.json` holds it.
         results: What an earlier process wrote into `results.json`, or None if the run is not finished.
     """
 
@@ -56,8 +57,8 @@ class Run:
         """
         self.config = ConfigDict(config)
         self.config.method = self.config.method or Path(script).stem
-        self._config = configuration.to_json(self.config)
-        self._config_hash = configuration.config_hash(self._config)
+        self.saved_config = configuration.to_json(self.config)
+        self._config_hash = configuration.config_hash(self.saved_config)
         if output_dir is None:
             experiment = f"{self.config.method}-{self._config_hash[:8]}"
             output_dir = Path("runs", self.config.dataset.name, experiment, f"seed{self.config.seed}")
@@ -70,13 +71,17 @@ class Run:
         if self.results is not None:
             logging.info("%s is finished already; its results are returned as they are.", self.path)
 
-    def get_data(self, source: str, seed: int | None = None) -> datasets.Dataset:
+    def get_data(
+        self, source: str, seed: int | None = None, corruption: str | None = None, severity: int = 0
+    ) -> datasets.Dataset:
         """Return a split, and note its fingerprint for the results.
 
         Args:
             source: A split of the task's data set, `test`, or `<data set>/<split>` of another one, which is then
                 brought into the form of the task's.
             seed: Decides the order of training examples and their augmentation; `config.seed` if None.
+            corruption: Corrupts every image; see `datasets.get`.
+            severity: Of the corruption.
         """
         own = self.config.dataset.name
         name, _, split = source.rpartition("/")
@@ -88,15 +93,19 @@ class Run:
             validation_percent=self.config.dataset.validation_percent if name == own else 0.0,
             seed=self.config.seed if seed is None else seed,
             like=own,
+            corruption=corruption,
+            severity=severity,
+            classes=(self.config.dataset.classes or None) if name == own else None,
         )
-        self._data_fingerprint[source] = data.fingerprint()
+        key = f"{source}/{corruption}_{severity}" if corruption else source
+        self._data_fingerprint[key] = data.fingerprint()
         return data
 
     def _claim(self) -> None:
         file, provenance_file = self.path / "config.json", self.path / "provenance.json"
         try:
             if file.exists():
-                different = configuration.differences(json.loads(file.read_text()), self._config)
+                different = configuration.differences(configuration.read(self.path), self.saved_config)
                 if different:
                     raise InputError(
                         f"{self.path} belongs to a run of another configuration ({'; '.join(different)}). "
@@ -107,7 +116,7 @@ class Run:
                     f"{self.path} is not empty and no run folder (it has no config.json). Choose another --output_dir."
                 )
             else:
-                write_json(file, self._config)
+                write_json(file, self.saved_config)
             if not provenance_file.exists():
                 write_json(provenance_file, provenance())
         except (OSError, ValueError) as error:
@@ -139,7 +148,7 @@ class Run:
             "method": self.config.method,
             "model": self.config.model.name,
             "seed": self.config.seed,
-            "config": self._config,
+            "config": self.saved_config,
             "config_hash": self._config_hash,
             "batch_size_global": self.config.batch_size,
             "data_fingerprint": self._data_fingerprint,

@@ -1,0 +1,80 @@
+"""Scores of probabilities and logits against their formulas, written slowly."""
+
+import numpy as np
+import pytest
+
+from uncertainty_suite import ood_scores
+from uncertainty_suite.errors import InputError
+
+
+@pytest.fixture
+def logits() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(3, 50, 4)) * 3
+
+
+@pytest.fixture
+def samples(logits) -> np.ndarray:
+    return np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+
+
+def entropy(probs: np.ndarray) -> np.ndarray:
+    return -(probs * np.log(probs)).sum(axis=-1)
+
+
+def test_probability_scores_are_their_formulas(samples):
+    saved = {"probs": samples.mean(axis=0), "samples": samples}
+    expected = {
+        "max_prob": 1 - saved["probs"].max(axis=1),
+        "entropy": entropy(saved["probs"]),
+        "expected_entropy": entropy(samples).mean(axis=0),
+        "mutual_information": entropy(saved["probs"]) - entropy(samples).mean(axis=0),
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(ood_scores.get(name)(saved), values, rtol=1e-9, atol=1e-12)
+
+
+def test_one_sample_has_no_mutual_information(samples):
+    saved = {"samples": samples[:1]}
+    np.testing.assert_allclose(ood_scores.get("mutual_information")(saved), 0, atol=1e-12)
+    np.testing.assert_allclose(ood_scores.get("expected_entropy")(saved), entropy(samples[0]))
+
+
+def test_logit_scores_are_means_over_samples_of_their_formulas(logits):
+    expected = {
+        "max_logit": -logits.max(axis=2).mean(axis=0),
+        "energy": -np.log(np.exp(logits).sum(axis=2)).mean(axis=0),
+        "dempster_shafer": (4 / (4 + np.exp(logits).sum(axis=2))).mean(axis=0),
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(ood_scores.get(name)({"logits": logits}), values, rtol=1e-12)
+        one = ood_scores.get(name)({"logits": logits[0]})
+        np.testing.assert_array_equal(one, ood_scores.get(name)({"logits": logits[:1]}))
+
+
+def test_energy_temperature(logits):
+    expected = -2.5 * np.log(np.exp(logits / 2.5).sum(axis=2)).mean(axis=0)
+    np.testing.assert_allclose(ood_scores.get("energy", temperature=2.5)({"logits": logits}), expected)
+
+
+def test_cold_energy_is_the_largest_logit(logits):
+    cold = ood_scores.get("energy", temperature=1e-4)({"logits": logits})
+    np.testing.assert_allclose(cold, ood_scores.get("max_logit")({"logits": logits}), atol=1e-3)
+
+
+def test_huge_logits_neither_overflow_nor_tie():
+    logits = np.array([[500.0, 0.0], [600.0, -1e6], [-600.0, -700.0]])
+    np.testing.assert_allclose(ood_scores.get("energy")({"logits": logits * 1e3}), -logits.max(axis=1) * 1e3)
+    scores = ood_scores.get("dempster_shafer")({"logits": logits})
+    assert scores[2] == 1 and scores[0] > scores[1] > 0
+
+
+def test_variance_is_what_was_saved():
+    saved = {"uncertainty/variance": np.float32([1, 2]), "uncertainty/spread": np.float32([3, 4])}
+    assert ood_scores.get("variance")(saved).tolist() == [1, 2]
+    spread = ood_scores.get("variance", uncertainty="spread")
+    assert spread.needs == ("uncertainty/spread",) and spread(saved).tolist() == [3, 4]
+
+
+def test_logits_for_probabilities_are_one_line(logits):
+    with pytest.raises(InputError, match="Pass softmax outputs, not logits"):
+        ood_scores.get("entropy")({"probs": logits[0]})

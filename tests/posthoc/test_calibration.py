@@ -1,0 +1,269 @@
+"""Calibration maps: what they must recover, what they must leave alone, and what they make of degenerate data."""
+
+import json
+
+import numpy as np
+import pytest
+
+from uncertainty_suite import metrics, posthoc
+from uncertainty_suite.errors import InputError
+
+CALIBRATIONS = posthoc.names("calibration")
+SOFTMAX_MAPS = ["temperature_scaling", "vector_scaling", "dirichlet_scaling"]
+everywhere = pytest.mark.parametrize("name", CALIBRATIONS)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return odds / odds.sum(axis=-1, keepdims=True)
+
+
+def draw_labels(probs: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Return labels with which the probabilities are calibrated."""
+    uniform = np.random.default_rng(seed).random((len(probs), 1))
+    return np.minimum((probs.cumsum(axis=1) < uniform).sum(axis=1), probs.shape[1] - 1)
+
+
+@pytest.fixture(scope="module")
+def logits() -> np.ndarray:
+    return 2 * np.random.default_rng(1).normal(size=(20_000, 4))
+
+
+@pytest.fixture(scope="module")
+def labels(logits) -> np.ndarray:
+    return draw_labels(softmax(logits))
+
+
+def nll(probs: np.ndarray, labels: np.ndarray) -> float:
+    return metrics.negative_log_likelihood(probs, labels)
+
+
+def test_temperature_one_leaves_predictions_unchanged(logits):
+    calibrate = posthoc.TemperatureScaling()
+    calibrate.parameters = {"classes": 4, "temperature": 1.0}
+    np.testing.assert_allclose(calibrate(softmax(logits)), softmax(logits), rtol=1e-12)
+
+
+@everywhere
+def test_calibrated_predictions_stay_nearly_as_they_are(name, logits, labels):
+    probs = softmax(logits)
+    calibrate = posthoc.get(name).fit(probs, labels)
+    assert np.abs(calibrate(probs) - probs).mean() < 0.015
+    if name == "temperature_scaling":
+        assert calibrate.parameters["temperature"] == pytest.approx(1, abs=0.03)
+
+
+@everywhere
+def test_overconfident_predictions_are_mended(name, logits, labels):
+    calibrate = posthoc.get(name).fit(softmax(3 * logits[:10_000]), labels[:10_000])
+    before, after = softmax(3 * logits[10_000:]), calibrate(softmax(3 * logits[10_000:]))
+    for metric in (metrics.expected_calibration_error, metrics.brier_score):
+        assert metric(after, labels[10_000:]) < 0.95 * metric(before, labels[10_000:])
+    assert metrics.expected_calibration_error(after, labels[10_000:]) < 0.03
+    np.testing.assert_allclose(after.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("factor", [0.2, 1.0, 5.0, 50.0])
+def test_a_known_temperature_is_recovered(factor, logits, labels):
+    unscaled = posthoc.get("temperature_scaling", from_logits=True).fit(logits, labels)
+    scaled = posthoc.get("temperature_scaling", from_logits=True).fit(factor * logits, labels)
+    assert scaled.parameters["temperature"] == pytest.approx(factor * unscaled.parameters["temperature"], rel=1e-8)
+    np.testing.assert_allclose(scaled(factor * logits), unscaled(logits), rtol=1e-6)
+
+
+def test_temperature_agrees_with_the_metrics(logits, labels):
+    probs = softmax(3 * logits)
+    calibrate = posthoc.get("temperature_scaling").fit(probs, labels)
+    expected = metrics.fit_temperature(probs, labels, epsilon=1e-300)
+    assert calibrate.parameters["temperature"] == pytest.approx(expected, rel=1e-8)
+
+
+def test_temperature_changes_no_prediction(logits, labels):
+    calibrate = posthoc.get("temperature_scaling").fit(softmax(3 * logits), labels)
+    np.testing.assert_array_equal(calibrate(softmax(3 * logits)).argmax(axis=1), logits.argmax(axis=1))
+
+
+@pytest.mark.parametrize("name", SOFTMAX_MAPS)
+@pytest.mark.parametrize("factor", [0.3, 1.0, 4.0])
+def test_nll_never_rises_on_the_fitting_set(name, factor, logits, labels):
+    for chosen in (slice(0, 30), slice(0, 2000)):
+        probs = softmax(factor * logits[chosen])
+        after = posthoc.get(name).fit(probs, labels[chosen])(probs)
+        assert nll(after, labels[chosen]) <= nll(probs, labels[chosen]) + 1e-12
+
+
+def test_more_parameters_fit_at_least_as_well(logits, labels):
+    probs = softmax(3 * logits)
+    fits = [
+        posthoc.get(name, **options).fit(probs, labels)(probs)
+        for name, options in [
+            ("temperature_scaling", {}),
+            ("vector_scaling", {}),
+            ("dirichlet_scaling", {"regularization": 0, "bias_regularization": 0}),
+        ]
+    ]
+    losses = [nll(probs, labels) for probs in fits]
+    assert losses[0] >= losses[1] - 1e-9 and losses[1] >= losses[2] - 1e-9
+
+
+def test_vector_scaling_recovers_a_known_map(logits):
+    probs = softmax(logits)
+    weights, bias = np.array([1.5, 0.5, 1.0, 0.8]), np.array([0.3, -0.5, 0.0, 0.2])
+    target = softmax(np.log(probs) * weights + bias)
+    calibrate = posthoc.get("vector_scaling").fit(probs, draw_labels(target))
+    np.testing.assert_allclose(calibrate.parameters["weights"], weights, atol=0.1)
+    assert np.abs(calibrate(probs) - target).max() < 0.05
+
+
+def test_dirichlet_recovers_a_known_map(logits):
+    probs = softmax(logits)
+    weights = np.eye(4) + 0.3 * np.random.default_rng(2).normal(size=(4, 4))
+    bias = np.array([0.5, -0.5, 0.0, 0.2])
+    target = softmax(np.log(probs) @ weights.T + bias)
+    calibrate = posthoc.get("dirichlet_scaling", regularization=0, bias_regularization=0)
+    calibrate.fit(probs, draw_labels(target))
+    # A vector added to all rows of the weights changes no probability, so compare what is left without the mean row.
+    found = np.array(calibrate.parameters["weights"])
+    np.testing.assert_allclose(found - found.mean(axis=0), weights - weights.mean(axis=0), atol=0.2)
+    assert np.abs(calibrate(probs) - target).mean() < 0.01
+
+
+def test_odir_draws_off_diagonal_weights_and_bias_to_zero(logits):
+    probs = softmax(logits)[:2000]
+    target = draw_labels(softmax(np.log(probs) @ np.roll(np.eye(4), 1, axis=0) + [1, 0, 0, 0]))
+    free, tied = (
+        posthoc.get("dirichlet_scaling", regularization=each, bias_regularization=each).fit(probs, target).parameters
+        for each in (1e-4, 1e4)
+    )
+    off_diagonal = ~np.eye(4, dtype=bool)
+    assert np.abs(np.array(free["weights"])[off_diagonal]).max() > 0.5
+    assert np.abs(np.array(tied["weights"])[off_diagonal]).max() < 1e-3
+    assert np.abs(free["bias"]).max() > 0.3 and np.abs(tied["bias"]).max() < 1e-3
+
+
+@pytest.mark.parametrize("name", ["vector_scaling", "dirichlet_scaling"])
+def test_fit_is_where_the_objective_is_flat(name, logits, labels):
+    probs, labels = softmax(3 * logits[:500]), labels[:500]
+    options = {"regularization": 0.1, "bias_regularization": 0.1} if name == "dirichlet_scaling" else {}
+    calibrate = posthoc.get(name, **options).fit(probs, labels)
+
+    def objective() -> float:
+        loss = nll(calibrate(probs), labels)
+        if options:
+            weights = np.array(calibrate.parameters["weights"])
+            loss += 0.1 / 12 * (weights[~np.eye(4, dtype=bool)] ** 2).sum()
+            loss += 0.1 / 4 * np.square(calibrate.parameters["bias"]).sum()
+        return loss
+
+    least, fitted = objective(), calibrate.parameters
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        moved = {
+            key: np.array(fitted[key]) + 0.01 * random.normal(size=np.shape(fitted[key])) for key in ("weights", "bias")
+        }
+        calibrate.parameters = {**fitted, **moved}
+        assert objective() > least - 1e-9
+
+
+def test_isotonic_is_monotone_and_agrees_with_the_metrics(logits, labels):
+    probs = softmax(3 * logits)
+    calibrate = posthoc.get("isotonic_regression").fit(probs, labels)
+    for x, y in zip(calibrate.parameters["x"], calibrate.parameters["y"]):
+        assert (np.diff(x) > 0).all() and (np.diff(y) >= 0).all() and min(y) >= 0 and max(y) <= 1
+    expected, _ = metrics.recalibrate(probs, labels, "isotonic_regression", fit_percent=100)
+    np.testing.assert_allclose(calibrate(probs), expected, atol=1e-9)
+
+
+def test_isotonic_of_two_classes_keeps_the_order(logits):
+    probs = softmax(logits[:, :2])
+    calibrate = posthoc.get("isotonic_regression").fit(probs[:1000], draw_labels(probs[:1000] ** 2 / 2 + 0.25))
+    ordered = calibrate(probs[np.argsort(probs[:, 0])])[:, 0]
+    assert (np.diff(ordered) >= -1e-12).all() and ordered[-1] > ordered[0]
+
+
+@everywhere
+def test_logits_and_probabilities_are_calibrated_alike(name, logits, labels):
+    options = {"regularization": 0.1} if name == "dirichlet_scaling" else {}
+    samples = np.stack([logits, logits[:, ::-1]])[:, :2000]
+    by_probs = posthoc.get(name, **options).fit(softmax(samples), labels[:2000])
+    by_logits = posthoc.get(name, from_logits=True, **options).fit(samples + 7.0, labels[:2000])
+    np.testing.assert_allclose(by_logits(samples), by_probs(softmax(samples)), atol=1e-4)
+    np.testing.assert_allclose(by_probs(softmax(samples)), by_probs(softmax(samples).mean(axis=0)), atol=1e-12)
+
+
+@everywhere
+def test_parameters_survive_json(name, logits, labels):
+    probs = softmax(logits)
+    calibrate = posthoc.get(name).fit(probs[:500], labels[:500])
+    restored = posthoc.get(name)
+    restored.parameters = json.loads(json.dumps(calibrate.parameters, allow_nan=False))
+    np.testing.assert_array_equal(restored(probs), calibrate(probs))
+
+
+@everywhere
+@pytest.mark.parametrize("count", [1, 3, 500])
+def test_degenerate_data_give_probabilities(name, count, logits):
+    probs = softmax(4 * logits).astype(np.float32)
+    right = probs[:count].argmax(axis=1)
+    absent = np.where(right == 3, 0, right)  # no example of class 3
+    wrong = (right + 1) % 4
+    uniform = np.full((count, 4), 0.25)
+    hard = np.eye(4)[right]
+    cases = [(probs[:count], right), (probs[:count], absent), (probs[:count], wrong), (uniform, absent), (hard, wrong)]
+    for predictions, labels in cases:
+        calibrated = posthoc.get(name).fit(predictions, labels)(probs)
+        assert np.isfinite(calibrated).all() and calibrated.min() >= 0
+        np.testing.assert_allclose(calibrated.sum(axis=1), 1, rtol=1e-9)
+
+
+def test_temperature_of_hopeless_data():
+    uniform, probs = np.full((9, 3), 1 / 3), np.tile([0.7, 0.2, 0.1], (9, 1))
+    labels = np.arange(9) % 3
+    for predictions, target, expected in [
+        (uniform, labels, 1.0),  # no temperature changes them
+        (probs, np.zeros(9, int), 1e-3),  # all correct: the colder the better
+        (probs, np.full(9, 2), 1e3),  # all wrong: the hotter the better
+    ]:
+        found = posthoc.get("temperature_scaling").fit(predictions, target).parameters["temperature"]
+        assert found == pytest.approx(expected)
+
+
+@everywhere
+def test_mistakes_are_one_line(name, logits, labels):
+    probs = softmax(logits)
+    calibrate = posthoc.get(name)
+    with pytest.raises(InputError, match=f"'{name}' is not fitted; call fit"):
+        calibrate(probs)
+    with pytest.raises(InputError, match="Pass softmax outputs, not logits"):
+        calibrate.fit(logits, labels)
+    with pytest.raises(InputError, match="must be probabilities"):
+        calibrate.fit(np.where(probs == probs[0, 0], np.nan, probs), labels)
+    with pytest.raises(InputError, match="Labels must be from 0 to 3"):
+        calibrate.fit(probs, np.full(len(probs), -1))
+    with pytest.raises(InputError, match="20000 predictions but 5 labels"):
+        calibrate.fit(probs, labels[:5])
+    with pytest.raises(InputError, match="fitted on 4 classes, got 3"):
+        calibrate.fit(probs[:50], labels[:50])(softmax(logits[:, :3]))
+    with pytest.raises(InputError, match="Logits must be finite"):
+        posthoc.get(name, from_logits=True).fit(np.where(probs == probs[0, 0], np.inf, logits), labels)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("temperature", {}, "Unknown post-hoc method 'temperature'. Did you mean 'temperature_scaling'?"),
+        ("vector_scaling", {"seed": 1}, "Unknown option of post-hoc method 'vector_scaling' 'seed'."),
+        ("dirichlet_scaling", {"regularization": -1}, "regularization=-1 is not allowed"),
+        ("dirichlet_scaling", {"bias_regularization": "no"}, "bias_regularization='no' is not allowed"),
+    ],
+)
+def test_wrong_options_are_one_line(name, options, message):
+    with pytest.raises(InputError) as error:
+        posthoc.get(name, **options)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_every_method_has_a_kind():
+    assert sorted(posthoc.names("calibration") + posthoc.names("conformal")) == posthoc.names()
+    with pytest.raises(InputError, match="kind='sets' is not allowed"):
+        posthoc.names("sets")

@@ -1,0 +1,44 @@
+"""Out-of-distribution scores from saved predictions: post hoc, for every method, larger for what looks OOD.
+
+Everything goes in and out as the arrays of a `predictions/<split>.npz`, or any mapping with those of them that the
+score `needs`; nothing here imports TensorFlow.
+
+Example:
+    >>> from uncertainty_suite import metrics, ood_scores
+    >>> score = ood_scores.get("mahalanobis")
+    >>> score.fit_needs, score.needs
+    (('features', 'labels'), ('features',))
+    >>> score.fit(np.load("predictions/train.npz"))
+    >>> scores_in, scores_out = score(np.load("predictions/test.npz")), score(np.load("predictions/ood/mnist.npz"))
+    >>> metrics.auroc(scores_in, scores_out)
+
+`fit` does nothing where there is nothing to fit, so a loop over scores need not know which is which:
+
+    >>> {name: ood_scores.get(name).fit(train)(test) for name in ("energy", "knn", "vim")}
+"""
+
+from uncertainty_suite.ood_scores.base import Score, get, info, names
+from uncertainty_suite.ood_scores.features import KNN, Mahalanobis, RelativeMahalanobis
+from uncertainty_suite.ood_scores.heads import ReAct, ViM
+from uncertainty_suite.ood_scores.logits import DempsterShafer, Energy, MaxLogit
+from uncertainty_suite.ood_scores.probabilities import Entropy, ExpectedEntropy, MaxProb, MutualInformation, Variance
+
+__all__ = [
+    "KNN",
+    "DempsterShafer",
+    "Energy",
+    "Entropy",
+    "ExpectedEntropy",
+    "Mahalanobis",
+    "MaxLogit",
+    "MaxProb",
+    "MutualInformation",
+    "ReAct",
+    "RelativeMahalanobis",
+    "Score",
+    "Variance",
+    "ViM",
+    "get",
+    "info",
+    "names",
+]

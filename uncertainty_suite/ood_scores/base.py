@@ -1,0 +1,173 @@
+"""What every OOD score shares: the interface, the registry, and the checks of what it is given."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from uncertainty_suite.errors import InputError, unknown_name
+from uncertainty_suite.metrics.base import option_names, to_array, to_finite
+
+Saved = Mapping[str, Any]  # the arrays of a `predictions/<split>.npz`
+Head = tuple[Any, Any]  # weights [d, classes] and bias [classes] of the layer from features to logits
+
+_SAVED_BY = {
+    "samples": "run with --config.evaluation.save=\"('samples',)\"",
+    "logits": "run with --config.evaluation.save=\"('logits',)\"",
+    "features": "run with --config.evaluation.save=\"('features',)\"",
+}
+
+
+class Score:
+    """A score of how far an example is out of distribution, from what a model said of it.
+
+    A subclass gives `_score` and, where it learns from training data, `fit_needs` and `_fit`.
+
+    Example:
+        >>> score = ood_scores.get("knn", k=10).fit(train)
+        >>> score(test)  # float64 [n]
+
+    Attributes:
+        name: Its name.
+        formula: What is computed, in one line.
+        paper: Where it comes from; empty for what is older than papers.
+        needs: The arrays it needs of what is scored.
+        fit_needs: The arrays it needs of the training data; empty where there is nothing to fit.
+    """
+
+    name: ClassVar[str]
+    formula: ClassVar[str]
+    paper: ClassVar[str] = ""
+    needs: tuple[str, ...] = ()
+    fit_needs: ClassVar[tuple[str, ...]] = ()
+    _fitted = False
+
+    def fit(self, train: Saved, head: Head | None = None) -> Self:
+        """Learn from training data; do nothing where there is nothing to learn.
+
+        Args:
+            train: Saved predictions of training data: `features` `[n, d]`, `labels` `[n]`, `logits` `[samples, n,
+                classes]`, as far as `fit_needs` names them.
+            head: Weights `[d, classes]` and bias `[classes]` of the last layer, where it is linear. Only `vim` and
+                `react` look at it; without it they fit one to the logits.
+
+        Returns:
+            The score itself.
+
+        Raises:
+            InputError: An array is missing or not that.
+        """
+        if self.fit_needs:
+            self._require(train, self.fit_needs, "to fit")
+            self._fit(train, head)
+            self._fitted = True
+        return self
+
+    def __call__(self, saved: Saved) -> np.ndarray:
+        """Return the score of each example, float64 `[n]`, larger the more it looks out of distribution.
+
+        Args:
+            saved: Saved predictions, with the arrays that `needs` names.
+
+        Raises:
+            InputError: The score is not fitted, or an array is missing or not what it should be.
+        """
+        if self.fit_needs and not self._fitted:
+            raise InputError(f"OOD score '{self.name}' is not fitted; call fit(saved predictions of training data).")
+        self._require(saved, self.needs, "to score")
+        return self._score(saved)
+
+    def _fit(self, train: Saved, head: Head | None) -> None:
+        raise NotImplementedError
+
+    def _score(self, saved: Saved) -> np.ndarray:
+        raise NotImplementedError
+
+    def _require(self, saved: Saved, keys: Iterable[str], purpose: str) -> None:
+        for key in keys:
+            if key not in saved:
+                hint = _SAVED_BY.get(key, f"there are {', '.join(saved) or 'none'}")
+                raise InputError(f"OOD score '{self.name}' needs {key} {purpose}, but none are saved; {hint}.")
+
+
+def logits_of(saved: Saved) -> np.ndarray:
+    """Return checked logits, float64 `[samples, n, classes]`."""
+    logits = to_finite(saved["logits"], "Logits", (2, 3), "[n, classes] or [samples, n, classes]")
+    return logits if logits.ndim == 3 else logits[np.newaxis]
+
+
+def features_of(saved: Saved, dimension: int | None = None) -> np.ndarray:
+    """Return checked features, float64 `[n, d]`, of the dimension seen in training, if given."""
+    features = to_finite(saved["features"], "Features", (2,), "[n, d]")
+    if dimension is not None and features.shape[1] != dimension:
+        raise InputError(
+            f"Features have {features.shape[1]} dimensions, but the score was fitted on {dimension}; "
+            "fit and score predictions of the same model."
+        )
+    return features
+
+
+def train_labels_of(saved: Saved, count: int) -> np.ndarray:
+    """Return checked labels `[n]` of training data, none of them unknown."""
+    labels = to_array(saved["labels"], "Labels", (1,), "[n]")
+    if len(labels) != count:
+        raise InputError(f"{count} features but {len(labels)} labels; pass one label for each example.")
+    if labels.dtype.kind not in "iu" or labels.min() < 0:
+        raise InputError("Labels to fit on must be class indices from 0, all of them known; fit on labelled data.")
+    return labels
+
+
+def check_positive(option: str, value: Any) -> None:
+    """Refuse an option's value that is not a positive number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < np.inf:
+        raise InputError(f"{option}={value!r} is not allowed; expected a positive number.")
+
+
+_REGISTRY: dict[str, type[Score]] = {}
+
+
+def register(score: type[Score]) -> type[Score]:
+    """Make a score known by its name; a class decorator."""
+    _REGISTRY[score.name] = score
+    return score
+
+
+def names() -> list[str]:
+    """Return the names of all OOD scores."""
+    return sorted(_REGISTRY)
+
+
+def info(name: str) -> type[Score]:
+    """Return what is known of a score without making one: its class, whose attributes say it.
+
+    Example:
+        >>> info("vim").needs
+        ('features', 'logits')
+
+    Raises:
+        InputError: The name is unknown.
+    """
+    if name not in _REGISTRY:
+        raise unknown_name("OOD score", name, _REGISTRY)
+    return _REGISTRY[name]
+
+
+def get(name: str, **options: Any) -> Score:
+    """Return an OOD score by name.
+
+    Args:
+        name: One of `names()`.
+        **options: The score's options, e.g. `k=10`.
+
+    Raises:
+        InputError: The name or an option is unknown, or an option's value is not allowed.
+
+    Example:
+        >>> score = get("knn", k=10)
+    """
+    score = info(name)
+    allowed = option_names(score)
+    for option in options:
+        if option not in allowed:
+            raise unknown_name(f"option of OOD score '{name}'", option, allowed)
+    return score(**options)

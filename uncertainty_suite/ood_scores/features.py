@@ -1,0 +1,139 @@
+"""OOD scores from features, the penultimate representation: how far an example is from the training data.
+
+With several samples the features are their mean, as they are saved. For an ensemble that is the mean of unrelated
+representations: it works, but the scores of one member are the better defined.
+"""
+
+import numpy as np
+
+from uncertainty_suite.errors import InputError
+from uncertainty_suite.metrics.base import check_positive_integer
+from uncertainty_suite.ood_scores.base import (
+    Head,
+    Saved,
+    Score,
+    check_positive,
+    features_of,
+    register,
+    train_labels_of,
+)
+
+
+def _whitening(centred: np.ndarray, shrinkage: float) -> np.ndarray:
+    """Return `M` `[d, d]` such that `|x M|^2 = x^T (C + ridge)^-1 x`, `C` being the covariance of centred rows."""
+    values, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
+    values = np.maximum(values, 0.0)  # below zero by rounding
+    return vectors / np.sqrt(values + shrinkage * (values.mean() or 1.0))
+
+
+@register
+class Mahalanobis(Score):
+    """Squared Mahalanobis distance to the nearest class mean, with one covariance for all classes.
+
+    Lee et al., *A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks*, NeurIPS
+    2018, https://arxiv.org/abs/1807.03888; here for the penultimate layer alone, and without their input perturbation.
+    Their code inverts the covariance by a pseudo-inverse, which is blind to the directions in which training features
+    never vary; the ridge here sees them, and makes more dimensions than examples harmless.
+
+    Args:
+        shrinkage: Added to the diagonal of the covariance, times its mean eigenvalue.
+    """
+
+    name = "mahalanobis"
+    formula = "min_c (f - mu_c)^T S^-1 (f - mu_c), S the covariance within classes"
+    paper = "Lee 2018"
+    needs = ("features",)
+    fit_needs = ("features", "labels")
+
+    def __init__(self, shrinkage: float = 1e-6):
+        check_positive("shrinkage", shrinkage)
+        self.shrinkage = shrinkage
+
+    def _fit(self, train: Saved, head: Head | None) -> None:
+        features = features_of(train)
+        classes, index = np.unique(train_labels_of(train, len(features)), return_inverse=True)
+        means = np.stack([features[index == k].mean(axis=0) for k in range(len(classes))])
+        self._whiten = _whitening(features - means[index], self.shrinkage)
+        self._means = means @ self._whiten  # [classes, d]
+
+    def _score(self, saved: Saved) -> np.ndarray:
+        from scipy.spatial.distance import cdist
+
+        whitened = features_of(saved, len(self._whiten)) @ self._whiten
+        return cdist(whitened, self._means, "sqeuclidean").min(axis=1)
+
+
+@register
+class RelativeMahalanobis(Mahalanobis):
+    """Mahalanobis distance to the nearest class, less that to all training data as one Gaussian.
+
+    Directions that say nothing of the class count the same in both and fall out, which helps near OOD.
+
+    Ren et al., *A Simple Fix to Mahalanobis Distance for Improving Near-OOD Detection*, 2021,
+    https://arxiv.org/abs/2106.09022.
+
+    Args:
+        shrinkage: As in `Mahalanobis`, of either covariance.
+    """
+
+    name = "relative_mahalanobis"
+    formula = "min_c (f - mu_c)^T S^-1 (f - mu_c) - (f - mu)^T S_0^-1 (f - mu), S_0 the covariance of all"
+    paper = "Ren 2021"
+
+    def _fit(self, train: Saved, head: Head | None) -> None:
+        super()._fit(train, head)
+        if len(self._means) == 1:
+            raise InputError(
+                f"OOD score '{self.name}' of one class is zero everywhere; fit on more classes, or use 'mahalanobis'."
+            )
+        features = features_of(train)
+        self._mean = features.mean(axis=0)
+        self._whiten_all = _whitening(features - self._mean, self.shrinkage)
+
+    def _score(self, saved: Saved) -> np.ndarray:
+        background = (features_of(saved, len(self._mean)) - self._mean) @ self._whiten_all
+        return super()._score(saved) - (background**2).sum(axis=1)
+
+
+@register
+class KNN(Score):
+    """Distance to the k-th nearest training example, features being scaled to length one.
+
+    Sun et al., *Out-of-Distribution Detection with Deep Nearest Neighbors*, ICML 2022,
+    https://arxiv.org/abs/2204.06507. An example scored against a training set that holds it is its own first neighbour.
+
+    Args:
+        k: Which neighbour; the paper takes 50 for CIFAR-10, 200 for CIFAR-100 and 1000 for ImageNet (section 4).
+    """
+
+    name = "knn"
+    formula = "|g - g_(k)|, g = f / |f|, g_(k) the k-th nearest of training"
+    paper = "Sun 2022"
+    needs = ("features",)
+    fit_needs = ("features",)
+
+    def __init__(self, k: int = 50):
+        check_positive_integer("k", k)
+        self.k = int(k)
+
+    def _fit(self, train: Saved, head: Head | None) -> None:
+        from sklearn.neighbors import NearestNeighbors
+
+        features = features_of(train)
+        if len(features) < self.k:
+            raise InputError(
+                f"OOD score 'knn' needs k={self.k} training examples or more, got {len(features)}; pass more, or a "
+                "smaller k."
+            )
+        self._dimension = features.shape[1]
+        self._neighbours = NearestNeighbors(n_neighbors=self.k, algorithm="brute").fit(_unit_length(features))
+
+    def _score(self, saved: Saved) -> np.ndarray:
+        distances, _ = self._neighbours.kneighbors(_unit_length(features_of(saved, self._dimension)))
+        return distances[:, -1]
+
+
+def _unit_length(features: np.ndarray) -> np.ndarray:
+    """Return rows divided by their lengths; a row of zeros stays one."""
+    length = np.linalg.norm(features, axis=1, keepdims=True)
+    return features / np.where(length > 0, length, 1.0)

@@ -1,0 +1,94 @@
+"""OOD scores from class probabilities, and from whatever uncertainty the method itself saved."""
+
+import numpy as np
+
+from uncertainty_suite import metrics
+from uncertainty_suite.metrics.base import to_finite, to_samples
+from uncertainty_suite.ood_scores.base import Saved, Score, register
+
+
+@register
+class MaxProb(Score):
+    """One minus the largest mean probability: the baseline of them all.
+
+    Hendrycks & Gimpel, *A Baseline for Detecting Misclassified and Out-of-Distribution Examples*, ICLR 2017,
+    https://arxiv.org/abs/1610.02136.
+    """
+
+    name = "max_prob"
+    formula = "1 - max_k pbar_k, pbar the mean over samples"
+    paper = "Hendrycks & Gimpel 2017"
+    needs = ("probs",)
+
+    def _score(self, saved: Saved) -> np.ndarray:
+        return 1.0 - to_samples(saved["probs"])[1].max(axis=-1)
+
+
+@register
+class Entropy(Score):
+    """Entropy of the mean prediction: aleatoric and epistemic uncertainty together."""
+
+    name = "entropy"
+    formula = "H(pbar), pbar the mean over samples, in nats"
+    needs = ("probs",)
+
+    def _score(self, saved: Saved) -> np.ndarray:
+        return metrics.predictive_entropy(saved["probs"])
+
+
+@register
+class ExpectedEntropy(Score):
+    """Mean over samples of their entropies: the aleatoric part. With one sample it is the entropy.
+
+    Depeweg et al., *Decomposition of Uncertainty in Bayesian Deep Learning*, ICML 2018,
+    https://arxiv.org/abs/1710.07283.
+    """
+
+    name = "expected_entropy"
+    formula = "mean_s H(p_s), in nats"
+    paper = "Depeweg 2018"
+    needs = ("samples",)
+
+    def _score(self, saved: Saved) -> np.ndarray:
+        return metrics.expected_entropy(saved["samples"])
+
+
+@register
+class MutualInformation(Score):
+    """Mutual information of label and sample: the epistemic part. With one sample it is zero for every example.
+
+    Houlsby et al., *Bayesian Active Learning for Classification and Preference Learning*, 2011,
+    https://arxiv.org/abs/1112.5745.
+    """
+
+    name = "mutual_information"
+    formula = "H(pbar) - mean_s H(p_s), in nats"
+    paper = "Houlsby 2011; Depeweg 2018"
+    needs = ("samples",)
+
+    def _score(self, saved: Saved) -> np.ndarray:
+        return metrics.mutual_information(saved["samples"])
+
+
+@register
+class Variance(Score):
+    """A per-example uncertainty that the method saved, as it is: by default SNGP's predictive variance.
+
+    Liu et al., *Simple and Principled Uncertainty Estimation with Deterministic Deep Learning via Distance Awareness*,
+    NeurIPS 2020, https://arxiv.org/abs/2006.10108.
+
+    Args:
+        uncertainty: Its name: `"variance"` reads `uncertainty/variance`.
+    """
+
+    name = "variance"
+    formula = "the saved uncertainty/<name>"
+    paper = "Liu 2020"
+    needs = ("uncertainty/variance",)
+
+    def __init__(self, uncertainty: str = "variance"):
+        self._key = f"uncertainty/{uncertainty}"
+        self.needs = (self._key,)
+
+    def _score(self, saved: Saved) -> np.ndarray:
+        return to_finite(saved[self._key], f"Values of {self._key}", (1,), "[n]")

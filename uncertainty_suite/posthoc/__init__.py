@@ -1,0 +1,46 @@
+"""Post-hoc calibration and conformal prediction sets, from saved predictions: no retraining, no TensorFlow.
+
+Example:
+    >>> from uncertainty_suite import posthoc
+    >>> calibrate = posthoc.get("temperature_scaling").fit(validation["probs"], validation["labels"])
+    >>> probs = calibrate(test["probs"])
+    >>> calibrate.parameters
+    {'classes': 10, 'temperature': 1.37}
+    >>> predictor = posthoc.get("raps", seed=1).fit(calibrate(validation["probs"]), validation["labels"], alpha=0.1)
+    >>> posthoc.set_metrics(predictor.predict_sets(probs), test["labels"])
+    {'coverage': 0.903, 'set_size': 1.24, ...}
+
+Fit on data that the model was not trained on. The promise of conformal sets is for examples exchangeable with those
+fitted on: to calibrate first and then fit sets, as above, split the validation data in two.
+"""
+
+from uncertainty_suite.posthoc.calibration import (
+    Calibrator,
+    DirichletScaling,
+    IsotonicCalibration,
+    TemperatureScaling,
+    VectorScaling,
+)
+from uncertainty_suite.posthoc.conformal import (
+    AdaptivePredictionSets,
+    ConformalPredictor,
+    RegularizedAdaptivePredictionSets,
+    SplitConformal,
+    set_metrics,
+)
+from uncertainty_suite.posthoc.registry import get, names
+
+__all__ = [
+    "AdaptivePredictionSets",
+    "Calibrator",
+    "ConformalPredictor",
+    "DirichletScaling",
+    "IsotonicCalibration",
+    "RegularizedAdaptivePredictionSets",
+    "SplitConformal",
+    "TemperatureScaling",
+    "VectorScaling",
+    "get",
+    "names",
+    "set_metrics",
+]
