@@ -2,6 +2,7 @@
 
     python benchmarks/baselines.py
     python benchmarks/baselines.py --tasks mnist --methods deterministic sngp --seeds 1
+    python benchmarks/baselines.py --tasks cifar10 --seeds 1 --set precision=mixed_bfloat16 epochs=5
 
 All runs share this process, because importing TensorFlow takes longer than training one of them. Runs that are finished
 are not repeated, and one that was stopped goes on, so the command can be given again. Beside the run folders it writes
@@ -28,6 +29,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0 to N - 1 are run")
     parser.add_argument("--output_dir", type=Path, default=ROOT / "runs" / "benchmark")
     parser.add_argument("--data_dir", type=Path, help="prepared TFDS data sets, for tasks that need them")
+    parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="override in every configuration")
     arguments = parser.parse_args()
 
     import keras
@@ -44,6 +46,8 @@ def main() -> None:
                     print(f"{task}: {method}, seed {seed}", flush=True)
                     config = configuration.load(ROOT / "configs" / task / f"{method}.py")
                     config.seed = seed
+                    for override in arguments.set:
+                        configuration.override(config, override)
                     script.main(config, arguments.output_dir / task / method / f"seed{seed}", arguments.data_dir)
                     keras.utils.clear_session()
         table = leaderboard.render(leaderboard.read_records([arguments.output_dir]))

@@ -60,3 +60,15 @@ def test_differences():
     new = {"a": 1, "b": {"c": 5, "d": 3}, "new": [1]}
     assert configuration.differences(old, new) == ["b.c: 2 -> 5", "gone: 0 -> absent", "new: absent -> [1]"]
     assert configuration.differences(old, old) == []
+
+
+def test_override():
+    config = configuration.load(ROOT / "configs/mnist/deterministic.py")
+    for assignment in ("epochs=3", "precision=mixed_bfloat16", "optimizer.learning_rate=1", "evaluation.severities=(2,)"):
+        configuration.override(config, assignment)
+    assert (config.epochs, config.precision, config.optimizer.learning_rate) == (3, "mixed_bfloat16", 1.0)
+    assert (type(config.optimizer.learning_rate), config.evaluation.severities) == (float, (2,))
+    with pytest.raises(InputError, match=r"Unknown configuration field 'epoch'. Did you mean 'epochs'\?"):
+        configuration.override(config, "epoch=3")
+    with pytest.raises(InputError, match=r"The value of epochs must be like 3, and 'many' is not\."):
+        configuration.override(config, "epochs=many")

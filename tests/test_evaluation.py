@@ -8,7 +8,7 @@ import sklearn.metrics
 import tensorflow as tf
 
 from tests.conftest import ROOT
-from uncertainty_suite import configuration, datasets, evaluation, metrics, training
+from uncertainty_suite import configuration, datasets, evaluation, metrics, ood_scores, posthoc, training
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.predictions import Predictions
 
@@ -250,3 +250,9 @@ def test_predict_is_compiled_once_for_all_batches_and_splits(run):
 
     evaluation.evaluate(predict, run)
     assert shapes == [(300, 2)]
+
+
+def test_the_page_names_every_score_and_method():
+    page = (ROOT / "docs/evaluation.md").read_text()
+    for name in (*ood_scores.names(), *posthoc.names()):
+        assert f"| `{name}` |" in page

@@ -24,6 +24,8 @@ _MODULES = (
     "leaderboard",
     "metrics",
     "models",
+    "ood_scores",
+    "posthoc",
     "predictions",
     "training",
 )

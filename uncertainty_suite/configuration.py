@@ -1,5 +1,6 @@
 """Configurations: reading them from files, hashing and comparing them."""
 
+import ast
 import hashlib
 import importlib.util
 import json
@@ -9,7 +10,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from uncertainty_suite.errors import InputError
+from uncertainty_suite.errors import InputError, unknown_name
 
 
 def load(path: str | Path, *args: Any) -> ConfigDict:
@@ -43,6 +44,23 @@ def load_module(path: str | Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def override(config: ConfigDict, assignment: str) -> None:
+    """Set one value of a configuration, `field=value` with the field dotted as in `--config.<field>=<value>`.
+
+    Raises:
+        InputError: There is no such field, or the value is not of its type.
+    """
+    field, _, text = assignment.partition("=")
+    fields = flatten(config.to_dict())
+    if field not in fields:
+        raise unknown_name("configuration field", field, fields)
+    try:
+        value = text if isinstance(fields[field], str) else type(fields[field])(ast.literal_eval(text))
+    except (SyntaxError, TypeError, ValueError) as error:
+        raise InputError(f"The value of {field} must be like {fields[field]!r}, and '{text}' is not.") from error
+    config.update_from_flattened_dict({field: value})
 
 
 def to_json(config: ConfigDict) -> dict[str, Any]:
