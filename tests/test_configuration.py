@@ -64,7 +64,8 @@ def test_differences():
 
 def test_override():
     config = configuration.load(ROOT / "configs/mnist/deterministic.py")
-    for assignment in ("epochs=3", "precision=mixed_bfloat16", "optimizer.learning_rate=1", "evaluation.severities=(2,)"):
+    assignments = ("epochs=3", "precision=mixed_bfloat16", "optimizer.learning_rate=1", "evaluation.severities=(2,)")
+    for assignment in assignments:
         configuration.override(config, assignment)
     assert (config.epochs, config.precision, config.optimizer.learning_rate) == (3, "mixed_bfloat16", 1.0)
     assert (type(config.optimizer.learning_rate), config.evaluation.severities) == (float, (2,))
