@@ -1,0 +1,36 @@
+"""Figures, drawn from the predictions that runs have saved.
+
+Each function takes run folders by the label that stands for them, `{"sngp": "runs/digits/sngp/seed0", ...}`, one for
+the figure of a run and several for a comparison, and returns a `matplotlib.figure.Figure`. Nothing touches pyplot, and
+the same predictions give the same bytes.
+
+`python -m uncertainty_suite.figures RUN...` draws all that the predictions of some runs allow. TensorFlow is imported
+only where the pixels of a TFDS data set are needed.
+
+Example:
+    >>> from uncertainty_suite import figures
+    >>> figure = figures.reliability_diagram({"MC dropout": "runs/mc_dropout", "SNGP": "runs/sngp"})
+    >>> figures.save(figure, "reliability.svg")
+    >>> figures.draw("runs/sngp")  # every figure, into runs/sngp/figures/
+"""
+
+from uncertainty_suite.figures.calibration import reliability_diagram
+from uncertainty_suite.figures.images import uncertain_images
+from uncertainty_suite.figures.ood import ood_detection
+from uncertainty_suite.figures.report import compare, draw
+from uncertainty_suite.figures.selective import risk_coverage
+from uncertainty_suite.figures.shift import shift_by_severity
+from uncertainty_suite.figures.style import save
+from uncertainty_suite.figures.two_moons import two_moons_surfaces
+
+__all__ = [
+    "compare",
+    "draw",
+    "ood_detection",
+    "reliability_diagram",
+    "risk_coverage",
+    "save",
+    "shift_by_severity",
+    "two_moons_surfaces",
+    "uncertain_images",
+]

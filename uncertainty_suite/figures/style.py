@@ -1,0 +1,141 @@
+"""What all figures share: their look, one colour a method, panels in rows, and files that are the same each time."""
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+from matplotlib.figure import Figure
+
+from uncertainty_suite import metrics
+from uncertainty_suite.errors import InputError
+from uncertainty_suite.figures import saved
+from uncertainty_suite.files import write_atomic
+
+# Okabe and Ito's colours, which people with any colour vision can tell apart (https://jfly.uni-koeln.de/color/);
+# without yellow, which is too light for a line.
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY_BLUE, PURPLE, BLACK = "#56B4E9", "#CC79A7", "#000000"
+GRAY = "#999999"
+
+# A method keeps its colour, whatever it is compared with.
+_METHOD_COLORS = {"deterministic": BLUE, "mc_dropout": ORANGE, "deep_ensemble": GREEN, "sngp": VERMILION}
+_OTHER_COLORS = (SKY_BLUE, PURPLE, BLACK)
+_LINES = ("-", "--", ":", "-.")
+
+_LOOK = {
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": "medium",
+    "font.size": 9,
+    "grid.color": "0.9",
+    "legend.edgecolor": "none",
+    "legend.fancybox": False,
+    "legend.framealpha": 0.8,
+    "savefig.dpi": 150,
+    "svg.hashsalt": "uncertainty_suite",  # ids in an SVG are random without it
+}
+_UPPER_CASE = {"ace", "augrc", "aurc", "auroc", "ece", "gce", "mce", "msce", "nll", "rmsce", "sce", "tace"}
+_MAX_COLUMNS = 4
+
+
+def styled(draw: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function draw in the suite's style, whatever the user's matplotlibrc says, and restore that afterwards."""
+
+    @functools.wraps(draw)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with matplotlib.style.context(["default", _LOOK]):
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def check_runs(runs: Mapping[str, str | Path]) -> None:
+    """Refuse to draw no run at all."""
+    if not runs:
+        raise InputError("There is no run to draw; expected run folders by their labels.")
+
+
+def lines(runs: Mapping[str, str | Path]) -> dict[str, dict[str, str]]:
+    """Return the colour and line style of each run: the colour is its method's, further runs of a method are dashed."""
+    methods = {label: saved.method(run) for label, run in runs.items()}
+    colors = dict(_METHOD_COLORS)
+    looks: dict[str, dict[str, str]] = {}
+    for label, method in methods.items():
+        colors.setdefault(method, _OTHER_COLORS[(len(colors) - len(_METHOD_COLORS)) % len(_OTHER_COLORS)])
+        earlier = sum(look["color"] == colors[method] for look in looks.values())
+        looks[label] = {"color": colors[method], "linestyle": _LINES[earlier % len(_LINES)]}
+    return looks
+
+
+def panels(
+    count: int, width: float, height: float, heights: tuple[float, ...] = (1.0,), **kwargs: Any
+) -> tuple[Figure, list[Any]]:
+    """Return a figure of `count` panels in rows as equal as can be, and each panel's axes.
+
+    Args:
+        count: Number of panels.
+        width: Width of a panel, in inches.
+        height: Height of a panel, in inches.
+        heights: A panel's axes above each other, as parts of its height; with more than one, a panel is a list.
+        **kwargs: For `Figure.subplots`.
+    """
+    num_rows = -(-count // _MAX_COLUMNS)
+    num_columns = -(-count // num_rows)
+    figure = Figure(figsize=(width * num_columns, height * num_rows), layout="constrained")
+    grid = figure.subplots(
+        len(heights) * num_rows, num_columns, squeeze=False, height_ratios=heights * num_rows, **kwargs
+    )
+    stacks = [
+        grid[len(heights) * row : len(heights) * (row + 1), column]
+        for row in range(num_rows)
+        for column in range(num_columns)
+    ]
+    for axis in np.ravel(stacks[count:]):
+        axis.remove()
+    return figure, [list(stack) if len(heights) > 1 else stack[0] for stack in stacks[:count]]
+
+
+def percent(value: float, position: int | None = None) -> str:
+    """Return a fraction as a tick label: `2.5%`, without needless decimals."""
+    del position
+    return f"{100 * value:g}%"
+
+
+def metric_name(name: str) -> str:
+    """Return a metric's name as it is written: `ECE` for `ece`, `Debiased ECE` for `debiased_ece`."""
+    words = [word.upper() if word in _UPPER_CASE else word for word in name.split("_")]
+    text = " ".join(words)
+    return text[0].upper() + text[1:]
+
+
+def metric_label(name: str) -> str:
+    """Return a metric's name with the direction in which it is better."""
+    direction = {True: " (higher is better)", False: " (lower is better)", None: ""}
+    return metric_name(name) + direction[metrics.info(name).higher_is_better]
+
+
+@styled
+def save(figure: Figure, path: str | Path) -> Path:
+    """Write a figure to a file, in the format that the suffix names, and return its path.
+
+    The same figure gives the same bytes: the file bears no date, and ids in it are no random ones.
+
+    Raises:
+        InputError: The suffix names no format, or the file cannot be written.
+    """
+    path = Path(path)
+    file_type = path.suffix.removeprefix(".").lower()
+    known = figure.canvas.get_supported_filetypes()
+    if file_type not in known:
+        raise InputError(f"Unknown figure format '{path.suffix}' of {path}. Known: {', '.join(sorted(known))}.")
+    if figure.get_layout_engine() is not None:  # laid out a second time, for a second format, it would differ a little
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(file_type)
+    write_atomic(path, lambda file: figure.savefig(file, format=file_type, metadata=metadata))
+    return path
