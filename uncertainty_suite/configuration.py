@@ -76,7 +76,7 @@ def read(folder: str | Path) -> dict[str, Any]:
     """
     path = Path(folder) / "config.json"
     try:
-        return read_json(path)
+        return json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} is no run folder: its config.json cannot be read ({error}).") from error
 
