@@ -16,6 +16,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["uncertainty_suite", "uncertainty_suite.*"]),
+    package_data={"uncertainty_suite.leaderboard": ["*.css", "*.html", "*.js"]},
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",

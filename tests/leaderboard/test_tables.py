@@ -184,7 +184,7 @@ def test_csv_reads_back(records):
         ("c", "test/accuracy"),
     ]
     assert float(rows[0]["mean"]) == np.mean(values)
-    assert float(rows[0]["standard_error"]) == np.std(values, ddof=1) / np.sqrt(2)
+    assert float(rows[0]["standard_error"]) == pytest.approx(np.std(values, ddof=1) / np.sqrt(2))
     assert rows[0]["num_seeds"] == "2"
     assert [row["higher_is_better"] for row in rows] == ["False", "", "True"]
     assert rows[2]["standard_error"] == ""
@@ -197,14 +197,12 @@ def test_json_reads_back_with_every_seed(records):
     assert table["higher_is_better"] == {"test/accuracy": True, "test/nll": False}
     a, b = table["rows"]
     assert a["seeds"] == [0, 1, 2]
-    assert a["metrics"] == {
-        "test/nll": {
-            "mean": 0.3125,
-            "standard_error": np.std([0.125, 0.5], ddof=1) / np.sqrt(2),
-            "seeds": [0, 2],
-            "values": [0.125, 0.5],
-        }
-    }
+    (metric,) = a["metrics"].values()
+    assert metric["mean"] == 0.3125
+    assert metric["standard_error"] == pytest.approx(np.std([0.125, 0.5], ddof=1) / np.sqrt(2))
+    np.testing.assert_allclose(metric["interval"], 0.3125 + np.array([-1, 1]) * 12.7062 * 0.1875, rtol=1e-4)
+    assert (metric["seeds"], metric["values"]) == ([0, 2], [0.125, 0.5])
+    assert (metric["p_best"], metric["p_deterministic"], metric["tied_with_best"]) == (None, None, False)
     assert b["metrics"]["test/accuracy"]["standard_error"] is None
 
 

@@ -1,14 +1,33 @@
-"""The leaderboard: tables of methods, made from run folders and from nothing else.
+"""The leaderboard: comparisons of methods, made from finished runs and from nothing else.
 
-`python -m uncertainty_suite.leaderboard RUNS...` prints them. Neither the command nor this package imports TensorFlow.
+`python -m uncertainty_suite.leaderboard RUNS...` prints tables; `docs/leaderboard.md` has the other commands and the
+statistics. Neither the command nor this package imports TensorFlow.
 
 Example:
     >>> from uncertainty_suite import leaderboard
-    >>> records = leaderboard.read_records(["runs"])
+    >>> records = leaderboard.read_records(["leaderboards"])
     >>> print(leaderboard.render(records, metrics=["test/nll", "ood/*/auroc"]))
 """
 
+from uncertainty_suite.leaderboard.analysis import Analysis, rank
 from uncertainty_suite.leaderboard.records import Record, find_runs, read_record, read_records
-from uncertainty_suite.leaderboard.tables import Row, Statistic, Table, render, tables
+from uncertainty_suite.leaderboard.rendering import render
+from uncertainty_suite.leaderboard.store import add, load_scores
+from uncertainty_suite.leaderboard.tables import Row, Statistic, Table, select, tables
 
-__all__ = ["Record", "Row", "Statistic", "Table", "find_runs", "read_record", "read_records", "render", "tables"]
+__all__ = [
+    "Analysis",
+    "Record",
+    "Row",
+    "Statistic",
+    "Table",
+    "add",
+    "find_runs",
+    "load_scores",
+    "rank",
+    "read_record",
+    "read_records",
+    "render",
+    "select",
+    "tables",
+]

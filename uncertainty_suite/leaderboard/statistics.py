@@ -7,6 +7,7 @@ SciPy is imported where it is needed, so that a table without tests does not wai
 
 import dataclasses
 import functools
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -18,7 +19,10 @@ _CHUNK = 100  # resamples at a time, so that a test set of 50,000 examples takes
 
 def standard_error(values: Sequence[float]) -> float | None:
     """Return the standard error of a mean, `s / sqrt(S)` with `s` the sample standard deviation; None for one value."""
-    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+    if len(values) < 2:
+        return None
+    mean = math.fsum(values) / len(values)  # for a few numbers this is ten times as fast as NumPy
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
 
 
 def t_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float] | None:
@@ -31,7 +35,7 @@ def t_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, fl
         return None
     from scipy.special import stdtrit
 
-    mean = float(np.mean(values))
+    mean = math.fsum(values) / len(values)
     half = float(stdtrit(len(values) - 1, (1 + level) / 2)) * error
     return mean - half, mean + half
 
@@ -90,6 +94,8 @@ class Comparison:
 
     def interval(self, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
         """Return the t intervals of the differences; NaN where there is nothing to make one of."""
+        if np.isnan(self.standard_error).all():
+            return self.standard_error, self.standard_error
         from scipy.special import stdtrit
 
         half = stdtrit(self.degrees_of_freedom, (1 + level) / 2) * self.standard_error
@@ -122,7 +128,7 @@ def compare(values: Sequence[Sequence[float]], scores: Sequence[np.ndarray] | No
     from scipy.special import stdtr
 
     num_seeds = np.array([len(of_one) for of_one in values])
-    means = np.array([np.mean(of_one) for of_one in values])
+    means = np.array([math.fsum(of_one) / len(of_one) for of_one in values])
     by_seed = np.array([(standard_error(of_one) or 0.0) ** 2 for of_one in values])
     num_methods = len(values)
     by_example = residual = np.zeros((num_methods, num_methods))

@@ -1,0 +1,114 @@
+"""Tables' statistics: who ties with the best, who differs from the reference, ranks over tasks."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+
+from uncertainty_suite.leaderboard import Analysis, rank, read_records, render, select, tables
+
+
+@pytest.fixture
+def analysis(boards):
+    return {table.task: Analysis(table) for table in tables(read_records([boards]))}["toy"]
+
+
+def by_method(analysis, metric):
+    return dict(zip((row.method for row in analysis.table.rows), analysis.estimates(metric)))
+
+
+@pytest.mark.parametrize("metric", ["test/accuracy", "test/nll", "test/brier"])
+def test_the_better_method_is_best_alone_and_equal_ones_are_not_told_apart(analysis, metric):
+    found = by_method(analysis, metric)
+    assert found["sngp"].best
+    assert not found["sngp"].tied
+    assert found["sngp"].p_reference < 0.001
+    assert max(found["twin"].p_best, found["deterministic"].p_best) < 0.001
+    assert found["twin"].p_reference > 0.05
+    assert found["deterministic"].p_reference is None
+    assert found["sngp"].p_best is None
+
+
+def test_equal_methods_tie(make_finished, tmp_path):
+    for method in ("a", "b"):
+        for seed in range(3):
+            make_finished(method, seed)
+    (table,) = tables(read_records([tmp_path / "runs"]))
+    by_seeds = Analysis(table).estimates("test/nll")
+    assert [estimate.tied for estimate in by_seeds] == [True, True]
+    assert "**" in render(read_records([tmp_path / "runs"]), metrics="test/nll").splitlines()[4]
+    assert "**" in render(read_records([tmp_path / "runs"]), metrics="test/nll").splitlines()[5]
+
+
+def test_records_use_their_scores_and_run_folders_their_seeds(boards, tmp_path):
+    kinds = {}
+    for name, folder in {"scores": boards, "seeds": tmp_path / "runs"}.items():
+        table = next(table for table in tables(read_records([folder])) if table.task == "toy")
+        kinds[name] = by_method(Analysis(table), "test/accuracy")["twin"].p_reference
+    assert kinds["scores"] != kinds["seeds"]
+
+
+def test_differences_to_the_reference_lie_in_their_interval(analysis):
+    found = by_method(analysis, "test/nll")["sngp"]
+    low, high = found.difference_interval
+    reference = by_method(analysis, "test/nll")["deterministic"]
+    assert found.difference == pytest.approx(found.statistic.mean - reference.statistic.mean)
+    assert low < found.difference < high < 0
+
+
+def test_example_intervals_are_of_scored_metrics_and_hold_their_means(analysis):
+    assert analysis.example_intervals.keys() == {"test/accuracy", "test/nll", "test/brier"}
+    for metric, intervals in analysis.example_intervals.items():
+        for row, (low, high) in zip(analysis.table.rows, intervals):
+            assert low < row.statistic(metric).mean < high
+
+
+def test_what_has_no_direction_is_not_tested(analysis):
+    for metric in ("num_parameters", "ood/photos/max_prob"):
+        for estimate in analysis.estimates(metric):
+            assert (estimate.best, estimate.tied, estimate.p_best, estimate.p_reference) == (False, False, None, None)
+
+
+def test_a_method_that_lacks_a_metric_is_left_out(make_run):
+    runs = [make_run("a"), make_run("b", {"test/accuracy": 0.5}, method="sngp")]
+    (table,) = tables(read_records(runs))
+    assert [bool(estimate) for estimate in Analysis(table).estimates("test/nll")] == [True, False]
+
+
+def test_the_pareto_front_needs_both(analysis):
+    methods = [row.method for row in analysis.table.rows]
+    front = dict(zip(methods, analysis.pareto("test/nll", "num_parameters")))
+    assert front["sngp"]  # the dearest and the best
+    assert front["deterministic"] != front["twin"]  # equally dear, and one is better
+
+
+def test_ranks_over_tasks(boards):
+    found = tables(read_records([boards]))
+    ranking = rank(found, "test/nll")
+    assert ranking.methods[0] == "sngp"
+    assert ranking.ranks[0] == 1
+    assert np.isclose(sum(ranking.ranks), 6)
+    assert ranking.groups == (ranking.methods,)  # two tasks tell nothing apart
+    assert rank(found[:1], "test/nll") is None
+    assert rank(found, "test/unheard_of") is None
+
+
+def test_csv_has_the_tests(boards):
+    found = [table.metrics for table in select(tables(read_records([boards])), "test/nll")]
+    assert found == [("test/nll",), ("test/nll",)]
+    rows = list(csv.DictReader(io.StringIO(render(read_records([boards]), "csv", "test/nll"))))
+    sngp = next(row for row in rows if row["method"] == "sngp")
+    assert float(sngp["p_deterministic"]) < 0.001
+    assert float(sngp["interval_low"]) < float(sngp["mean"]) < float(sngp["interval_high"])
+    assert [row["tied_with_best"] for row in rows if row["task"] == "toy"] == ["False", "True", "False"]
+
+
+def test_latex_and_terminal(make_run):
+    found = read_records([make_run("a", method="a_b & <c>"), make_run("b", {"test/nll": 0.5}, method="b")])
+    latex = render(found, "latex", "test/nll")
+    assert r"a\_b \& \textless{}c\textgreater{} & 1 & \textbf{0.0500} \\" in latex
+    assert r"test/nll $\downarrow$" in latex
+    terminal = render(found, "terminal", "test/nll").splitlines()
+    assert terminal[4].split() == ["a_b", "&", "<c>", "1", "0.0500*"]
+    assert terminal[5].split() == ["b", "1", "0.5000"]

@@ -1,0 +1,215 @@
+"""Model cards (Mitchell et al. 2019, arXiv:1810.03993): a Markdown page a method and task, made from its records."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from uncertainty_suite import configuration
+from uncertainty_suite.leaderboard.analysis import REFERENCE, Analysis, Estimate
+from uncertainty_suite.leaderboard.records import Record, file_name
+from uncertainty_suite.leaderboard.rendering import decimals, escape_markdown, number
+from uncertainty_suite.leaderboard.tables import COSTS, Row, Table, higher_is_better, select, tables
+
+HEADER = "<!-- Made from the records by `python -m uncertainty_suite.leaderboard cards`. -->\n"
+
+_BIASED = 0.01  # a difference of confidence and accuracy worth a sentence
+
+
+def cards(records: Iterable[Record]) -> dict[str, str]:
+    """Return the text of each card by its path, `<task>/cards/<method>.md`, with the hash where there are several."""
+    result = {}
+    for table in tables(records):
+        analysis = Analysis(table)
+        result |= {path: card(analysis, row) for path, row in zip(paths(table), table.rows)}
+    return result
+
+
+def paths(table: Table) -> list[str]:
+    """Return where the card of each row of a table lies, below the folder of the records."""
+    methods = [row.method for row in table.rows]
+    result = []
+    for row in table.rows:
+        names = {"task": table.task, "method": row.method, "config_hash": row.config_hash, "seed": 0}
+        folder, _, stem = file_name(names).removesuffix("-seed0.json").rpartition("/")
+        if methods.count(row.method) == 1:
+            stem = stem.rpartition("-")[0]
+        result.append(f"{folder}/cards/{stem}.md")
+    return result
+
+
+def card(analysis: Analysis, row: Row) -> str:
+    """Return the card of one row of a table."""
+    (headline,) = select([analysis.table], None, headline=True)
+    blocks = [
+        f"{HEADER}\n# {escape_markdown(row.method)} on {escape_markdown(analysis.table.task)}\n",
+        _facts(analysis.table, row),
+        f"## Results\n\n{_results(analysis, row, headline.metrics)}",
+        _findings(analysis, row),
+        f"## Make it again\n\n{_code(_commands(row))}",
+        f"## Configuration\n\n{_code(_configuration(row))}",
+    ]
+    return "\n".join(block for block in blocks if block)
+
+
+def write(records: Iterable[Record], folder: str | Path) -> list[Path]:
+    """Write all cards below a folder, remove those of no record, and return the paths written."""
+    from uncertainty_suite.files import write_atomic
+
+    written = []
+    for name, text in cards(records).items():
+        path = Path(folder) / name
+        write_atomic(path, lambda file, text=text: file.write(text.encode()))
+        written.append(path)
+    for path in stale(folder, written):
+        path.unlink()
+    return written
+
+
+def stale(folder: str | Path, current: Iterable[Path]) -> list[Path]:
+    """Return the cards below a folder that were made earlier and are none of the current ones."""
+    current = set(current)
+    found = sorted(Path(folder).glob("*/cards/*.md"))
+    return [path for path in found if path not in current and path.read_text(encoding="utf-8").startswith(HEADER)]
+
+
+def _facts(table: Table, row: Row) -> str:
+    record = row.records[0]
+    hardware = record.provenance.get("hardware", {})
+    seconds = row.statistic("train_seconds")
+    parameters = row.statistic("num_parameters")
+    facts = {
+        "architecture": row.model + (f", {number(parameters.mean, 0)} parameters" if parameters else ""),
+        "seeds": ", ".join(map(str, row.seeds)),
+        "training": (f"{seconds.mean:.3g} s a run on " if seconds else "") + _hardware(hardware),
+        "global batch size": str(record.batch_size_global),
+        "configuration": row.config_hash,
+        "protocol": str(table.protocol_version),
+        "finished": _span(row, "finished_at"),
+        "revision": ", ".join(sorted({str(one.provenance.get("revision")) for one in row.records})),
+        "versions": ", ".join(f"{name} {value}" for name, value in record.provenance.get("versions", {}).items()),
+    }
+    lines = "".join(f"| {name} | {escape_markdown(value)} |\n" for name, value in facts.items() if value)
+    return f"| | |\n| --- | --- |\n{lines}"
+
+
+def _hardware(hardware: dict) -> str:
+    devices = ", ".join(map(str, hardware.get("devices", [])))
+    return f"{hardware.get('cpus', '?')} cores of {hardware.get('processor', 'unknown')} ({devices})"
+
+
+def _span(row: Row, key: str) -> str:
+    days = sorted(str(record.provenance[key])[:10] for record in row.records if key in record.provenance)
+    return " to ".join(dict.fromkeys([days[0], days[-1]])) if days else ""
+
+
+def _results(analysis: Analysis, row: Row, metrics: Iterable[str]) -> str:
+    index = analysis.table.rows.index(row)
+    against = analysis.reference is not None and analysis.reference != index
+    header = ["metric", "mean", "95 % over seeds", "95 % over test examples"]
+    header += [f"minus {REFERENCE}, 95 %", "p"] if against else []
+    lines = [header, ["---", *["---:"] * (len(header) - 1)]]
+    for metric in metrics:
+        column = analysis.estimates(metric)
+        estimate = column[index]
+        if estimate is None:
+            continue
+        count = decimals(metric, [other.statistic for other in column if other])
+        examples = analysis.example_intervals.get(metric, [None] * (index + 1))[index]
+        arrow = {True: " ↑", False: " ↓", None: ""}[higher_is_better(metric)]
+        cells = [escape_markdown(metric) + arrow, _mean(estimate, count)]
+        over_seeds = None if metric in COSTS else estimate.interval
+        cells += [_interval(over_seeds, count), _interval(examples, count)]
+        if against:
+            cells += [_difference(estimate, count), "" if estimate.p_reference is None else _p(estimate.p_reference)]
+        lines.append(cells)
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return (
+        f"{table}\nIn bold: the best of the task, or not told from it by the tests. p is Holm-adjusted over the "
+        "methods. A dash: one seed, or no per-example scores.\n"
+    )
+
+
+def _mean(estimate: Estimate, count: int) -> str:
+    text = number(estimate.statistic.mean, count)
+    return f"**{text}**" if estimate.tied or estimate.best else text
+
+
+def _interval(interval: tuple[float, float] | None, count: int) -> str:
+    return f"[{number(interval[0], count)}, {number(interval[1], count)}]" if interval else "—"
+
+
+def _difference(estimate: Estimate, count: int) -> str:
+    if estimate.difference is None:
+        return ""
+    return f"{estimate.difference:+z.{count}f} {_interval(estimate.difference_interval, count)}"
+
+
+def _p(value: float) -> str:
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def _findings(analysis: Analysis, row: Row) -> str:
+    """Say in sentences what the numbers show, the unflattering first."""
+    sentences = []
+    index = analysis.table.rows.index(row)
+    worse, better = [], []
+    (headline,) = select([analysis.table], None, headline=True)
+    for metric in headline.metrics:
+        estimate = analysis.estimates(metric)[index]
+        if estimate and estimate.p_reference is not None and estimate.p_reference < 0.05:
+            gained = (estimate.difference > 0) == higher_is_better(metric)
+            (better if gained else worse).append(metric)
+    if worse:
+        sentences.append(f"Worse than {REFERENCE} in {', '.join(worse)}.")
+    if better:
+        sentences.append(f"Better than {REFERENCE} in {', '.join(better)}.")
+    confidence, accuracy = _calibration(row)
+    if confidence is not None and abs(confidence - accuracy) > _BIASED:
+        kind = "Overconfident" if confidence > accuracy else "Underconfident"
+        sentences.append(f"{kind} on the test set: mean confidence {confidence:.3f}, accuracy {accuracy:.3f}.")
+    clean, shifted = row.statistic("test/accuracy"), row.statistic("shift/mean/accuracy")
+    if clean and shifted:
+        sentences.append(
+            f"On corrupted test sets the mean accuracy is {shifted.mean:.3f} instead of {clean.mean:.3f}{_ece(row)}."
+        )
+    for metric in analysis.table.metrics:
+        statistic = row.statistic(metric)
+        if statistic and metric.startswith("ood/") and metric.endswith("/auroc") and statistic.mean < 0.5:
+            sentences.append(
+                f"Surer on the OOD set than on its own: {metric} is {statistic.mean:.3f}, below a coin's 0.5."
+            )
+    if len(row.seeds) == 1:
+        sentences.append("One seed: every test is about this one network, not about the method.")
+    if not sentences:
+        return ""
+    return "## What to know\n\n" + "".join(f"- {escape_markdown(sentence)}\n" for sentence in sentences)
+
+
+def _ece(row: Row) -> str:
+    clean, shifted = row.statistic("test/ece"), row.statistic("shift/mean/ece")
+    return f", the ECE {shifted.mean:.3f} instead of {clean.mean:.3f}" if clean and shifted else ""
+
+
+def _calibration(row: Row) -> tuple[float | None, float]:
+    bins = [bin for record in row.records if record.curves for bin in record.curves["reliability"]]
+    total = sum(count for count, _, _ in bins)
+    if not total:
+        return None, 0.0
+    return sum(n * confidence for n, confidence, _ in bins) / total, sum(n * right for n, _, right in bins) / total
+
+
+def _commands(row: Row) -> str:
+    commands = dict.fromkeys(str(record.provenance.get("command", "unknown")) for record in row.records)
+    return "\n".join(command.replace("\n", "\\n") for command in commands)
+
+
+def _configuration(row: Row) -> str:
+    flat = configuration.flatten(dict(row.records[0].config))
+    return "\n".join(f"{name} = {json.dumps(value)}" for name, value in sorted(flat.items()) if name != "seed")
+
+
+def _code(text: str) -> str:
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}\n{text}\n{fence}\n"

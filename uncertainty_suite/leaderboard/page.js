@@ -1,0 +1,621 @@
+"use strict";
+// Everything from records is set as text (`textContent`, attributes), never as markup.
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+
+// Okabe and Ito's colours without yellow; a method has the colour that it has in the suite's figures.
+const COLORS = { deterministic: "#0072B2", mc_dropout: "#E69F00", deep_ensemble: "#009E73", sngp: "#D55E00" };
+const OTHER_COLORS = ["#56B4E9", "#CC79A7", "#8A8D91", "#A6761D", "#7B61C9", "#5E9E2F", "#B3344F", "#2FA39B"];
+const DASHES = ["", "6 3", "2 3", "8 3 2 3"];
+const ALL_TASKS = "All tasks";
+const OVERLAID_AT_FIRST = 4;
+
+// ---------------------------------------------------------------- Elements
+
+function make(namespace, tag, attributes, children) {
+  const element = namespace ? document.createElementNS(namespace, tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "style") for (const [key, part] of Object.entries(value)) element.style.setProperty(key, part);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+const html = (tag, attributes, ...children) => make(null, tag, attributes, children);
+const svg = (tag, attributes, ...children) => make("http://www.w3.org/2000/svg", tag, attributes, children);
+// A name may be broken after its slashes, dots and underscores.
+const breakable = (text) => text.split(/(?<=[/._])/).flatMap((part, k) => (k ? [document.createElement("wbr"), part] : [part]));
+const unseen = (text) => html("span", { class: "unseen" }, text);
+
+function format(value, decimals) {
+  return value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+}
+const brief = (value) => (Math.abs(value) >= 1e6 ? `${+(value / 1e6).toPrecision(3)}M` : Math.abs(value) >= 1e4
+  ? `${+(value / 1e3).toPrecision(3)}k` : String(+value.toPrecision(3)));
+const formatP = (p) => (p < 0.0001 ? "p < 0.0001" : `p = ${p.toFixed(4)}`);
+const arrow = (direction) => (direction > 0 ? "↑" : direction < 0 ? "↓" : "");
+const directionText = (direction) => (direction > 0 ? "higher is better" : direction < 0 ? "lower is better" : "");
+
+// ---------------------------------------------------------------- State
+
+// A colour a method over the whole page; further rows of a method in one task are dashed.
+const colorOf = new Map(Object.entries(COLORS));
+for (const task of DATA.tasks) {
+  const seen = new Map();
+  for (const row of task.rows) {
+    if (!colorOf.has(row.method)) {
+      const others = colorOf.size - Object.keys(COLORS).length;
+      colorOf.set(row.method, OTHER_COLORS[others % OTHER_COLORS.length]);
+    }
+    const color = colorOf.get(row.method);
+    const earlier = seen.get(color) || 0;
+    seen.set(color, earlier + 1);
+    row.look = { color, dash: DASHES[earlier % DASHES.length] };
+  }
+}
+
+const states = new Map();
+function stateOf(task) {
+  if (!states.has(task)) {
+    const chosen = new Set(task.metrics.filter((metric) => metric.headline).map((metric) => metric.name));
+    const first = task.metrics.find((metric) => metric.headline) || task.metrics[0];
+    states.set(task, {
+      chosen,
+      filters: new Map(),
+      sort: { key: first.name, descending: first.direction > 0 },
+      interval: "interval",
+      unfolded: new Set(),
+      overlaid: new Set(task.rows.slice(0, OVERLAID_AT_FIRST)),
+      selected: {},
+    });
+  }
+  return states.get(task);
+}
+
+// ---------------------------------------------------------------- Table
+
+// A filter of numbers: "<0.1", ">= 0.9", "0.1..0.2". Null if it is none.
+function parseFilter(text) {
+  const number = "\\s*(-?\\d*\\.?\\d+(?:e-?\\d+)?)\\s*";
+  const range = text.match(new RegExp(`^${number}\\.\\.${number}$`, "i"));
+  if (range) return (value) => value >= +range[1] && value <= +range[2];
+  const bound = text.match(new RegExp(`^\\s*(<=|>=|<|>|≤|≥)${number}$`, "i"));
+  if (!bound) return null;
+  const limit = +bound[2];
+  return { "<": (v) => v < limit, ">": (v) => v > limit, "<=": (v) => v <= limit, ">=": (v) => v >= limit,
+    "≤": (v) => v <= limit, "≥": (v) => v >= limit }[bound[1]];
+}
+
+function visibleRows(task, state) {
+  const kept = task.rows.filter((row) => [...state.filters].every(([key, text]) => {
+    if (!text.trim()) return true;
+    if (key === "name") return `${row.label} ${row.model} ${row.hash}`.toLowerCase().includes(text.trim().toLowerCase());
+    const test = parseFilter(text);
+    return !test || (row.values[key] !== undefined && test(row.values[key].mean));
+  }));
+  const { key, descending } = state.sort;
+  const sign = descending ? -1 : 1;
+  const value = (row) => (key === "name" ? row.label : row.values[key] && row.values[key].mean);
+  return kept.sort((a, b) => {
+    const [first, second] = [value(a), value(b)];
+    if (first === undefined || second === undefined) return (first === undefined) - (second === undefined);
+    return sign * (key === "name" ? first.localeCompare(second) : first - second);
+  });
+}
+
+function rangeOf(task, metric, kind) {
+  const ends = task.rows.flatMap((row) => {
+    const value = row.values[metric.name];
+    return value ? [value.mean, ...(value[kind] || [])] : [];
+  });
+  return [Math.min(...ends), Math.max(...ends)];
+}
+
+function intervalBar(value, kind, [low, high], row) {
+  if (!(high > low)) return null;
+  const place = (x) => 100 * (x - low) / (high - low);
+  const ends = value[kind];
+  return html("span", { class: "bar", "aria-hidden": "true", style: { "--swatch": row.look.color } },
+    ends && html("i", { style: { left: `${place(ends[0])}%`, width: `${Math.max(place(ends[1]) - place(ends[0]), 0.5)}%` } }),
+    html("b", { style: { left: `${place(value.mean)}%` } }));
+}
+
+function cell(task, state, metric, row) {
+  const value = row.values[metric.name];
+  if (!value) return html("td", {}, "—", unseen(" not measured"));
+  const kind = state.interval;
+  const ends = value[kind];
+  const isCost = DATA.costs.includes(metric.name);
+  const text = (x) => format(x, metric.decimals);
+  const notes = [`${metric.name} ${text(value.mean)}`];
+  if (value.error !== undefined) notes.push(`standard error ${text(value.error)} over ${value.seeds} seeds`);
+  if (value.interval) notes.push(`95 % over seeds ${text(value.interval[0])} to ${text(value.interval[1])}`);
+  if (value.examples) notes.push(`95 % over test examples ${text(value.examples[0])} to ${text(value.examples[1])}`);
+  if (value.p_best !== undefined) notes.push(`against the best ${formatP(value.p_best)}`);
+  if (value.p_reference !== undefined) notes.push(`against ${DATA.reference} ${formatP(value.p_reference)}`);
+  const half = ends && (ends[1] - ends[0]) / 2;
+  return html("td", { class: value.best ? "best" : value.tied ? "tied" : null, title: notes.join("\n") },
+    text(value.mean),
+    half !== undefined && half > 0 && !isCost && html("small", {}, ` ±${text(half)}`),
+    value.seeds < row.seeds.length && html("small", {}, ` n=${value.seeds}`),
+    value.best && unseen(" best"),
+    value.tied && !value.best && unseen(" not distinguishable from the best"),
+    metric.direction !== 0 && intervalBar(value, kind, rangeOf(task, metric, kind), row));
+}
+
+function header(task, state, refresh, key, title, metric) {
+  const { sort } = state;
+  const sorted = sort.key === key;
+  const click = () => {
+    state.sort = { key, descending: sorted ? !sort.descending : Boolean(metric && metric.direction > 0) };
+    refresh(`sort:${key}`);
+  };
+  return html("th", { scope: "col", class: metric ? null : "name",
+    "aria-sort": sorted ? (sort.descending ? "descending" : "ascending") : "none" },
+  html("button", { type: "button", onclick: click, "data-focus": `sort:${key}` }, breakable(title),
+    metric && metric.direction !== 0 && [html("span", { "aria-hidden": "true" }, `\u00a0${arrow(metric.direction)}`),
+      unseen(`, ${directionText(metric.direction)}`)]));
+}
+
+function filterCell(state, refresh, key, label) {
+  const input = html("input", { type: "search", value: state.filters.get(key) || "", "data-focus": `filter:${key}`,
+    placeholder: key === "name" ? "filter…" : "<0.1 or 1..2", "aria-label": `Filter ${label}` });
+  const mark = () => {
+    const text = input.value.trim();
+    input.setAttribute("aria-invalid", String(Boolean(text && key !== "name" && !parseFilter(text))));
+  };
+  mark();
+  input.addEventListener("input", () => {
+    state.filters.set(key, input.value);
+    mark();
+    refresh(null);
+  });
+  return html("td", { class: key === "name" ? "name" : null }, input);
+}
+
+function nameCell(row, state, refresh) {
+  const unfold = () => {
+    if (!state.unfolded.delete(row)) state.unfolded.add(row);
+    refresh(`unfold:${row.hash}`);
+  };
+  const overlay = () => {
+    if (!state.overlaid.delete(row)) state.overlaid.add(row);
+    refresh(`overlay:${row.hash}`, true);
+  };
+  const model = row.label.includes(row.model) ? "" : row.model;
+  return html("th", { scope: "row", class: "name" }, html("div", {},
+    html("input", { type: "checkbox", checked: state.overlaid.has(row), onchange: overlay,
+      "data-focus": `overlay:${row.hash}`, "aria-label": `Draw ${row.label} in the figures`,
+      style: { "--swatch": row.look.color } }),
+    html("span", {},
+      html("button", { type: "button", "aria-expanded": String(state.unfolded.has(row)), onclick: unfold,
+        "data-focus": `unfold:${row.hash}` }, breakable(row.label)),
+      html("small", {}, [model, `${row.seeds.length} seed${row.seeds.length > 1 ? "s" : ""}`].filter(Boolean).join(", ")))));
+}
+
+function board(task, state, redraw) {
+  const metrics = task.metrics.filter((metric) => state.chosen.has(metric.name));
+  const body = html("tbody");
+  const head = html("tr");
+  const count = html("p", { class: "quiet", role: "status" });
+  function refresh(focus, figures = false) {
+    head.replaceChildren(header(task, state, refresh, "name", "method", null),
+      ...metrics.map((metric) => header(task, state, refresh, metric.name, metric.name, metric)));
+    const rows = visibleRows(task, state);
+    body.replaceChildren(...rows.flatMap((row) => {
+      const line = html("tr", {}, nameCell(row, state, refresh),
+        metrics.map((metric) => cell(task, state, metric, row)));
+      if (!state.unfolded.has(row)) return [line];
+      return [line, html("tr", { class: "detail" }, html("td", { colspan: metrics.length + 1 },
+        html("div", {}, detail(task, row))))];
+    }));
+    count.textContent = rows.length < task.rows.length ? `${rows.length} of ${task.rows.length} rows` : "";
+    if (focus) {
+      const again = [...document.querySelectorAll("[data-focus]")].find((one) => one.dataset.focus === focus);
+      if (again) again.focus();
+    }
+    if (figures) redraw();
+  }
+  const filters = html("tr", {}, filterCell(state, refresh, "name", "methods"),
+    metrics.map((metric) => filterCell(state, refresh, metric.name, metric.name)));
+  refresh(null);
+  return [html("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": `Results on ${task.task}` },
+    html("table", { class: "board" }, html("caption", { class: "unseen" }, `Results on ${task.task}`),
+      html("thead", {}, head, filters), body)), count];
+}
+
+function detail(task, row) {
+  const commands = [...new Set(row.runs.map((run) => run.command))].join("\n");
+  const copy = html("button", { type: "button", class: "copy", onclick: async () => {
+    try {
+      await navigator.clipboard.writeText(commands);
+      copy.textContent = "copied";
+    } catch {
+      getSelection().selectAllChildren(code);
+      copy.textContent = "selected";
+    }
+  } }, "copy");
+  const code = html("pre", {}, commands);
+  const versions = [...new Set(row.runs.map((run) => run.versions))].join("; ");
+  return [
+    html("h3", {}, copy, "Make it again"), code,
+    html("div", { class: "columns" },
+      html("div", {}, html("h3", {}, "Provenance"),
+        html("div", { class: "wide" }, plainTable(["seed", "finished", "revision", "hardware"],
+          row.runs.map((run) => [run.seed, run.finished, run.revision.replace(/^([0-9a-f]{12})[0-9a-f]*/, "$1"), run.hardware]))),
+        html("p", { class: "quiet" }, `${versions}. Protocol ${task.protocol}, global batch size ${row.batch_size}.`)),
+      html("div", {}, html("h3", {}, `Configuration ${row.hash}`),
+        html("div", { class: "config", tabindex: "0", role: "region", "aria-label": "Configuration" },
+          plainTable(["field", "value"], Object.entries(row.config))))),
+    html("div", { class: "figures" }, figures(task, [row], {})),
+  ];
+}
+
+function plainTable(columns, rows) {
+  return html("table", { class: "plain" },
+    html("thead", {}, html("tr", {}, columns.map((name) => html("th", { scope: "col" }, name)))),
+    html("tbody", {}, rows.map((row) => html("tr", {}, row.map((value, k) => html("td", {}, k ? String(value) : breakable(String(value))))))));
+}
+
+// ---------------------------------------------------------------- Controls
+
+function controls(task, state, redraw) {
+  const choices = html("div", { class: "choices" });
+  const search = html("input", { type: "search", placeholder: "find a metric…", "aria-label": "Find a metric" });
+  function show() {
+    const text = search.value.trim().toLowerCase();
+    choices.replaceChildren(...task.metrics.filter((metric) => metric.name.toLowerCase().includes(text)).map((metric) =>
+      html("label", {}, html("input", { type: "checkbox", checked: state.chosen.has(metric.name), onchange: () => {
+        if (!state.chosen.delete(metric.name)) state.chosen.add(metric.name);
+        redraw();
+      } }), `${metric.name} ${arrow(metric.direction)}`)));
+  }
+  search.addEventListener("input", show);
+  const set = (test) => () => {
+    state.chosen = new Set(task.metrics.filter(test).map((metric) => metric.name));
+    show();
+    redraw();
+  };
+  const sets = { headline: (m) => m.headline, test: (m) => m.name.startsWith("test/"),
+    shift: (m) => /^shift\/(mean|severity_\d+|mce|relative_mce)/.test(m.name), OOD: (m) => m.name.startsWith("ood/"),
+    cost: (m) => DATA.costs.includes(m.name) };
+  show();
+  const kinds = { interval: "95 % over seeds", examples: "95 % over test examples" };
+  return html("div", { class: "controls" },
+    html("details", {}, html("summary", {}, "Choose metrics"),
+      html("div", { class: "tools" }, search, Object.entries(sets).filter(([, test]) => task.metrics.some(test))
+        .map(([name, test]) => html("button", { type: "button", onclick: set(test) }, name))), choices),
+    html("label", { class: "check" }, "Intervals",
+      html("select", { onchange: (event) => { state.interval = event.target.value; redraw(); } },
+        Object.entries(kinds).map(([value, text]) => html("option", { value, selected: value === state.interval }, text)))),
+    html("span", { class: "quiet" }, html("span", { class: "key best" }, "best"), " ",
+      html("span", { class: "key tied" }, "not distinguishable from it")));
+}
+
+// ---------------------------------------------------------------- Figures
+
+const WIDTH = 400, HEIGHT = 270, LEFT = 46, RIGHT = 12, TOP = 12, BOTTOM = 42;
+
+function niceTicks(low, high, count = 5) {
+  const span = (high - low) || Math.abs(high) || 1;
+  const power = 10 ** Math.floor(Math.log10(span / count));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => span / size <= count);
+  const ticks = [];
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * span; k++) ticks.push(+(k * step).toPrecision(12));
+  return ticks;
+}
+
+function scale([low, high], [from, to], log = false) {
+  const at = log ? Math.log10 : (value) => value;
+  const span = at(high) - at(low) || 1;
+  return (value) => from + (to - from) * (at(value) - at(low)) / span;
+}
+
+function logTicks(low, high) {
+  const ticks = [];
+  for (let power = Math.ceil(Math.log10(low)); power <= Math.log10(high); power++) ticks.push(10 ** power);
+  if (ticks.length > 1) return ticks;
+  const first = 10 ** Math.floor(Math.log10(low));
+  return [1, 2, 5, 10, 20, 50].map((factor) => factor * first).filter((tick) => tick >= low && tick <= high);
+}
+
+// A chart: lines or points over two axes. `series`: {row, points: [[x, y, title, ends, radius]], line, dash}.
+function chart({ caption, tools, description, x, y, series, guide, columns, rows }) {
+  const xs = series.flatMap((one) => one.points.map((point) => point[0]));
+  const ys = series.flatMap((one) => one.points.flatMap((point) => [point[1], ...(point[3] || [])]));
+  const padded = (values, log) => {
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    if (log) return [low / 1.6, high * 1.6];
+    const margin = 0.06 * (high - low) || 0.05 * Math.abs(high) || 0.5;
+    return [low - margin, high + margin];
+  };
+  const xRange = x.range || padded(xs, x.log);
+  const yRange = y.range || padded(ys, false);
+  const px = scale(xRange, [LEFT, WIDTH - RIGHT], x.log);
+  const py = scale(yRange, [HEIGHT - BOTTOM, TOP]);
+  const xTicks = x.ticks || (x.log ? logTicks(...xRange) : niceTicks(...xRange));
+  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": description },
+    niceTicks(...yRange).map((tick) => [
+      svg("line", { class: "axis", x1: LEFT, x2: WIDTH - RIGHT, y1: py(tick), y2: py(tick) }),
+      svg("text", { x: LEFT - 6, y: py(tick) + 4, "text-anchor": "end" }, brief(tick))]),
+    xTicks.map((tick) => svg("text", { x: px(tick), y: HEIGHT - BOTTOM + 17, "text-anchor": "middle" },
+      x.names ? x.names[tick] : brief(tick))),
+    svg("text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, x.label),
+    guide && svg("line", { class: "guide", x1: px(guide[0][0]), y1: py(guide[0][1]), x2: px(guide[1][0]), y2: py(guide[1][1]) }),
+    series.map(({ row, points, line, dash }) => {
+      const color = row.look.color;
+      return svg("g", { "data-row": row.label },
+        line && svg("polyline", { points: points.map((point) => `${px(point[0])},${py(point[1])}`).join(" "), fill: "none",
+          stroke: color, "stroke-width": 1.8, "stroke-linejoin": "round", "stroke-dasharray": dash ?? row.look.dash }),
+        points.map(([cx, cy, title, ends, radius]) => [
+          ends && svg("line", { x1: px(cx), x2: px(cx), y1: py(ends[0]), y2: py(ends[1]), stroke: color, "stroke-width": 1.2 }),
+          radius && svg("circle", { class: "halo", cx: px(cx), cy: py(cy), r: radius, fill: color }, svg("title", {}, title))]));
+    }));
+  return figure(caption, tools, drawing, columns, rows);
+}
+
+function figure(caption, tools, drawing, columns, rows) {
+  return html("figure", {}, html("figcaption", {}, html("span", {}, caption), tools), drawing,
+    html("details", {}, html("summary", {}, "Numbers"), html("div", { tabindex: "0", role: "region", "aria-label": `${caption}, numbers` },
+      plainTable(columns, rows))));
+}
+
+function chooser(label, options, value, change) {
+  return html("select", { "aria-label": label, onchange: (event) => change(event.target.value) },
+    options.map((option) => html("option", { value: option, selected: option === value }, option)));
+}
+
+// Figures of some rows of a task; `selected` remembers what was chosen in them.
+function figures(task, rows, selected) {
+  const result = [reliability, riskCoverage, shift, oodAuroc, oodConfidence, cost];
+  return result.map((draw) => {
+    const place = html("div", { style: { display: "contents" } });
+    const redraw = () => {
+      const drawn = draw(task, rows, selected, redraw);
+      place.replaceChildren(...(drawn ? [drawn] : []));
+    };
+    redraw();
+    return place;
+  });
+}
+
+function reliability(task, rows) {
+  const having = rows.filter((row) => row.curves);
+  if (!having.length) return null;
+  const series = having.map((row) => {
+    const total = row.curves.reliability.reduce((sum, [count]) => sum + count, 0);
+    return { row, line: true, points: row.curves.reliability.map(([count, confidence, accuracy]) => [confidence, accuracy,
+      `${row.label}: confidence ${confidence}, accuracy ${accuracy}, ${count} predictions`, null, 2 + 5 * Math.sqrt(count / total)]) };
+  });
+  return chart({ caption: "Reliability", description: "Reliability diagram: accuracy against confidence, on the diagonal when calibrated",
+    x: { label: "confidence (dots: share of the predictions)", range: [0, 1] }, y: { range: [0, 1] }, guide: [[0, 0], [1, 1]], series,
+    columns: ["row", "confidence", "accuracy", "predictions"],
+    rows: having.flatMap((row) => row.curves.reliability.map(([n, c, a]) => [row.label, c, a, n])) });
+}
+
+function riskCoverage(task, rows) {
+  const having = rows.filter((row) => row.curves);
+  if (!having.length) return null;
+  const at = (row, k) => (k + 1) / row.curves.risk_coverage.length;
+  const highest = Math.max(...having.flatMap((row) => row.curves.risk_coverage));
+  return chart({ caption: "Risk and coverage", description: "Risk-coverage curves: error rate of the most confident predictions",
+    x: { label: "coverage (most confident first)", range: [0, 1] }, y: { range: [0, 1.08 * highest || 1] },
+    series: having.map((row) => ({ row, line: true, points: row.curves.risk_coverage.map((risk, k) => [at(row, k), risk]) })),
+    columns: ["row", "coverage", "risk"],
+    rows: having.flatMap((row) => row.curves.risk_coverage.map((risk, k) => [row.label, at(row, k).toFixed(2), risk])
+      .filter((_, k) => k % 5 === 4)) });
+}
+
+function shift(task, rows, selected, redraw) {
+  const found = task.metrics.map((metric) => metric.name.match(/^shift\/severity_(\d+)\/(.+)$/)).filter(Boolean);
+  if (!found.length) return null;
+  const names = [...new Set(found.map((match) => match[2]))];
+  const severities = [...new Set(found.map((match) => +match[1]))].sort((a, b) => a - b);
+  const name = names.includes(selected.shift) ? selected.shift : names.includes("nll") ? "nll" : names[0];
+  const key = (severity) => (severity ? `shift/severity_${severity}/${name}` : `test/${name}`);
+  const series = rows.map((row) => ({ row, line: true, points: [0, ...severities].filter((s) => row.values[key(s)]).map((s) => {
+    const value = row.values[key(s)];
+    return [s, value.mean, `${row.label}, severity ${s}: ${value.mean}`, value.interval, 3];
+  }) })).filter((one) => one.points.length);
+  if (!series.length) return null;
+  return chart({ caption: "Shift by severity", description: `${name} against the severity of corruptions, mean over corruptions, with 95 % intervals over seeds`,
+    tools: chooser("Metric under shift", names, name, (value) => { selected.shift = value; redraw(); }),
+    x: { label: "severity (mean over corruptions)", range: [-0.3, Math.max(...severities) + 0.3], ticks: [0, ...severities],
+      names: Object.fromEntries([[0, "clean"], ...severities.map((s) => [s, s])]) }, y: {}, series,
+    columns: ["row", "severity", name], rows: series.flatMap(({ row, points }) => points.map(([s, mean]) => [row.label, s || "clean", mean])) });
+}
+
+function oodAuroc(task, rows) {
+  const names = task.metrics.map((metric) => metric.name).filter((name) => /^ood\/[^/]+\/auroc$/.test(name));
+  if (!names.length) return null;
+  const step = Math.max(34, 13 * rows.length + 16), height = TOP + names.length * step + BOTTOM;
+  const points = rows.flatMap((row, k) => names.filter((name) => row.values[name]).map((name) => ({ row, k, name, value: row.values[name] })));
+  if (!points.length) return null;
+  const low = Math.min(0.5, ...points.map(({ value }) => (value.interval ? value.interval[0] : value.mean)));
+  const px = scale([Math.max(low, 0), 1], [12, WIDTH - 16]);
+  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": "AUROC on out-of-distribution sets with 95 % intervals over seeds" },
+    niceTicks(Math.max(low, 0), 1).map((tick) => [svg("line", { class: "axis", x1: px(tick), x2: px(tick), y1: TOP, y2: height - BOTTOM }),
+      svg("text", { x: px(tick), y: height - BOTTOM + 17, "text-anchor": "middle" }, brief(tick))]),
+    svg("text", { x: WIDTH / 2, y: height - 6, "text-anchor": "middle" }, "AUROC by one minus the largest probability"),
+    names.map((name, n) => svg("text", { x: 12, y: TOP + n * step + 12 }, name.split("/")[1])),
+    points.map(({ row, k, name, value }) => {
+      const y = TOP + names.indexOf(name) * step + 22 + 13 * k;
+      const ends = (value.interval || [value.mean, value.mean]).map((end) => px(Math.min(1, Math.max(low, 0, end))));
+      return svg("g", { "data-row": row.label },
+        svg("line", { x1: ends[0], x2: ends[1], y1: y, y2: y, stroke: row.look.color, "stroke-width": 1.5 }),
+        svg("circle", { class: "halo", cx: px(value.mean), cy: y, r: 4.5, fill: row.look.color }, svg("title", {}, `${row.label}, ${name}: ${value.mean}`)));
+    }));
+  return figure("OOD detection", null, drawing, ["row", "set", "AUROC"], points.map(({ row, name, value }) => [row.label, name.split("/")[1], value.mean]));
+}
+
+function oodConfidence(task, rows, selected, redraw) {
+  const having = rows.filter((row) => row.curves);
+  const sets = [...new Set(having.flatMap((row) => Object.keys(row.curves.confidence)))].filter((name) => name !== "test");
+  if (!sets.length) return null;
+  const set = sets.includes(selected.set) ? selected.set : sets[0];
+  const middle = (k, bins) => (k + 0.5) / bins.length;
+  const line = (row, name, dash) => ({ row, line: true, dash, name, points: (row.curves.confidence[name] || [])
+    .map((part, k, bins) => [middle(k, bins), part]) });
+  const series = having.flatMap((row) => [line(row, "test", ""), line(row, set, "3 3")]);
+  return chart({ caption: "Confidence, test and OOD", description: `Distribution of the largest probability on the test set and on ${set}`,
+    tools: chooser("OOD set", sets, set, (value) => { selected.set = value; redraw(); }),
+    x: { label: "largest probability (solid: test, dotted: OOD)", range: [0, 1] },
+    y: { range: [0, 1.05 * Math.max(...series.flatMap((one) => one.points.map((point) => point[1]))) || 1] }, series,
+    columns: ["row", "set", "confidence", "share"],
+    rows: series.flatMap((one) => one.points.map(([c, share]) => [one.row.label, one.name, c.toFixed(3), share])) });
+}
+
+function cost(task, rows, selected, redraw) {
+  const metrics = Object.keys(task.pareto);
+  const costs = metrics.length ? Object.keys(task.pareto[metrics[0]]) : [];
+  if (!costs.length) return null;
+  const metric = metrics.includes(selected.metric) ? selected.metric : metrics[0];
+  const by = costs.includes(selected.cost) ? selected.cost : costs[0];
+  const front = task.pareto[metric][by];
+  const having = rows.filter((row) => row.values[metric] && row.values[by] && row.values[by].mean > 0);
+  if (!having.length) return null;
+  const onFront = (row) => front[task.rows.indexOf(row)];
+  const series = having.map((row) => ({ row, points: [[row.values[by].mean, row.values[metric].mean,
+    `${row.label}: ${row.values[metric].mean}, ${row.values[by].mean}${onFront(row) ? ", on the Pareto front" : ""}`,
+    row.values[metric].interval, onFront(row) ? 7 : 3.5]] }));
+  return chart({ caption: "Cost", description: `${metric} against ${by}; large dots are on the Pareto front of all rows`,
+    tools: [chooser("Metric", metrics, metric, (value) => { selected.metric = value; redraw(); }),
+      chooser("Cost", costs, by, (value) => { selected.cost = value; redraw(); })],
+    x: { label: `${by} (large dots: Pareto front)`, log: true }, y: {}, series,
+    columns: ["row", by, metric, "on the Pareto front"],
+    rows: having.map((row) => [row.label, row.values[by].mean, row.values[metric].mean, onFront(row) ? "yes" : "no"]) });
+}
+
+function legend(rows) {
+  return html("ul", { class: "legend" }, rows.map((row) => html("li", {},
+    svg("svg", { viewBox: "0 0 26 10", "aria-hidden": "true" },
+      svg("line", { x1: 0, x2: 26, y1: 5, y2: 5, stroke: row.look.color, "stroke-width": 2.5, "stroke-dasharray": row.look.dash })),
+    row.label)));
+}
+
+// ---------------------------------------------------------------- Average ranks
+
+function ranksFigure(ranking) {
+  const count = ranking.methods.length, step = 24, left = 130, right = 30 + 12 * ranking.groups.length;
+  const height = 34 + count * step + 8;
+  const px = scale([1, count], [left, WIDTH - right]);
+  const y = (k) => 44 + k * step;
+  const reach = Math.min(ranking.critical_difference, count - 1);
+  const short = (text) => (text.length > 18 ? `${text.slice(0, 17)}…` : text);
+  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img",
+    "aria-label": `Critical-difference diagram of average ranks by ${ranking.metric}; bars join methods that are not told apart` },
+  niceTicks(1, count).map((tick) => [svg("line", { class: "axis", x1: px(tick), x2: px(tick), y1: 30, y2: height - 6 }),
+    svg("text", { x: px(tick), y: 24, "text-anchor": "middle" }, brief(tick))]),
+  svg("line", { x1: px(1), x2: px(1 + reach), y1: 8, y2: 8, stroke: "currentColor", "stroke-width": 2 }),
+  svg("text", { x: left - 8, y: 12, "text-anchor": "end" }, `CD = ${ranking.critical_difference.toFixed(2)}`),
+  ranking.methods.map((method, k) => [
+    svg("text", { x: left - 8, y: y(k) + 4, "text-anchor": "end" }, short(method), svg("title", {}, method)),
+    svg("circle", { cx: px(ranking.ranks[k]), cy: y(k), r: 5.5, fill: colorOf.get(method) }, svg("title", {}, `${method}: ${ranking.ranks[k]}`))]),
+  ranking.groups.map((group, g) => {
+    const places = group.map((method) => ranking.methods.indexOf(method));
+    const x = WIDTH - right + 18 + 12 * g;
+    return svg("line", { x1: x, x2: x, y1: y(Math.min(...places)) - 6, y2: y(Math.max(...places)) + 6, stroke: "currentColor", "stroke-width": 3 });
+  }));
+  return figure(ranking.metric, null, drawing, ["method", "average rank"], ranking.methods.map((method, k) => [method, ranking.ranks[k]]));
+}
+
+function showRanks(panel) {
+  panel.replaceChildren(
+    html("h2", {}, "Average ranks"),
+    html("p", { class: "quiet" }, `Over the tasks that have the metric, rank 1 for the best mean. Methods joined by a bar lie
+      within the critical difference of Nemenyi's test (5 %; Demšar 2006): these tasks do not tell them apart.`),
+    html("div", { class: "figures" }, DATA.rankings.map((ranking) => html("div", {}, ranksFigure(ranking),
+      html("p", { class: "quiet" }, `${ranking.tasks.length} tasks: ${ranking.tasks.join(", ")}. Friedman ${formatP(ranking.friedman_p)}.`)))));
+}
+
+// ---------------------------------------------------------------- The page
+
+// Numbers of others, visibly apart: no tests, no figures, not sorted into the table.
+function elsewhere(task) {
+  const found = DATA.published.filter((entry) => entry.task === task.task);
+  if (!found.length) return null;
+  const names = [...new Set(found.flatMap((entry) => Object.keys(entry.metrics)))];
+  return html("section", { class: "elsewhere", "aria-label": "Published elsewhere" },
+    html("h2", {}, "Published elsewhere"),
+    html("p", { class: "quiet" }, "Not run by us, and not comparable with the table above: other architectures, training or data."),
+    html("div", { class: "wide" }, plainTable(["method", "model", ...names, "source"],
+      found.map((entry) => [entry.method, entry.model, ...names.map((name) => entry.metrics[name] ?? "—"), entry.source]))));
+}
+
+function showTask(panel, task) {
+  const state = stateOf(task);
+  const table = html("div");
+  const drawn = html("section", { "aria-label": "Figures" });
+  const redrawFigures = () => {
+    const rows = task.rows.filter((row) => state.overlaid.has(row));
+    drawn.replaceChildren(html("h2", {}, "Figures"),
+      html("p", { class: "quiet" }, rows.length ? "Of the methods ticked in the table, laid over each other." : "Tick methods in the table to lay them over each other here."),
+      legend(rows), html("div", { class: "figures" }, rows.length ? figures(task, rows, state.selected) : []));
+  };
+  const redrawTable = () => table.replaceChildren(...board(task, state, redrawFigures));
+  redrawTable();
+  redrawFigures();
+  panel.replaceChildren(...[controls(task, state, redrawTable), table, drawn, elsewhere(task)].filter(Boolean));
+}
+
+function showTabs() {
+  const tabs = document.getElementById("tabs");
+  const panel = document.getElementById("panel");
+  const views = DATA.tasks.map((task) => ({ name: task.task, show: () => showTask(panel, task) }));
+  if (DATA.rankings.length) views.push({ name: ALL_TASKS, show: () => showRanks(panel) });
+  const buttons = views.map((view, k) => html("button", { type: "button", role: "tab", id: `tab-${k}`, "aria-controls": "panel",
+    onclick: () => select(k, true) }, view.name));
+  function select(k, remember) {
+    buttons.forEach((button, other) => {
+      button.setAttribute("aria-selected", String(other === k));
+      button.tabIndex = other === k ? 0 : -1;
+    });
+    panel.setAttribute("aria-labelledby", `tab-${k}`);
+    views[k].show();
+    if (!remember) return;
+    try {
+      history.replaceState(null, "", `#${encodeURIComponent(views[k].name)}`);
+    } catch { /* inside another page, the address is not ours */ }
+  }
+  tabs.addEventListener("keydown", (event) => {
+    const now = buttons.indexOf(document.activeElement);
+    const next = { ArrowRight: now + 1, ArrowLeft: now - 1, Home: 0, End: buttons.length - 1 }[event.key];
+    if (now < 0 || next === undefined) return;
+    event.preventDefault();
+    const k = (next + buttons.length) % buttons.length;
+    select(k, true);
+    buttons[k].focus();
+  });
+  tabs.append(...buttons);
+  let wanted = "";
+  try {
+    wanted = decodeURIComponent(location.hash.slice(1));
+  } catch { /* not one of ours */ }
+  select(Math.max(0, views.findIndex((view) => view.name === wanted)), false);
+}
+
+function showTheme() {
+  const button = document.getElementById("theme");
+  const themes = ["auto", "light", "dark"];
+  let theme = "auto";
+  try {
+    theme = localStorage.getItem("theme") || "auto";
+  } catch { /* no storage: a page from disk may have none */ }
+  const apply = () => {
+    document.documentElement.dataset.theme = theme;
+    button.textContent = `Theme: ${theme}`;
+  };
+  button.addEventListener("click", () => {
+    theme = themes[(themes.indexOf(theme) + 1) % themes.length];
+    try {
+      localStorage.setItem("theme", theme);
+    } catch { /* as above */ }
+    apply();
+  });
+  apply();
+}
+
+showTheme();
+showTabs();

@@ -1,0 +1,180 @@
+"""The page: one HTML file that opens from disk, with all of its data, style and code inside and no network.
+
+The three files beside this one are its text, style and code. Everything that comes from records reaches the page as
+JSON in which no character can end the script element, and the code sets it as text, never as markup.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from uncertainty_suite import configuration
+from uncertainty_suite.leaderboard.analysis import REFERENCE, Analysis, rank
+from uncertainty_suite.leaderboard.records import Record
+from uncertainty_suite.leaderboard.rendering import decimals, labels
+from uncertainty_suite.leaderboard.tables import COSTS, Row, Table, higher_is_better, select, tables
+
+RANKED = ("test/nll", "test/accuracy", "test/brier", "test/ece")
+
+_DIRECTIONS = {True: 1, False: -1, None: 0}
+
+
+def page(records: Iterable[Record], published: Sequence[dict[str, Any]] = ()) -> str:
+    """Return the page of some records; the same records give the same text.
+
+    Args:
+        records: What `read_records` returned.
+        published: Results of others that stand apart, as `published.read` returns them.
+    """
+    found = tables(records)
+    rankings = [ranking for metric in RANKED if (ranking := rank(found, metric))]
+    data = {
+        "reference": REFERENCE,
+        "costs": COSTS,
+        "published": list(published),
+        "tasks": [_task(table) for table in found],
+        "rankings": [
+            {
+                "metric": ranking.metric,
+                "tasks": ranking.tasks,
+                "methods": ranking.methods,
+                "ranks": [_short(value) for value in ranking.ranks],
+                "critical_difference": _short(ranking.critical_difference),
+                "friedman_p": _short(ranking.friedman_p),
+                "groups": ranking.groups,
+            }
+            for ranking in rankings
+        ],
+    }
+    text, style, code = (Path(__file__).with_name(f"page.{kind}").read_text("utf-8") for kind in ("html", "css", "js"))
+    before, between, after, end = _split(text, "/* style */", "{/* data */}", "/* code */")
+    return before + style + between + embed(data) + after + code + end
+
+
+def embed(data: Any) -> str:
+    """Return JSON that is safe inside a script element: `<`, `>`, `&` and line separators are escaped."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _split(text: str, *marks: str) -> list[str]:
+    """Split a text at each mark, once and in order, so that nothing put in is searched for the next one."""
+    parts = []
+    for mark in marks:
+        part, _, text = text.partition(mark)
+        parts.append(part)
+    return [*parts, text]
+
+
+def _task(table: Table) -> dict[str, Any]:
+    analysis = Analysis(table)
+    (headline,) = select([table], None, headline=True)
+    columns = {metric: analysis.estimates(metric) for metric in table.metrics}
+    names = labels(table.rows)
+    return {
+        "task": table.task,
+        "protocol": table.protocol_version,
+        "metrics": [
+            {
+                "name": metric,
+                "direction": _DIRECTIONS[higher_is_better(metric)],
+                "headline": metric in headline.metrics,
+                "decimals": decimals(metric, [estimate.statistic for estimate in estimates if estimate]),
+            }
+            for metric, estimates in columns.items()
+        ],
+        "pareto": {
+            metric: {cost: analysis.pareto(metric, cost) for cost in COSTS if cost in table.metrics}
+            for metric in ("test/accuracy", "test/nll")
+            if metric in table.metrics
+        },
+        "rows": [
+            {
+                "label": " · ".join(names[i].values()),
+                **_row(row),
+                "values": {
+                    metric: _value(estimates[i], analysis.example_intervals.get(metric, [None] * (i + 1))[i])
+                    for metric, estimates in columns.items()
+                    if estimates[i]
+                },
+            }
+            for i, row in enumerate(table.rows)
+        ],
+    }
+
+
+def _value(estimate: Any, examples: tuple[float, float] | None) -> dict[str, Any]:
+    """Return what a cell shows; what there is none of is left out."""
+    statistic = estimate.statistic
+    value = {
+        "mean": _short(statistic.mean),
+        "seeds": len(statistic.seeds),
+        "error": _short(statistic.standard_error),
+        "interval": estimate.interval and [_short(end) for end in estimate.interval],
+        "examples": examples and [_short(end) for end in examples],
+        "p_best": _short(estimate.p_best),
+        "p_reference": _short(estimate.p_reference),
+        "best": estimate.best or None,
+        "tied": estimate.tied or None,
+    }
+    return {name: part for name, part in value.items() if part is not None}
+
+
+def _row(row: Row) -> dict[str, Any]:
+    first = row.records[0]
+    flat = configuration.flatten(dict(first.config))
+    return {
+        "method": row.method,
+        "model": row.model,
+        "hash": row.config_hash,
+        "seeds": row.seeds,
+        "batch_size": first.batch_size_global,
+        "config": {name: json.dumps(flat[name], ensure_ascii=False) for name in sorted(flat) if name != "seed"},
+        "runs": [_run(record) for record in row.records],
+        "curves": _mean_curves([record.curves for record in row.records if record.curves]),
+    }
+
+
+def _run(record: Record) -> dict[str, Any]:
+    provenance = record.provenance
+    hardware = provenance.get("hardware", {})
+    return {
+        "seed": record.seed,
+        "command": str(provenance.get("command", "")),
+        "revision": str(provenance.get("revision", "")),
+        "finished": str(provenance.get("finished_at", ""))[:10],
+        "hardware": f"{hardware.get('cpus', '?')} x {hardware.get('processor', 'unknown')}",
+        "versions": ", ".join(f"{name} {value}" for name, value in provenance.get("versions", {}).items()),
+    }
+
+
+def _mean_curves(curves: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the curves of several seeds together: bins are pooled, curves and histograms averaged."""
+    if not curves:
+        return None
+    reliability = []
+    for of_seeds in zip(*(curve["reliability"] for curve in curves)):
+        count = sum(n for n, _, _ in of_seeds)
+        if count:
+            means = [sum(n * bin[k] for n, *bin in of_seeds) / count for k in (0, 1)]
+            reliability.append([count, *(round(mean, 4) for mean in means)])
+    return {
+        "reliability": reliability,
+        "risk_coverage": _mean([curve["risk_coverage"] for curve in curves]),
+        "confidence": {
+            name: _mean([curve["confidence"][name] for curve in curves if name in curve["confidence"]])
+            for name in curves[0]["confidence"]
+        },
+    }
+
+
+def _mean(rows: Sequence[Sequence[float]]) -> list[float]:
+    return [round(sum(column) / len(column), 4) for column in zip(*rows)]
+
+
+def _short(value: float | None) -> float | None:
+    """Return a number with six digits, which is more than a page shows."""
+    return None if value is None else float(f"{value:.6g}")
