@@ -69,7 +69,7 @@ def main(config, output_dir=None, data_dir=None, members=None):
 
     With `members`, only these are trained, nothing is evaluated, and None is returned.
     """
-    run = training.Run(config, __file__, output_dir, data_dir)
+    run = training.Run(config, __file__, output_dir, data_dir, shared=bool(members))
     if run.results:
         return run.results
     config = run.config

@@ -27,7 +27,10 @@ CONFIG = f"--config={ROOT}/configs/two_moons/deterministic.py"
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--confg=x"], "Unknown flag '--confg'. Did you mean '--config'? Known: --config, --data_dir, --output_dir."),
+        (
+            ["--confg=x"],
+            "Unknown flag '--confg'. Did you mean '--config'? Known: --checkpoint_every, --config, ",
+        ),
         ([CONFIG, "--config.epoch=3"], "Unknown configuration field 'epoch'. Did you mean 'epochs'? Known: "),
         ([CONFIG, "--config.epochs=many"], "flag --config.epochs=many: invalid literal for int()"),
         (["--config=configs/nowhere.py"], "No configuration file configs/nowhere.py. The suite's own lie in configs/"),
@@ -56,6 +59,8 @@ def test_runs_from_any_folder_and_refuses_the_folder_of_another_configuration(tm
     folder = tmp_path / "a folder with spaces"
     process = run_script(CONFIG, *small, f"--output_dir={folder}", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
+    assert "epochs of 2 steps, 500 examples a step" in process.stderr
+    assert "deterministic on two_moons, seed 0\n  test/accuracy  " in process.stdout
     results = (folder / "results.json").read_bytes()
     process = run_script(CONFIG, *small, "--config.epochs=2", f"--output_dir={folder}", cwd=tmp_path)
     assert process.returncode == 1

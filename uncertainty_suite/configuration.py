@@ -11,6 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from uncertainty_suite.errors import InputError, unknown_name
+from uncertainty_suite.files import read_json
 
 
 def load(path: str | Path, *args: Any) -> ConfigDict:
@@ -76,7 +77,7 @@ def read(folder: str | Path) -> dict[str, Any]:
     """
     path = Path(folder) / "config.json"
     try:
-        return json.loads(path.read_text())
+        return read_json(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} is no run folder: its config.json cannot be read ({error}).") from error
 

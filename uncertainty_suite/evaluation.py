@@ -7,7 +7,6 @@ or score, with `python -m uncertainty_suite.evaluate`.
 
 import collections
 import time
-import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from tqdm import tqdm
 
 from uncertainty_suite import configuration, metrics, ood_scores, posthoc
 from uncertainty_suite.errors import InputError, unknown_name
-from uncertainty_suite.files import write_atomic
+from uncertainty_suite.files import read_arrays, write_atomic
 from uncertainty_suite.predictions import Predictions
 
 if TYPE_CHECKING:  # imports TensorFlow
@@ -216,12 +215,11 @@ def load(folder: str | Path, key: str) -> Saved:
     """
     path = Path(folder) / "predictions" / f"{key}.npz"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            saved = {name: file[name] for name in file.files}
+        saved = read_arrays(path)
         owner = str(saved.pop("run"))
     except FileNotFoundError as error:
         raise InputError(f"There are no predictions {path}; run the script again to make them.") from error
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise InputError(f"The predictions {path} are damaged ({error}); run the script again.") from error
     expected = run_id(configuration.read(folder))
     if owner != expected:

@@ -1,20 +1,30 @@
-"""Run a training script as a program: its flags, and errors in one line."""
+"""Run a training script as a program: its flags, signals, and errors in one line."""
 
+import errno
+import shlex
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
+import tensorflow as tf
 from absl import flags, logging
 from ml_collections import config_flags
 
-from uncertainty_suite import configuration
+from uncertainty_suite import configuration, training
 from uncertainty_suite.errors import InputError, unknown_name
+from uncertainty_suite.leaderboard.tables import COSTS, HEADLINE
+
+_ENVIRONMENT = {errno.EACCES, errno.EDQUOT, errno.EIO, errno.ENOSPC, errno.EPERM, errno.EROFS}
 
 
 def run(main: Callable[..., dict[str, Any]], **script_flags: flags.FlagHolder) -> None:
     """Parse the command line, call `main(config, output_dir, data_dir, ...)`, and exit.
 
-    Flags: `--config` (a file, and `--config.<field>` for each value in it), `--output_dir` and `--data_dir`.
+    Flags: `--config` (a file, and `--config.<field>` for each value in it), `--output_dir` and `--data_dir`; and those
+    that change no result and so are no part of the configuration, `--checkpoint_every` and `--deterministic_ops`.
+
+    The exit status is 1 after an error that is the user's to mend, which is one line on stderr, and as shells have it
+    130 after Ctrl-C and 143 after SIGTERM, once a checkpoint is saved.
 
     Args:
         main: The script's function.
@@ -27,16 +37,51 @@ def run(main: Callable[..., dict[str, Any]], **script_flags: flags.FlagHolder) -
     data_dir = flags.DEFINE_string(
         "data_dir", None, "Folder of prepared TFDS data sets. By default $UNCERTAINTY_SUITE_DATA_DIR, then TFDS's own."
     )
+    checkpoint_every = flags.DEFINE_string("checkpoint_every", "1min", "For example 500steps, 30s, 5min or 1h.")
+    deterministic_ops = flags.DEFINE_bool(
+        "deterministic_ops", False, "Let no operation give other bits when it is repeated: for GPUs, and slower."
+    )
+    known = ["config", "output_dir", "data_dir", "checkpoint_every", "deterministic_ops", *script_flags]
     try:
-        _parse(sys.argv, ["config", "output_dir", "data_dir", *script_flags])
+        _parse(sys.argv, known)
         if config.value is None:
             raise InputError(f"--config is missing. Try: python {sys.argv[0]} --config=configs/two_moons/<method>.py")
         logging.set_verbosity(logging.INFO)
+        training.set_checkpoint_interval(checkpoint_every.value)
+        if deterministic_ops.value:
+            tf.config.experimental.enable_op_determinism()
+        training.interruption.install()
         own = {name: holder.value for name, holder in script_flags.items()}
-        main(config.value, output_dir.value, data_dir.value, **own)
+        results = main(config.value, output_dir.value, data_dir.value, **own)
+        if results:
+            _print_table(results)
     except InputError as error:
-        print(f"{sys.argv[0]}: {error}", file=sys.stderr)
-        sys.exit(1)
+        _exit(str(error), 1)
+    except training.Interrupted as interrupted:
+        command = shlex.join(["python", *sys.argv])
+        _exit(f"Stopped by {interrupted.signal.name}. To go on, bit for bit: {command}", 128 + interrupted.signal)
+    except AttributeError as error:
+        # So a ConfigDict reports a field that it does not have; other attributes that are missing are bugs.
+        if not (error.args and isinstance(error.args[0], KeyError)):
+            raise
+        _exit(f"The configuration lacks a field that this script reads: {error.args[0].args[0]}", 1)
+    except OSError as error:
+        if error.errno not in _ENVIRONMENT:
+            raise
+        _exit(f"{error.strerror}: {error.filename or 'no file named'}", 1)
+
+
+def _print_table(results: dict[str, Any]) -> None:
+    """Print the headline metrics of a run; `results.json` has all of them."""
+    print(f"{results['method']} on {results['task']}, seed {results['seed']}")
+    for name in (*HEADLINE, *COSTS):
+        if name in results["metrics"]:
+            print(f"  {name:<26} {results['metrics'][name]:>12.6g}")
+
+
+def _exit(message: str, status: int) -> NoReturn:
+    print(f"{sys.argv[0]}: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(status)
 
 
 def _parse(arguments: list[str], names: list[str]) -> None:

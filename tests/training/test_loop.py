@@ -1,4 +1,5 @@
 import json
+import sys
 
 import keras
 import numpy as np
@@ -68,7 +69,10 @@ def test_starts_behind_the_checkpoint_and_forgets_what_came_after_it(run, monkey
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_its_checkpoint(run, monkeypatch):
     monkeypatch.setattr("uncertainty_suite.training.loop._SECONDS_PER_CHECKPOINT", 0)
     loop = make_loop(run)
-    message = r"The loss is nan at step 5 \(epoch 2\) of m. Try a smaller --config.optimizer.learning_rate"
+    message = (
+        r"The loss is nan at step 5 \(epoch 2\) of m, with a learning rate of 0.1. "
+        "Try a smaller --config.optimizer.learning_rate"
+    )
     with pytest.raises(InputError, match=message):
         for num_steps in loop:
             values = losses(loop, num_steps)
@@ -90,3 +94,50 @@ def test_forgetting_update_is_a_bug_that_says_so(run):
     with pytest.raises(RuntimeError, match=r"Loop.update\(\) was not called"):
         for _ in make_loop(run):
             pass
+
+
+@pytest.mark.parametrize(
+    ("interval", "seconds", "steps"),
+    [
+        ("30s", 30, np.inf),
+        ("1min", 60, np.inf),
+        ("1.5h", 5400, np.inf),
+        ("1step", np.inf, 1),
+        ("500 steps", np.inf, 500),
+    ],
+)
+def test_checkpoint_interval(interval, seconds, steps, monkeypatch):
+    module = sys.modules[training.Loop.__module__]
+    for name in ("_SECONDS_PER_CHECKPOINT", "_STEPS_PER_CHECKPOINT"):
+        monkeypatch.setattr(module, name, None)  # put back at the end
+    training.set_checkpoint_interval(interval)
+    received = (module._SECONDS_PER_CHECKPOINT, module._STEPS_PER_CHECKPOINT)
+    assert received == (seconds, steps)
+
+
+@pytest.mark.parametrize("interval", ["", "5", "0s", "-5s", "1.5steps", "1e3s", "fivemin", "5min "])
+def test_unreadable_checkpoint_interval(interval):
+    with pytest.raises(InputError, match=f"say; received '{interval}'"):
+        training.set_checkpoint_interval(interval)
+
+
+def test_weights_that_are_no_numbers_are_never_saved(run, monkeypatch):
+    monkeypatch.setattr("uncertainty_suite.training.loop._STEPS_PER_CHECKPOINT", 2)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="head")])
+    optimizer = keras.optimizers.SGD(0.1)
+    optimizer.build(model.trainable_variables)
+    loop = training.Loop(run, model, optimizer, steps_per_epoch=4)
+    message = r"The variable \S*head/kernel is not finite at step 5 \(epoch 2\) of m, with a learning rate of 0.1. Try "
+    with pytest.raises(InputError, match=message):
+        for num_steps in loop:
+            loop.update(losses(loop, num_steps))
+            if loop.step > 4:
+                model.layers[0].kernel.assign([[1.0], [np.inf]])
+    assert make_loop(run).step == 4
+
+
+def test_a_metric_that_is_no_number_stops_the_run(run):
+    loop = make_loop(run)
+    with pytest.raises(InputError, match=r"The accuracy is inf at step 0 \(epoch 1\) of m"):
+        for num_steps in loop:
+            loop.update({**losses(loop, num_steps), "accuracy": np.full(num_steps, np.inf)})

@@ -1,7 +1,8 @@
 """The machinery that all training scripts share: the run folder, the loop, checkpoints, optimizers, devices."""
 
 from uncertainty_suite.training.checkpoint import Checkpoint
-from uncertainty_suite.training.loop import Loop
+from uncertainty_suite.training.interruption import Interrupted
+from uncertainty_suite.training.loop import Loop, set_checkpoint_interval
 from uncertainty_suite.training.optimizers import WarmupStepDecay, get_optimizer, l2_penalty
 from uncertainty_suite.training.run import PROTOCOL_VERSION, Run
 from uncertainty_suite.training.strategy import compile_steps, get_strategy
@@ -9,6 +10,7 @@ from uncertainty_suite.training.strategy import compile_steps, get_strategy
 __all__ = [
     "PROTOCOL_VERSION",
     "Checkpoint",
+    "Interrupted",
     "Loop",
     "Run",
     "WarmupStepDecay",
@@ -16,4 +18,5 @@ __all__ = [
     "get_optimizer",
     "get_strategy",
     "l2_penalty",
+    "set_checkpoint_interval",
 ]

@@ -1,8 +1,6 @@
 """Checkpoints from which a run goes on bit for bit."""
 
-import io
 import json
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import numpy as np
 from absl import logging
 
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.files import write_atomic
+from uncertainty_suite.files import read_arrays, write_atomic
 
 _KEPT = 2
 
@@ -43,11 +41,21 @@ class Checkpoint:
         self.variables = list({id(variable): variable for variable in variables}.values())
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write a checkpoint of `step` with a JSON-able `state`, then delete all but the last two."""
+        """Write a checkpoint of `step` with a JSON-able `state`, then delete all but it and the one before it.
+
+        Raises:
+            NotFiniteError: A variable holds NaN or infinity. The checkpoints are those of before.
+            InputError: The file cannot be written. The checkpoints are those of before.
+        """
         arrays = {f"{i:05d}": np.asarray(variable) for i, variable in enumerate(self.variables)}
+        for variable, value in zip(self.variables, arrays.values()):
+            if not np.isfinite(value).all():
+                raise NotFiniteError(variable.path)
         arrays["state"] = np.frombuffer(json.dumps({**state, "step": step}).encode(), np.uint8)
-        write_atomic(self.folder / f"{step:09d}.npz", lambda file: np.savez(file, **arrays))
-        for path in self._paths()[:-_KEPT]:
+        write_atomic(self._path(step), lambda file: np.savez(file, **arrays))
+        # Those of later steps are damaged, or this one had not been come to.
+        kept = [path for path in self._paths() if path <= self._path(step)][-_KEPT:]
+        for path in set(self._paths()) - set(kept):
             path.unlink()
 
     def restore(self) -> dict[str, Any] | None:
@@ -64,16 +72,19 @@ class Checkpoint:
         paths = self._paths()
         for path in reversed(paths):
             try:
-                arrays = _read(path)
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                arrays = read_arrays(path)
+                state = dict(json.loads(arrays.pop("state").tobytes()))
+            except (OSError, TypeError, ValueError, KeyError, RecursionError) as error:
                 logging.warning("Checkpoint %s is damaged (%s); trying the one before it.", path, error)
                 continue
-            state = json.loads(arrays.pop("state").tobytes())
             self._assign(path, arrays)
             return state
         if paths:
             raise InputError(f"No checkpoint in {self.folder} can be read. Delete that folder to train from the start.")
         return None
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"{step:09d}.npz"
 
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob("[0-9]*.npz"))
@@ -96,7 +107,5 @@ class Checkpoint:
             variable.assign(value)
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    # Read whole before anything is assigned, so that a file damaged halfway changes nothing.
-    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-        return {key: file[key] for key in file.files}
+class NotFiniteError(ArithmeticError):
+    """A variable holds NaN or infinity; the argument is its path."""

@@ -1,7 +1,9 @@
 """The order of events of a training: which steps are still to do, and what is noted on the way."""
 
+import contextlib
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -10,15 +12,38 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from tqdm import tqdm
 
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.files import write_atomic
-from uncertainty_suite.training.checkpoint import Checkpoint
+from uncertainty_suite.files import append_line, remove_partial, write_atomic
+from uncertainty_suite.training import interruption, lock
+from uncertainty_suite.training.checkpoint import Checkpoint, NotFiniteError
 from uncertainty_suite.training.run import Run
 
 _SECONDS_PER_CALL = 1.0  # of one compiled call: long enough to cost nothing, short enough for progress to move
 _SECONDS_PER_CHECKPOINT = 60.0
+_STEPS_PER_CHECKPOINT = math.inf
+_UNITS = {"s": 1, "min": 60, "h": 3600}
+
+
+def set_checkpoint_interval(interval: str) -> None:
+    """Set how often the trainings of this process write a checkpoint; the results do not depend on it.
+
+    Args:
+        interval: For example `500steps`, `30s`, `5min` or `1h`.
+
+    Raises:
+        InputError: It is none of these.
+    """
+    global _SECONDS_PER_CHECKPOINT, _STEPS_PER_CHECKPOINT
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?) *(steps?|s|min|h)", interval)
+    number, unit = match.groups() if match else ("0", "")
+    if float(number) == 0 or (unit.startswith("step") and "." in number):
+        raise InputError(f"A checkpoint can be written every 500steps, 30s, 5min or 1h, say; received '{interval}'.")
+    in_steps = unit.startswith("step")
+    _STEPS_PER_CHECKPOINT = int(number) if in_steps else math.inf
+    _SECONDS_PER_CHECKPOINT = math.inf if in_steps else float(number) * _UNITS[unit]
 
 
 class Loop:
@@ -26,8 +51,8 @@ class Loop:
 
     Iterating gives the number of steps that the next call shall take; `update` takes what came of them. No call
     crosses the end of an epoch. At the end of each epoch a line goes to `history.jsonl` and scalars to TensorBoard;
-    about once a minute and at the end of training, a checkpoint is written. If the folder holds one, the loop starts
-    behind it, and the training goes on bit for bit.
+    about once a minute (see `set_checkpoint_interval`), at the end of training, and when the program is asked to stop,
+    a checkpoint is written. If the folder holds one, the loop starts behind it, and the training goes on bit for bit.
 
     Example:
         >>> loop = Loop(run, model, optimizer, steps_per_epoch)
@@ -50,15 +75,37 @@ class Loop:
         """
         self._path = run.path / name
         self._name = name or run.config.method
-        self._model = model
+        self._optimizer = optimizer
         self._epochs = run.config.epochs
         self._steps_per_epoch = steps_per_epoch
+        self._id = f"{run.id}/{name}"
+        if name:  # other processes may train other parts of the run
+            self._lock = lock.hold(self._path)
+            if not self._lock.shared:
+                remove_partial(self._path)
         self._checkpoint = Checkpoint(self._path / "checkpoints", [*model.variables, *optimizer.variables])
-        state = self._checkpoint.restore() or {"step": 0, "seconds": 0.0, "history": [], "epoch_values": {}}
+        state = self._checkpoint.restore()
+        start = {"step": 0, "seconds": 0.0, "history": [], "epoch_values": {}, "run": self._id}
+        if state is None:
+            state = start
+        if state.get("run") != self._id or not start.keys() <= state.keys():
+            raise InputError(
+                f"The checkpoints in {self._checkpoint.folder} are of another run ({state.get('run')}, and this is "
+                f"{self._id}). Choose another --output_dir."
+            )
         self.step: int = state["step"]
         self.seconds: float = state["seconds"]
         self.history: list[dict[str, Any]] = state["history"]
         self._epoch_values: dict[str, list[float]] = state["epoch_values"]
+        logging.info(
+            "%s: %s parameters, %d epochs of %d steps, %d examples a step over all devices, from step %d.",
+            self._name,
+            f"{model.count_params():,}",
+            self._epochs,
+            steps_per_epoch,
+            run.config.batch_size,
+            self.step,
+        )
 
     @property
     def starts_epoch(self) -> bool:
@@ -67,21 +114,24 @@ class Loop:
 
     def __iter__(self) -> Iterator[int]:
         total = self._epochs * self._steps_per_epoch
+        self._write_history()  # what a killed process wrote after its last checkpoint goes
         if self.step >= total:
             return
-        self._write_history()  # what a killed process wrote after its last checkpoint goes
-        writer = tf.summary.create_file_writer(str(self._path / "tensorboard"))
-        saved_at = time.perf_counter()
+        self._writer = tf.summary.create_file_writer(str(self._path / "tensorboard"))
+        saved_at, saved_step = time.perf_counter(), self.step
         steps_per_call, compiled = 1, False
         # On a terminal the bar moves; in a log file it is a line now and then.
         interval = 0.1 if sys.stderr.isatty() else 30.0
         with (
-            writer.as_default(),
+            contextlib.closing(self._writer),
             tqdm(total=total, initial=self.step, desc=self._name, unit="step", mininterval=interval) as bar,
         ):
             while self.step < total:
                 start, started_at = self.step, time.perf_counter()
-                yield min(steps_per_call, self._steps_per_epoch - self.step % self._steps_per_epoch)
+                until_epoch = self._steps_per_epoch - self.step % self._steps_per_epoch
+                until_checkpoint = max(1, saved_step + _STEPS_PER_CHECKPOINT - self.step)
+                interruption.hold()  # until these steps are counted, and saved
+                yield min(steps_per_call, until_epoch, until_checkpoint)
                 if self.step == start:
                     raise RuntimeError("Loop.update() was not called with the results of the steps.")
                 seconds = time.perf_counter() - started_at
@@ -92,9 +142,15 @@ class Loop:
                 bar.update(self.step - start)
                 if self.starts_epoch:
                     self._end_epoch(bar)
-                if self.step == total or time.perf_counter() - saved_at > _SECONDS_PER_CHECKPOINT:
+                if (
+                    self.step == total
+                    or self.step - saved_step >= _STEPS_PER_CHECKPOINT
+                    or time.perf_counter() - saved_at > _SECONDS_PER_CHECKPOINT
+                    or interruption.received()
+                ):
                     self._save()
-                    saved_at = time.perf_counter()
+                    saved_at, saved_step = time.perf_counter(), self.step
+                interruption.release()
 
     def update(self, values: dict[str, np.ndarray]) -> None:
         """Note what the steps handed out last returned.
@@ -103,33 +159,41 @@ class Loop:
             values: Each scalar of the train step, float `[num_steps]`, among them `loss`.
 
         Raises:
-            InputError: The loss is not finite. The checkpoints are those of before.
+            InputError: One of them is not finite. The checkpoints are those of before.
         """
-        loss = values["loss"]
-        if not np.isfinite(loss).all():
-            step = self.step + int(np.argmin(np.isfinite(loss)))
-            raise InputError(
-                f"The loss is {loss[step - self.step]} at step {step} (epoch {step // self._steps_per_epoch + 1}) of "
-                f"{self._name}. Try a smaller --config.optimizer.learning_rate or a longer warm-up."
-            )
+        for name, scalars in values.items():
+            if not np.isfinite(scalars).all():
+                index = int(np.argmin(np.isfinite(scalars)))
+                raise self._not_finite(f"The {name} is {scalars[index]}", self.step + index)
         for name, scalars in values.items():
             self._epoch_values.setdefault(name, []).extend(scalars.tolist())
-        self.step += len(loss)
+        self.step += len(values["loss"])
 
     def _end_epoch(self, bar: tqdm) -> None:
         epoch = self.step // self._steps_per_epoch
         means = {name: float(np.mean(scalars)) for name, scalars in sorted(self._epoch_values.items())}
         self._epoch_values = {}
         self.history.append({"epoch": epoch, "step": self.step, **means, "seconds": round(self.seconds, 3)})
-        with open(self._path / "history.jsonl", "a") as file:
-            file.write(json.dumps(self.history[-1]) + "\n")
-        for name, value in means.items():
-            tf.summary.scalar(f"train/{name}", value, step=epoch)
+        append_line(self._path / "history.jsonl", json.dumps(self.history[-1]))
+        with self._writer.as_default(epoch):
+            for name, value in means.items():
+                tf.summary.scalar(f"train/{name}", value)
         bar.set_postfix(epoch=epoch, **{name: f"{value:.4f}" for name, value in means.items()}, refresh=False)
 
     def _save(self) -> None:
-        state = {"seconds": self.seconds, "history": self.history, "epoch_values": self._epoch_values}
-        self._checkpoint.save(self.step, state)
+        state = {"seconds": self.seconds, "history": self.history, "epoch_values": self._epoch_values, "run": self._id}
+        try:
+            self._checkpoint.save(self.step, state)
+        except NotFiniteError as error:
+            raise self._not_finite(f"The variable {error} is not finite", self.step - 1) from error
+
+    def _not_finite(self, what: str, step: int) -> InputError:
+        self._optimizer.iterations.assign(step)  # for the rate at that step; the training is over anyway
+        return InputError(
+            f"{what} at step {step} (epoch {step // self._steps_per_epoch + 1}) of {self._name}, with a learning rate "
+            f"of {float(self._optimizer.learning_rate):.3g}. Try a smaller --config.optimizer.learning_rate or a "
+            "longer warm-up, in another --output_dir; the last good checkpoint stays."
+        )
 
     def _write_history(self) -> None:
         lines = "".join(json.dumps(line) + "\n" for line in self.history)
