@@ -77,6 +77,24 @@ def _check_classes(classes: Sequence[int], source: Source) -> None:
 _arrays_in_use: weakref.WeakValueDictionary[tuple, _Arrays] = weakref.WeakValueDictionary()
 
 
+def _check(source: Source, split: str, features: np.ndarray, labels: np.ndarray) -> None:
+    """Refuse data that would train to nonsense, or fail hours later."""
+    what = f"Split '{split}' of data set '{source.name}'"
+    if len(features) == 0 or len(features) != len(labels):
+        raise InputError(f"{what} has {len(features)} examples and {len(labels)} labels; expected as many, and some.")
+    if features.shape[1:] != source.preprocessing.input_shape:
+        expected = source.preprocessing.input_shape
+        raise InputError(f"{what} has examples of shape {features.shape[1:]}; expected {expected}.")
+    wrong = (labels < -1) | (labels >= source.num_classes)
+    if wrong.any():
+        index = int(wrong.argmax())
+        expected = f"0 to {source.num_classes - 1}, or -1 for none"
+        raise InputError(f"{what} has the label {labels[index]} at example {index}; expected {expected}.")
+    if features.dtype.kind == "f" and not np.isfinite(features).all():
+        index = int((~np.isfinite(features)).reshape(len(features), -1).any(axis=1).argmax())
+        raise InputError(f"{what} has features that are NaN or infinite, first at example {index}; mend or remove it.")
+
+
 class Dataset:
     """One split of a data set: read into memory on first need, delivered as a `tf.data.Dataset` by `load`.
 
@@ -153,6 +171,7 @@ class Dataset:
         key = (self._source, stored_split, self._data_dir)
         if key not in _arrays_in_use:
             features, labels, *original_ids = self._source.read(stored_split, self._data_dir)
+            _check(self._source, stored_split, features, labels)
             arrays = _Arrays(features, labels.astype(np.int32), *original_ids)
             _arrays_in_use[key] = arrays
         return _arrays_in_use[key]
