@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -168,7 +169,7 @@ def test_the_others_are_added_when_one_is_refused(make_finished, tmp_path, capsy
         ("python a.py --output_dir=~/runs/b --data_dir '/my data/sets'", "python a.py --output_dir=b --data_dir sets"),
         ("python a.py --x=\"('/home/jo/a', 'b')\"", "python a.py '--x=('\"'\"'a'\"'\"', '\"'\"'b'\"'\"')'"),
         ("python C:\\Users\\jo\\a.py --to=gs://bucket/a", "python a.py --to=gs://bucket/a"),
-        (f"python {store._ROOT}/benchmarks/b.py", "python benchmarks/b.py"),
+        (f"python {shlex.quote(str(store._ROOT))}/benchmarks/b.py", "python benchmarks/b.py"),
         ("python 'unfinished /home/jo/a", "python 'unfinished a"),
     ],
 )  # fmt: skip

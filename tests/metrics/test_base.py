@@ -47,6 +47,8 @@ def random_data(name: str, seed: int, count: int = 60) -> tuple[Any, np.ndarray]
         return probs, rng.integers(1, 9, (count, classes))
     if kind is ood.ScoreBatch:
         return rng.integers(0, 9, count) / 8, np.arange(count) % 3 == 0
+    if kind is ood.OutcomeBatch:
+        return rng.integers(0, 9, count) / 8, np.arange(count) % 3
     means = rng.integers(-9, 9, (2, count)) / 4
     if kind is regression.SampleBatch:
         return means, rng.normal(size=count)

@@ -138,7 +138,7 @@ class OutcomeBatch:
 
     def __init__(self, scores: Any, label: Any):
         self.scores = base.to_finite(scores, "Scores", (1,), "[batch]").copy()
-        self.outcomes = base.to_labels(label, len(self.scores), 3)
+        self.outcomes = base.to_labels(label, len(self.scores), 3).copy()
 
 
 @base.register
@@ -148,6 +148,7 @@ class OSCR(base.WholeSetMetric):
     name = "oscr"
     formula = "area under the rate of correctly classified knowns over the FPR of unknowns"
     paper = "Dhamija 2018"
+    agrees = "none (tested against the definition)"
     higher_is_better = True
     batch_type = OutcomeBatch
 
