@@ -16,7 +16,7 @@ def get_config(variant=""):
     config.sngp.kernel_scale = 1.0
     config.sngp.feature_type = "orthogonal"  # or "random"
     config.sngp.feature_stddev = 0.05
-    config.sngp.scale_features = False
+    config.sngp.scale_features = True  # unscaled, the small network starts at losses near 9
     config.sngp.normalize_input = False
     config.sngp.ridge_penalty = 1.0
     config.sngp.momentum = -1.0  # negative for the exact sum over the data
@@ -26,6 +26,7 @@ def get_config(variant=""):
         config.batch_size = 256
         config.epochs = 250
         config.model.wide_resnet.dropout_rate = 0.1
+        config.sngp.scale_features = False
         config.optimizer.learning_rate = 0.16  # 0.08 for each 128 examples of the batch
         config.optimizer.l2 = 3e-4
     return config.lock()
