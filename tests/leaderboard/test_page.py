@@ -29,7 +29,7 @@ def visit(boards, make_finished, tmp_path):
         "addEventListener('securitypolicyviolation', e => problems.push(e.violatedDirective));"
         "for (const kind of ['error', 'warn']) console[kind] = (...parts) => problems.push(parts.join(' '));</script>"
     )
-    text = page(read_records([boards])).replace("<head>", f"<head>{watch}", 1)
+    text = page(read_records([boards]), abouts={"toy": "A word on the toys."}).replace("<head>", f"<head>{watch}", 1)
 
     def run(script, width=1200):
         style = f"border:0;width:{width}px;height:900px"
@@ -165,17 +165,19 @@ def test_names_stay_text_and_keys_change_the_tab(visit):
         """
         all('[role=tab]').find(tab => tab.textContent === 'toy').click();
         const tab = one('[role=tab][aria-selected=true]'); tab.focus();
+        const about = one('.about').textContent;
         tab.dispatchEvent(new w.KeyboardEvent('keydown', {key: 'ArrowRight', bubbles: true}));
         const result = {tab: d.activeElement.textContent, ranks: all('figcaption').map(f => f.textContent)};
         d.activeElement.dispatchEvent(new w.KeyboardEvent('keydown', {key: 'Home', bubbles: true}));
         result.home = d.activeElement.textContent;
         all('[role=tab]').find(tab => tab.textContent === 'toy').click();
         for (const b of all('.board tbody .name button')) if (b.textContent.includes('hacked')) b.click();
-        return {...result, names: names(), title: d.title, scripts: all('script').length,
+        return {...result, about, names: names(), title: d.title, scripts: all('script').length,
           unnamed: all('button, input, select').filter(e => !(e.textContent.trim() || e.getAttribute('aria-label')
             || e.closest('label'))).length};
         """
     )
+    assert found["about"] == "A word on the toys."
     assert found["tab"] == "All tasks"
     assert found["ranks"] == ["test/nll", "test/accuracy", "test/brier", "test/ece"]
     assert found["home"] == "other"

@@ -87,14 +87,39 @@ def test_check_names_what_is_not_current(boards, capsys):
 
 def test_a_new_method_makes_it_all_out_of_date(boards, make_finished, tmp_path, capsys):
     main(["build", "--folder", str(boards)])
-    (boards / "README.md").write_text("By hand.\n" + (boards / "README.md").read_text())
     main(["add", str(make_finished("new")), "--to", str(boards)])
     assert main(["check", "--folder", str(boards)]) == 1
     main(["build", "--folder", str(boards)])
     text = (boards / "README.md").read_text()
-    assert text.startswith("By hand.\n")
     assert "[new](toy/cards/new.md)" in text
     assert main(["check", "--folder", str(boards)]) == 0
+
+
+def test_what_is_made_depends_on_the_records_alone_and_not_on_what_was_there(boards, make_finished, tmp_path):
+    runs = [str(make_finished("one", task=task)) for task in ("zoo", "ark")]
+    grown, at_once = tmp_path / "grown", tmp_path / "at_once"
+    for run in runs:
+        main(["add", run, "--to", str(grown)])
+        main(["build", "--folder", str(grown)])
+    main(["add", *runs, "--to", str(at_once)])
+    main(["build", "--folder", str(at_once)])
+    for name in ("README.md", "index.html"):
+        assert (grown / name).read_bytes() == (at_once / name).read_bytes()
+
+
+def test_what_somebody_wrote_about_a_task_stands_above_its_table(boards, capsys):
+    (boards / "toy" / "about.txt").write_text("Photos of *toys*,\n<small> ones.\n")
+    main(["build", "--folder", str(boards)])
+    assert (
+        "## toy\n\nPhotos of \\*toys\\*, \\<small\\> ones.\n\n<!-- leaderboard: toy -->"
+        in (boards / "README.md").read_text()
+    )
+    assert '"about":"Photos of *toys*, \\u003csmall\\u003e ones."' in (boards / "index.html").read_text()
+    assert main(["check", "--folder", str(boards)]) == 0
+    (boards / "toy" / "about.txt").write_bytes(b"\xff")
+    capsys.readouterr()
+    assert main(["build", "--folder", str(boards)]) == 1
+    assert f"{boards}/toy/about.txt: not a text" in capsys.readouterr().err
 
 
 def test_cards_tell_what_is_worse_first_and_how_to_make_it_again(boards):

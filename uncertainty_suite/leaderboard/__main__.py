@@ -101,13 +101,15 @@ def _page(arguments: Sequence[str]) -> int:
     from uncertainty_suite.files import write_atomic
     from uncertainty_suite.leaderboard import published
     from uncertainty_suite.leaderboard.page import page
+    from uncertainty_suite.leaderboard.publication import abouts
 
     parser = _parser("page", "Write the page: one file that opens from disk, without a network.")
     parser.add_argument("folder", nargs="?", default="leaderboards", help="of the records; default: leaderboards")
     parser.add_argument("--output", metavar="FILE", help="default: index.html in that folder")
     options = parser.parse_args(arguments)
     problems: list[str] = []
-    text = page(_read([options.folder], problems), published.read(options.folder))
+    records = _read([options.folder], problems)
+    text = page(records, published.read(options.folder), abouts(options.folder, records))
     output = Path(options.output or Path(options.folder, "index.html"))
     write_atomic(output, lambda file: file.write(text.encode()))
     print(f"{output}: {len(text.encode()) / 1000:,.0f} kB")

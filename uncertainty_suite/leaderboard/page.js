@@ -557,7 +557,8 @@ function showTask(panel, task) {
   const redrawTable = () => table.replaceChildren(...board(task, state, redrawFigures));
   redrawTable();
   redrawFigures();
-  panel.replaceChildren(...[controls(task, state, redrawTable), table, drawn, elsewhere(task)].filter(Boolean));
+  const about = task.about && html("p", { class: "about" }, task.about);
+  panel.replaceChildren(...[about, controls(task, state, redrawTable), table, drawn, elsewhere(task)].filter(Boolean));
 }
 
 function showTabs() {

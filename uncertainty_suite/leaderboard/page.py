@@ -5,7 +5,7 @@ JSON in which no character can end the script element, and the code sets it as t
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,15 @@ RANKED = ("test/nll", "test/accuracy", "test/brier", "test/ece")
 _DIRECTIONS = {True: 1, False: -1, None: 0}
 
 
-def page(records: Iterable[Record], published: Sequence[dict[str, Any]] = ()) -> str:
+def page(
+    records: Iterable[Record], published: Sequence[dict[str, Any]] = (), abouts: Mapping[str, str] | None = None
+) -> str:
     """Return the page of some records; the same records give the same text.
 
     Args:
         records: What `read_records` returned.
         published: Results of others that stand apart, as `published.read` returns them.
+        abouts: A paragraph by task, shown above its table.
     """
     found = tables(records)
     rankings = [ranking for metric in RANKED if (ranking := rank(found, metric))]
@@ -33,7 +36,7 @@ def page(records: Iterable[Record], published: Sequence[dict[str, Any]] = ()) ->
         "reference": REFERENCE,
         "costs": COSTS,
         "published": list(published),
-        "tasks": [_task(table) for table in found],
+        "tasks": [_task(table) | {"about": (abouts or {}).get(table.task, "")} for table in found],
         "rankings": [
             {
                 "metric": ranking.metric,

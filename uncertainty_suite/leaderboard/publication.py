@@ -9,6 +9,7 @@ from uncertainty_suite.files import write_atomic
 from uncertainty_suite.leaderboard import cards, insertion, published
 from uncertainty_suite.leaderboard.page import page
 from uncertainty_suite.leaderboard.records import Record, find_runs
+from uncertainty_suite.leaderboard.rendering import escape_markdown
 
 _README = """\
 # Leaderboards
@@ -25,7 +26,7 @@ explains the statistics.
 """
 _SECTION = """
 ## {task}
-
+{about}
 <!-- leaderboard: {task} -->
 <!-- end -->
 
@@ -39,26 +40,41 @@ _PUBLISHED = """
 
 
 def generated(records: Sequence[Record], folder: str | Path) -> dict[Path, str]:
-    """Return what is made from records, by its path: the same records give the same bytes.
+    """Return what is made from records, `published.json` and each task's `about.txt`, by its path.
 
-    What stands in `README.md` outside its markers is kept; it is begun if it is not there, and gets a section for each
-    task that has none.
+    The same files give the same bytes, whatever was there before.
     """
     folder = Path(folder)
     readme = folder / "README.md"
-    text = readme.read_text(encoding="utf-8") if readme.exists() else _README
     others = published.read(folder)
-    all_cards = cards.cards(records)
-    for task in sorted({record.task for record in records}):
-        if not re.search(rf"<!-- leaderboard: {re.escape(task)}( .*)?-->", text) and not re.search(r"\s", task):
-            text += _SECTION.format(task=task)
+    text = _README
+    about = abouts(folder, records)
+    for task in sorted(about):
+        if not re.search(r"\s", task):  # which no marker can name
+            text += _SECTION.format(task=task, about=about[task] and f"\n{escape_markdown(about[task])}\n")
             if any(entry["task"] == task for entry in others):
                 text += _PUBLISHED.format(task=task)
     return {
         readme: insertion.inserted(readme, text, records, others),
-        folder / "index.html": page(records, others),
-        **{folder / name: card for name, card in all_cards.items()},
+        folder / "index.html": page(records, others, about),
+        **{folder / name: card for name, card in cards.cards(records).items()},
     }
+
+
+def abouts(folder: str | Path, records: Iterable[Record]) -> dict[str, str]:
+    """Return for each task what somebody wrote in its `about.txt`, a paragraph for its readers; empty if nobody did.
+
+    Raises:
+        InputError: Such a file cannot be read.
+    """
+    found = {}
+    for task in {record.task for record in records}:
+        path = Path(folder) / task / "about.txt"
+        try:
+            found[task] = " ".join(path.read_text(encoding="utf-8").split()) if path.exists() else ""
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: not a text ({error})") from error
+    return found
 
 
 def build(records: Sequence[Record], folder: str | Path, files: Iterable[str | Path] = ()) -> list[Path]:
