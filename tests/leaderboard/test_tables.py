@@ -164,6 +164,22 @@ def test_model_and_configuration_are_shown_where_they_tell_rows_apart(make_run):
     assert [row["model"] for row in rows] == ["convnet", "resnet_mlp", "resnet_mlp", "resnet_mlp"]
 
 
+def test_settings_of_training_are_shown_where_rows_differ_in_them(make_run):
+    runs = [make_run("a", config={"precision": "float32", "epochs": 5})]
+    runs.append(make_run("b", method="sngp", config={"precision": "float32", "epochs": 5}, config_hash="0a"))
+    assert list(cells(render(read_records(runs)))[0])[:2] == ["method", "seeds"]
+
+    runs.append(make_run("c", config={"precision": "mixed_bfloat16", "epochs": 5}, config_hash="0b"))
+    rows = cells(render(read_records(runs)))
+    assert list(rows[0])[:3] == ["method", "precision", "seeds"]
+    assert [row["precision"] for row in rows] == ["float32", "mixed_bfloat16", "float32"]
+
+    runs.append(make_run("d", method="twin", config={"epochs": 9}, config_hash="0c"))
+    rows = cells(render(read_records(runs)))
+    assert [(row["precision"], row["epochs"]) for row in rows][-1] == ("—", "9")
+    assert "config" not in rows[0]
+
+
 def test_rows_do_not_depend_on_the_order_of_the_runs(make_run):
     runs = [make_run("a", seed=1), make_run("b", method="sngp"), make_run("c"), make_run("d", task="digits")]
     assert render(read_records(runs)) == render(read_records(runs[::-1]))

@@ -16,6 +16,7 @@ from uncertainty_suite.leaderboard.tables import Row, Statistic, higher_is_bette
 NOTE = "Mean ± standard error over seeds. ↑ higher is better, ↓ lower is better, the best in bold"
 TIES_NOTE = ", with what the tests do not tell from it (5 %, Holm-corrected)"
 
+_SETTINGS = ("precision", "epochs", "batch_size")
 _ARROWS = {True: " ↑", False: " ↓", None: ""}
 
 
@@ -95,11 +96,17 @@ def decimals(metric: str, statistics: Sequence[Statistic]) -> int:
 
 
 def labels(rows: Sequence[Row]) -> list[dict[str, str]]:
-    """Return what names each row: its method, and model and configuration where they tell rows apart."""
+    """Return what names each row: its method, and the model and settings of training in which rows of a table differ.
+
+    Rows that are still alike are told apart by the hash of their configuration.
+    """
     names = [{"method": row.method} for row in rows]
-    if len({row.model for row in rows}) > 1:
-        names = [{**name, "model": row.model} for name, row in zip(names, rows)]
-    if len({(row.method, row.model) for row in rows}) < len(rows):
+    settings = {"model": [row.model for row in rows]}
+    settings |= {name: [str(row.records[0].config.get(name, "—")) for row in rows] for name in _SETTINGS}
+    for setting, values in settings.items():
+        if len(set(values)) > 1:
+            names = [{**name, setting: value} for name, value in zip(names, values)]
+    if len({tuple(name.values()) for name in names}) < len(rows):
         hashes = {row.config_hash for row in rows}
         longest = max(map(len, hashes))
         length = next((n for n in range(6, longest) if len({name[:n] for name in hashes}) == len(hashes)), longest)
