@@ -40,6 +40,7 @@ setup(
             "tensorflow-probability>=0.25",
             "tf-keras>=2.18",
         ],
-        "test": ["hypothesis>=6.100", "pytest>=8.2", "ruff>=0.9"],
+        # Playwright drives the Chromium that the system has; its own browsers are not needed.
+        "test": ["hypothesis>=6.100", "playwright>=1.40", "pytest>=8.2", "ruff>=0.9"],
     },
 )

@@ -1,57 +1,113 @@
 """The page: what is in it, and what it does in a headless Chromium (skipped where there is none)."""
 
-import html
 import json
 import re
 import shutil
-import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from uncertainty_suite.leaderboard import add, read_records
 from uncertainty_suite.leaderboard.page import embed, page
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-in_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)")
+# Without the first, Chromium does not run as root; without the others, it calls home.
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+COMMITTED = Path(__file__).parents[2] / "leaderboards/index.html"
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 NASTY = "<script>document.title='hacked'</script>\"'&amp;</td>"
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
 @pytest.fixture
-def visit(boards, make_finished, tmp_path):
-    """Open the page in a frame of some width, run a script there, and return what it returns, as JSON values.
+def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Open a file as a newcomer: no cookies, no storage.
 
-    The frame's errors and console are watched from before its first line; `d` is its document.
+    When the test ends, the console must be empty, and nothing may have been requested but the file.
     """
+    contexts, said, asked, opened = [], [], set(), set()
+
+    def open_file(path: Path, **options) -> Page:
+        contexts.append(browser.new_context(**{"viewport": {"width": 1200, "height": 900}} | options))
+        view = contexts[-1].new_page()
+        view.on("console", lambda message: said.append(message.text))
+        view.on("pageerror", lambda error: said.append(str(error)))
+        view.on("request", lambda request: asked.add(request.url))
+        opened.add(path.as_uri())
+        view.goto(path.as_uri())
+        return view
+
+    yield open_file
+    for context in contexts:
+        context.close()
+    assert said == []
+    assert asked == opened
+
+
+@pytest.fixture
+def visit_toy(visit, boards, make_finished, tmp_path) -> Callable[..., Page]:
+    """Open the page of simulated runs, one of them with a nasty name, at the tab of the task `toy`."""
     add([make_finished(NASTY, seed=0, skill=0.8)], boards)
-    watch = (
-        "<script>window.problems = []; addEventListener('error', e => problems.push(e.message));"
-        "addEventListener('securitypolicyviolation', e => problems.push(e.violatedDirective));"
-        "for (const kind of ['error', 'warn']) console[kind] = (...parts) => problems.push(parts.join(' '));</script>"
-    )
-    text = page(read_records([boards]), abouts={"toy": "A word on the toys."}).replace("<head>", f"<head>{watch}", 1)
+    path = tmp_path / "index.html"
+    path.write_text(page(read_records([boards]), abouts={"toy": "A word on the toys."}), encoding="utf-8")
 
-    def run(script, width=1200):
-        style = f"border:0;width:{width}px;height:900px"
-        frame = f'<iframe id="f" style="{style}" srcdoc="{html.escape(text)}"></iframe>'
-        code = (
-            "f.onload = () => { const d = f.contentDocument, w = f.contentWindow; let result;"
-            "const all = (selector) => [...d.querySelectorAll(selector)];"
-            "const one = (selector) => d.querySelector(selector);"
-            "const names = () => all('.board tbody .name button').map(b => b.textContent);"
-            f"try {{ result = (() => {{ {script} }})(); }} catch (error) {{ result = String(error.stack); }}"
-            "out.textContent = JSON.stringify([result, w.problems]); }"
+    def open_toy(**options) -> Page:
+        view = visit(path, **options)
+        view.get_by_role("tab", name="toy").click()
+        return view
+
+    return open_toy
+
+
+def names(view: Page) -> list[str]:
+    """Return the methods in the table, from top to bottom."""
+    return view.locator(".board tbody .name button").all_text_contents()
+
+
+def unfold(view: Page, name: str) -> Locator:
+    return view.locator(".board tbody .name button").filter(has_text=name)
+
+
+def drawn(view: Page) -> list[str]:
+    """Return the methods in the figures below the table."""
+    rows = view.locator("section[aria-label=Figures] g[data-row]")
+    return sorted(set(rows.evaluate_all("groups => groups.map(group => group.dataset.row)")))
+
+
+def tab_to(view: Page, target: Locator) -> None:
+    """Press Tab until an element has the focus."""
+    for _ in range(80):
+        view.keyboard.press("Tab")
+        if target.evaluate("element => element === document.activeElement"):
+            return
+    raise AssertionError(f"The Tab key does not reach {target}.")
+
+
+def accessible(view: Page) -> list[tuple[str, str, dict]]:
+    """Return role, name and properties of all that a screen reader is told."""
+    nodes = view.context.new_cdp_session(view).send("Accessibility.getFullAXTree")["nodes"]
+    return [
+        (
+            node["role"]["value"],
+            node["name"]["value"],
+            {entry["name"]: entry["value"].get("value") for entry in node.get("properties", [])},
         )
-        path = tmp_path / "visit.html"
-        path.write_text(f'<meta charset="utf-8"><pre id="out"></pre>{frame}<script>{code}</script>')
-        command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1300,1000"]
-        command += ["--virtual-time-budget=3000", "--dump-dom", f"--user-data-dir={tmp_path}/profile", path.as_uri()]
-        dom = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-        result, problems = json.loads(html.unescape(re.search(r'<pre id="out">(.*?)</pre>', dom, re.DOTALL)[1]))
-        assert problems == []
-        return result
-
-    return run
+        for node in nodes
+        if not node["ignored"] and "name" in node
+    ]
 
 
 def test_it_is_one_file_that_asks_for_nothing(boards):
@@ -86,67 +142,66 @@ def test_curves_of_several_seeds_are_pooled(boards):
         assert accuracy == pytest.approx(row["values"]["test/accuracy"]["mean"], abs=1e-3)
 
 
-@in_browser
-def test_rows_sort_and_filter(visit):
-    found = visit(
-        """
-        all('[role=tab]').find(tab => tab.textContent === 'toy').click();
-        const sort = (text) => all('.board thead button').find(b => b.textContent.startsWith(text)).click();
-        const result = {tabs: all('[role=tab]').map(tab => tab.textContent), first: names()};
-        sort('test/nll'); result.nll = names();
-        sort('test/nll'); result.reversed = names();
-        result.sorted = all('.board thead th').filter(th => th.getAttribute('aria-sort') !== 'none').length;
-        sort('method'); result.names = names();
-        const filter = (k, text) => { const input = all('.board thead input')[k]; input.value = text;
-          input.dispatchEvent(new w.Event('input')); };
-        filter(0, 'tw'); result.tw = names();
-        filter(0, ''); filter(1, '>0.99'); result.none = names();
-        filter(1, '0.1..0.99'); result.all = names().length;
-        filter(1, 'x'); result.invalid = all('.board thead input')[1].getAttribute('aria-invalid');
-        return result;
-        """
-    )
-    assert found["tabs"] == ["other", "toy", "All tasks"]
-    assert found["first"][0] == found["nll"][0] == "sngp"  # the most accurate, the least NLL
-    assert found["first"][-1] == found["nll"][-1] == NASTY
-    assert found["reversed"] == found["nll"][::-1]
-    assert found["sorted"] == 1
-    assert found["names"][-2:] == ["sngp", "twin"]
-    assert (found["tw"], found["none"], found["all"], found["invalid"]) == (["twin"], [], 4, "true")
+def test_rows_sort_and_filter(visit_toy):
+    view = visit_toy()
+    assert view.get_by_role("tab").all_text_contents() == ["other", "toy", "All tasks"]
+    heads = view.locator(".board thead th")
+
+    def sort(name: str) -> list[str]:
+        heads.filter(has_text=re.compile(f"^{name}")).get_by_role("button").click()
+        assert heads.evaluate_all("heads => heads.filter(head => head.ariaSort !== 'none').length") == 1
+        return names(view)
+
+    first = names(view)
+    nll = sort("test/nll")
+    assert first[0] == nll[0] == "sngp"  # the most accurate, the least NLL
+    assert first[-1] == nll[-1] == NASTY
+    assert sort("test/nll") == nll[::-1]
+    assert sort("method")[-2:] == ["sngp", "twin"]
+
+    method, accuracy = view.locator(".board thead input").all()[:2]
+    method.press_sequentially("tw")
+    assert names(view) == ["twin"]
+    assert view.get_by_role("status").inner_text() == "1 of 4 rows"
+    method.clear()
+    accuracy.press_sequentially(">0.99")
+    assert names(view) == []
+    accuracy.clear()
+    accuracy.press_sequentially("0.1..0.99")
+    assert len(names(view)) == 4
+    assert accuracy.get_attribute("aria-invalid") == "false"
+    accuracy.clear()
+    accuracy.press_sequentially("x")
+    assert accuracy.get_attribute("aria-invalid") == "true"
 
 
-@in_browser
-def test_rows_unfold_and_methods_are_laid_over_each_other(visit):
-    found = visit(
-        """
-        all('[role=tab]').find(tab => tab.textContent === 'toy').click();
-        const fold = all('.board tbody .name button')[0];
-        fold.click();
-        const again = all('.board tbody .name button')[0];
-        const result = {expanded: again.getAttribute('aria-expanded'), focused: d.activeElement === again,
-          detail: one('.detail').textContent, own: all('.detail figure').length};
-        again.click(); result.folded = all('.detail').length;
-        const drawn = () => [...new Set(all('section[aria-label=Figures] g[data-row]').map(g => g.dataset.row))].sort();
-        result.before = drawn();
-        for (let box; (box = one('.board tbody .name input:checked'));) box.click();
-        result.none = drawn();
-        for (const name of ['sngp', 'twin']) all('.board tbody .name').find(cell =>
-          cell.querySelector('button').textContent === name).querySelector('input').click();
-        result.two = drawn();
-        result.captions = all('section[aria-label=Figures] figcaption > span').map(span => span.textContent);
-        result.labelled = all('svg[role=img]').every(svg => svg.getAttribute('aria-label'));
-        const choose = all('select').find(select => select.getAttribute('aria-label') === 'Metric under shift');
-        choose.value = 'ece'; choose.dispatchEvent(new w.Event('change'));
-        result.shift = all('svg[role=img]').some(svg => svg.getAttribute('aria-label').startsWith('ece against'));
-        return result;
-        """
-    )
-    assert (found["expanded"], found["focused"], found["own"], found["folded"]) == ("true", True, 6, 0)
-    assert "python baselines/sngp.py --output_dir=run" in found["detail"]
-    assert "dataset.name" in found["detail"]
-    assert len(found["before"]) == 4
-    assert (found["none"], found["two"]) == ([], ["sngp", "twin"])
-    expected = [
+def test_rows_unfold(visit_toy):
+    view = visit_toy()
+    fold = unfold(view, "sngp")
+    fold.click()
+    assert fold.get_attribute("aria-expanded") == "true"
+    assert fold.evaluate("button => button === document.activeElement")
+    detail = view.locator(".detail")
+    assert "python baselines/sngp.py --output_dir=run" in detail.inner_text()
+    assert "dataset.name" in detail.inner_text()
+    assert "a processor" in detail.inner_text()
+    assert detail.locator("figure").count() == 6
+    fold.click()
+    assert detail.count() == 0
+
+
+def test_methods_are_laid_over_each_other(visit_toy):
+    view = visit_toy()
+    assert len(drawn(view)) == 4
+    boxes = view.locator(".board tbody .name input")
+    while (checked := boxes.and_(view.locator(":checked"))).count():
+        checked.first.click()
+    assert drawn(view) == []
+    for name in ("sngp", "twin"):
+        view.get_by_role("checkbox", name=f"Draw {name} in the figures").click()
+    assert drawn(view) == ["sngp", "twin"]
+    section = view.locator("section[aria-label=Figures]")
+    assert section.locator("figcaption > span").all_text_contents() == [
         "Reliability",
         "Risk and coverage",
         "Shift by severity",
@@ -154,81 +209,260 @@ def test_rows_unfold_and_methods_are_laid_over_each_other(visit):
         "Confidence, test and OOD",
         "Cost",
     ]
-    assert found["captions"] == expected
-    assert found["labelled"]
-    assert found["shift"]
+    for figure in section.locator("figure").all():  # each lays both over each other
+        rows = figure.locator("g[data-row]").evaluate_all("groups => groups.map(group => group.dataset.row)")
+        assert set(rows) == {"sngp", "twin"}
+    section.get_by_label("Metric under shift").select_option("ece")
+    labels = section.get_by_role("img").evaluate_all("drawings => drawings.map(drawing => drawing.ariaLabel)")
+    assert len(labels) == 6
+    assert all(labels)
+    assert any(label.startswith("ece against") for label in labels)
 
 
-@in_browser
-def test_names_stay_text_and_keys_change_the_tab(visit):
-    found = visit(
-        """
-        all('[role=tab]').find(tab => tab.textContent === 'toy').click();
-        const tab = one('[role=tab][aria-selected=true]'); tab.focus();
-        const about = one('.about').textContent;
-        tab.dispatchEvent(new w.KeyboardEvent('keydown', {key: 'ArrowRight', bubbles: true}));
-        const result = {tab: d.activeElement.textContent, ranks: all('figcaption').map(f => f.textContent)};
-        d.activeElement.dispatchEvent(new w.KeyboardEvent('keydown', {key: 'Home', bubbles: true}));
-        result.home = d.activeElement.textContent;
-        all('[role=tab]').find(tab => tab.textContent === 'toy').click();
-        for (const b of all('.board tbody .name button')) if (b.textContent.includes('hacked')) b.click();
-        return {...result, about, names: names(), title: d.title, scripts: all('script').length,
-          unnamed: all('button, input, select').filter(e => !(e.textContent.trim() || e.getAttribute('aria-label')
-            || e.closest('label'))).length};
-        """
+def test_names_stay_text(visit_toy):
+    view = visit_toy()
+    assert view.locator(".about").inner_text() == "A word on the toys."
+    unfold(view, "hacked").click()
+    assert NASTY in names(view)
+    assert view.title() == "Uncertainty Suite: leaderboard"
+    assert view.locator("script").count() == 2  # data and code
+    unnamed = view.locator("button, input, select").evaluate_all(
+        "all => all.filter(e => !(e.textContent.trim() || e.ariaLabel || e.closest('label'))).length"
     )
-    assert found["about"] == "A word on the toys."
-    assert found["tab"] == "All tasks"
-    assert found["ranks"] == ["test/nll", "test/accuracy", "test/brier", "test/ece"]
-    assert found["home"] == "other"
-    assert NASTY in found["names"]
-    assert found["title"] == "Uncertainty Suite: leaderboard"
-    assert found["scripts"] == 3  # data, code, and the watch of this test
-    assert found["unnamed"] == 0
+    assert unnamed == 0
 
 
-@in_browser
-def test_metrics_are_chosen_and_the_theme_is(visit):
-    found = visit(
-        """
-        all('[role=tab]').find(tab => tab.textContent === 'toy').click();
-        const heads = () => all('.board thead th').map(th => th.textContent.split('\\u00a0')[0]);
-        const press = (text) => all('.tools button').find(b => b.textContent === text).click();
-        press('OOD');
-        const result = {ood: heads()};
-        one('.choices input').click(); result.more = heads().length;
-        const paper = () => w.getComputedStyle(d.body).backgroundColor;
-        const theme = one('#theme'); result.themes = [];
-        for (let k = 0; k < 3; k++) { theme.click(); result.themes.push([theme.textContent, paper()]); }
-        return result;
-        """
+def test_the_tab_over_all_tasks(visit_toy):
+    view = visit_toy()
+    view.get_by_role("tab", name="All tasks").click()
+    assert view.locator("figcaption").all_text_contents() == ["test/nll", "test/accuracy", "test/brier", "test/ece"]
+    view.reload()  # the address remembers the tab
+    assert view.get_by_role("tab", selected=True).inner_text() == "All tasks"
+
+
+def test_everything_is_done_with_keys(visit_toy):
+    view = visit_toy()
+    view.reload()
+    focused = view.locator(":focus")
+    view.keyboard.press("Tab")
+    assert focused.inner_text() == "Skip to the table"
+    assert focused.bounding_box()["x"] >= 0
+    view.keyboard.press("Enter")
+    assert focused.get_attribute("id") == "panel"
+
+    view.keyboard.press("Shift+Tab")
+    assert (focused.get_attribute("role"), focused.inner_text()) == ("tab", "toy")
+    for key, tab in [("ArrowRight", "All tasks"), ("ArrowRight", "other"), ("ArrowLeft", "All tasks")]:
+        view.keyboard.press(key)
+        assert focused.inner_text() == view.get_by_role("tab", selected=True).inner_text() == tab
+    view.keyboard.press("Home")
+    assert focused.inner_text() == "other"
+    view.keyboard.press("End")
+    assert focused.inner_text() == "All tasks"
+    view.keyboard.press("ArrowLeft")
+    assert focused.inner_text() == "toy"
+
+    nll = view.get_by_role("columnheader", name="test/nll")
+    tab_to(view, nll.get_by_role("button"))
+    assert focused.evaluate("button => getComputedStyle(button).outlineStyle") == "solid"
+    for key, order in [("Enter", "ascending"), ("Space", "descending")]:
+        view.keyboard.press(key)
+        assert nll.get_attribute("aria-sort") == order
+        assert focused.inner_text().startswith("test/nll")
+    assert names(view)[-1] == "sngp"
+
+    tab_to(view, view.get_by_label("Filter methods"))
+    view.keyboard.type("sn")
+    assert names(view) == ["sngp"]
+    tab_to(view, view.get_by_role("checkbox", name="Draw sngp in the figures"))
+    assert "sngp" in drawn(view)
+    view.keyboard.press("Space")
+    assert "sngp" not in drawn(view)
+    assert focused.get_attribute("aria-label") == "Draw sngp in the figures"
+    view.keyboard.press("Tab")
+    for key, expanded in [("Enter", "true"), ("Space", "false"), ("Enter", "true")]:
+        view.keyboard.press(key)
+        assert focused.get_attribute("aria-expanded") == expanded
+    view.keyboard.press("Tab")
+    assert focused.inner_text() == "copy"
+    tab_to(view, view.locator(".detail figure summary").first)
+    view.keyboard.press("Enter")
+    assert view.locator(".detail figure details table").first.is_visible()
+
+
+def test_a_screen_reader_is_told_what_there_is(visit_toy):
+    view = visit_toy()
+    unfold(view, "sngp").click()
+    found = accessible(view)
+
+    def named(role: str) -> list[str]:
+        return [name for kind, name, _ in found if kind == role]
+
+    assert named("tablist") == ["Tasks"]
+    assert [(name, told["selected"]) for role, name, told in found if role == "tab"] == [
+        ("other", False),
+        ("toy", True),
+        ("All tasks", False),
+    ]
+    assert named("tabpanel") == ["toy"]
+    assert named("table")[0] == "Results on toy"
+    assert {"test/accuracy, higher is better", "test/nll, lower is better"} <= set(named("columnheader"))
+    assert view.get_by_role("columnheader", name="test/accuracy").get_attribute("aria-sort") == "descending"
+    assert view.get_by_role("columnheader", name="test/nll").get_attribute("aria-sort") == "none"
+    assert "Draw sngp in the figures" in named("checkbox")
+    assert [told.get("expanded") for role, name, told in found if (role, name) == ("button", "sngp")] == [True]
+    assert any(" best" in name for name in named("cell"))
+    assert len(named("image")) == 12
+    for role in ("button", "checkbox", "searchbox", "combobox", "columnheader", "rowheader", "region", "image"):
+        assert named(role)
+        assert all(named(role)), role
+
+
+def test_metrics_are_chosen(visit_toy):
+    view = visit_toy()
+    view.get_by_text("Choose metrics").click()
+    view.get_by_role("button", name="OOD", exact=True).click()
+    heads = view.locator(".board thead th").all_text_contents()
+    assert heads[0] == "method"
+    assert all(name.startswith("ood/") for name in heads[1:])
+    view.get_by_label("Find a metric").press_sequentially("test/nll")
+    view.locator(".choices input").click()
+    assert view.locator(".board thead th").count() == len(heads) + 1
+
+
+def test_the_theme_follows_the_system_or_is_chosen(visit_toy):
+    light, dark = "rgb(255, 255, 255)", "rgb(20, 23, 28)"
+    view = visit_toy(color_scheme="dark")
+
+    def paper() -> str:
+        return view.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    theme = view.locator("#theme")
+    assert (theme.inner_text(), paper()) == ("Theme: auto", dark)
+    view.emulate_media(color_scheme="light")
+    assert paper() == light
+    theme.click()
+    view.emulate_media(color_scheme="dark")
+    assert (theme.inner_text(), paper()) == ("Theme: light", light)
+    theme.click()
+    view.emulate_media(color_scheme="light")
+    view.reload()
+    assert (theme.inner_text(), paper()) == ("Theme: dark", dark)
+    theme.click()
+    assert (theme.inner_text(), paper()) == ("Theme: auto", light)
+
+
+def luminance(color: str) -> float:
+    """Return WCAG 2's relative luminance of `rgb(r, g, b)`."""
+    parts = [int(part) / 255 for part in re.fullmatch(r"rgb\((\d+), (\d+), (\d+)\)", color).groups()]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(first: str, second: str) -> float:
+    low, high = sorted(map(luminance, (first, second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+# What each text, and each line and dot of a method, is painted with and on: [what, paint, ground, is it text].
+PAINTED = """() => {
+  const ground = (element) => {
+    const color = getComputedStyle(element).backgroundColor;
+    return color === "rgba(0, 0, 0, 0)" ? ground(element.parentElement) : color;
+  };
+  const shown = [...document.querySelectorAll("body *")].filter((e) => e.getClientRects().length);
+  const holdsText = (e) => [...e.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+  return [
+    ...shown.filter(holdsText)
+      .map((e) => [e.textContent, getComputedStyle(e)[e.closest("svg") ? "fill" : "color"], ground(e), true]),
+    ...shown.filter((e) => e.placeholder)
+      .map((e) => [e.placeholder, getComputedStyle(e, "::placeholder").color, ground(e), true]),
+    ...shown.filter((e) => e.matches("input:not([type=checkbox]), select, button.copy"))
+      .map((e) => [e.outerHTML, getComputedStyle(e).borderTopColor, ground(e.parentElement), false]),
+    ...shown.filter((e) => e.matches(".mark, .other, polyline")).map((e) => {
+      const { fill, stroke } = getComputedStyle(e);
+      return [e.outerHTML, fill === "none" ? stroke : fill, ground(e), false];
+    }),
+  ];
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast_is_that_of_wcag_aa(visit_toy, scheme):
+    view = visit_toy(color_scheme=scheme, reduced_motion="reduce")
+    view.get_by_text("Choose metrics").click()
+    unfold(view, "sngp").click()
+    for tab in ("toy", "All tasks"):
+        view.get_by_role("tab", name=tab).click()
+        painted = view.evaluate(PAINTED)
+        assert {is_text for *_, is_text in painted} == {True, False}
+        poor = {what for what, paint, ground, is_text in painted if contrast(paint, ground) < (4.5 if is_text else 3)}
+        assert poor == set()
+    # And the colours of methods that this page has not.
+    colors = view.evaluate(
+        """[...Object.values(COLORS), ...OTHER_COLORS].map((color) => {
+          document.body.style.outlineColor = color;
+          return getComputedStyle(document.body).outlineColor;
+        })"""
     )
-    assert found["ood"][0] == "method"
-    assert all(name.startswith("ood/") for name in found["ood"][1:])
-    assert found["more"] == len(found["ood"]) + 1
-    assert found["themes"][:2] == [["Theme: light", "rgb(255, 255, 255)"], ["Theme: dark", "rgb(20, 23, 28)"]]
+    assert len(set(colors)) == 12
+    paper = view.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert min(contrast(color, paper) for color in colors) >= 3
 
 
-@in_browser
-@pytest.mark.parametrize("tab", ["toy", "All tasks"])
-def test_nothing_overflows_on_a_phone(visit, tab):
-    found = visit(
-        f"""
-        all('[role=tab]').find(tab => tab.textContent === '{tab}').click();
-        for (const b of all('.board tbody .name button[aria-expanded=false]')) b.click();
-        for (const details of all('details')) details.open = true;
-        for (let k = 0; k < 4; k++) all('.board tbody .name button[aria-expanded=false]')[0]?.click();
-        const scrolling = '.wide, .config, .choices, .unseen, .skip, svg, figure details div';
-        const scrolls = (e) => e.closest('.scroll, ' + scrolling);
-        const inside = all('.detail > td > div, .detail > td > div *').filter(e => !e.closest(scrolling));
-        const right = (e) => e.getBoundingClientRect().right;
-        const cut = all('.board tbody .name').filter(cell =>
-          [...cell.querySelectorAll('button, small')].some(e => right(e) > right(cell)));
-        const outside = all('body *').filter(e => !scrolls(e) && e.getClientRects().length);
-        const wide = [...outside, ...inside].filter(e => right(e) > 390.5);
-        return [d.documentElement.scrollWidth - d.documentElement.clientWidth,
-          [...cut, ...wide].map(e => e.tagName + e.className + ' ' + e.textContent.slice(0, 40))];
-        """,
-        width=390,
-    )
-    assert found == [0, []]
+# What is wider than a phone, or than the cell that it stands in, apart from what lies in a scroll area.
+TOO_WIDE = """() => {
+  const all = (selector) => [...document.querySelectorAll(selector)].filter((e) => e.getClientRects().length);
+  const right = (e) => e.getBoundingClientRect().right;
+  const scrolled = (e, within) => {
+    for (let one = e.parentElement; one !== within; one = one.parentElement) {
+      if (getComputedStyle(one).overflowX !== "visible") return true;
+    }
+    return false;
+  };
+  const outside = all("body *").filter((e) => !scrolled(e, document.documentElement));
+  // What is unfolded stands still while the table scrolls.
+  const inside = all(".detail > td > div, .detail > td > div *").filter((e) => !scrolled(e, e.closest(".detail")));
+  const cut = all(".board tbody .name")
+    .filter((cell) => [...cell.querySelectorAll("button, small")].some((e) => right(e) > right(cell)));
+  const drawings = all("svg[role=img]");
+  const clipped = drawings.flatMap((drawing) => [...drawing.querySelectorAll("text")].filter((text) => {
+    const [box, frame] = [text.getBoundingClientRect(), drawing.getBoundingClientRect()];
+    return box.left < frame.left - 0.5 || box.right > frame.right + 0.5;
+  }));
+  const wide = [...outside, ...inside, ...drawings].filter((e) => right(e) > 390.5);
+  return [innerWidth, document.documentElement.scrollWidth,
+    [...cut, ...clipped, ...wide].map((e) => `${e.tagName} ${e.textContent.slice(0, 40)}`)];
+}"""
+
+
+# Labels of a vertical axis that read the same, as those of ticks do that lie closer than their digits tell.
+ALIKE = """() => [...document.querySelectorAll("figure svg")].flatMap((drawing) => {
+  const labels = [...drawing.querySelectorAll("text[text-anchor=end]")].map((text) => text.textContent);
+  return labels.filter((label, k) => labels.indexOf(label) < k);
+})"""
+
+
+def unfold_all(view: Page, tab: Locator) -> None:
+    tab.tap()
+    while (folded := view.locator(".board tbody .name button[aria-expanded=false]")).count():
+        folded.first.tap()
+    view.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
+
+
+@pytest.mark.parametrize("name", ["toy", "All tasks"])
+def test_nothing_overflows_on_a_phone(visit_toy, name):
+    view = visit_toy(**PHONE)
+    unfold_all(view, view.get_by_role("tab", name=name))
+    assert view.evaluate(TOO_WIDE) == [390, 390, []]
+
+
+def test_the_committed_page_on_a_phone(visit):
+    view = visit(COMMITTED, **PHONE)
+    tabs = view.get_by_role("tab").all()
+    assert len(tabs) > 1
+    for tab in tabs:
+        unfold_all(view, tab)
+        assert view.locator("figure").count() > 0
+        assert view.evaluate(TOO_WIDE) == [390, 390, []]
+        assert view.evaluate(ALIKE) == []

@@ -3,10 +3,16 @@
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 
-// Okabe and Ito's colours without yellow; a method has the colour that it has in the suite's figures.
-const COLORS = { deterministic: "#0072B2", mc_dropout: "#E69F00", deep_ensemble: "#009E73", sngp: "#D55E00" };
-const OTHER_COLORS = ["#56B4E9", "#CC79A7", "#8A8D91", "#A6761D", "#7B61C9", "#5E9E2F", "#B3344F", "#2FA39B"];
+// Okabe and Ito's colours without yellow, as in the suite's figures; on light and on dark, so that the contrast is 3:1.
+const pair = (light, dark) => `light-dark(${light}, ${dark})`;
+const COLORS = { deterministic: pair("#0072B2", "#2E9BE6"), mc_dropout: pair("#C28600", "#E69F00"),
+  deep_ensemble: pair("#009E73", "#12B48A"), sngp: pair("#D55E00", "#EA7A2B") };
+const OTHER_COLORS = [pair("#1E9BE2", "#56B4E9"), pair("#CC79A7", "#D48FB5"), pair("#74777B", "#A3A6AA"), pair("#A6761D", "#C4943A"),
+  pair("#7B61C9", "#9C86DD"), pair("#5E9E2F", "#6FB53B"), pair("#B3344F", "#DE7088"), pair("#2A928B", "#2FA39B")];
+// Shapes of about one area, of radius 1: methods differ in more than their colour.
+const SHAPES = ["M1 0A1 1 0 1 1-1 0A1 1 0 1 1 1 0Z", "M-.9-.9H.9V.9H-.9Z", "M0-1.25 1.2.85H-1.2Z", "M0-1.3 1.3 0 0 1.3-1.3 0Z"];
 const DASHES = ["", "6 3", "2 3", "8 3 2 3"];
+const COST_NAMES = { num_parameters: "parameters", train_seconds: "train seconds", milliseconds_per_example: "ms per example" };
 const ALL_TASKS = "All tasks";
 const OVERLAID_AT_FIRST = 4;
 
@@ -25,7 +31,8 @@ function make(namespace, tag, attributes, children) {
 }
 const html = (tag, attributes, ...children) => make(null, tag, attributes, children);
 const svg = (tag, attributes, ...children) => make("http://www.w3.org/2000/svg", tag, attributes, children);
-// A name may be broken after its slashes, dots and underscores.
+// A name may be broken after its slashes, dots and underscores; a button of such a name says it again as its label, for
+// a screen reader would read the pieces.
 const breakable = (text) => text.split(/(?<=[/._])/).flatMap((part, k) => (k ? [document.createElement("wbr"), part] : [part]));
 const unseen = (text) => html("span", { class: "unseen" }, text);
 
@@ -33,15 +40,16 @@ function format(value, decimals) {
   return value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
 }
 const brief = (value) => (Math.abs(value) >= 1e6 ? `${+(value / 1e6).toPrecision(3)}M` : Math.abs(value) >= 1e4
-  ? `${+(value / 1e3).toPrecision(3)}k` : String(+value.toPrecision(3)));
+  ? `${+(value / 1e3).toPrecision(3)}k` : String(+value.toPrecision(5)));
 const formatP = (p) => (p < 0.0001 ? "p < 0.0001" : `p = ${p.toFixed(4)}`);
 const arrow = (direction) => (direction > 0 ? "↑" : direction < 0 ? "↓" : "");
-const directionText = (direction) => (direction > 0 ? "higher is better" : direction < 0 ? "lower is better" : "");
+const directionText = (direction) => (direction > 0 ? "higher is better" : "lower is better");
 
 // ---------------------------------------------------------------- State
 
-// A colour a method over the whole page; further rows of a method in one task are dashed.
+// A colour and a shape a method over the whole page; further rows of a method in one task are dashed.
 const colorOf = new Map(Object.entries(COLORS));
+const shapeOf = (method) => SHAPES[[...colorOf.keys()].indexOf(method) % SHAPES.length];
 for (const task of DATA.tasks) {
   const seen = new Map();
   for (const row of task.rows) {
@@ -52,7 +60,7 @@ for (const task of DATA.tasks) {
     const color = colorOf.get(row.method);
     const earlier = seen.get(color) || 0;
     seen.set(color, earlier + 1);
-    row.look = { color, dash: DASHES[earlier % DASHES.length] };
+    row.look = { color, shape: shapeOf(row.method), dash: DASHES[earlier % DASHES.length] };
   }
 }
 
@@ -154,14 +162,14 @@ function header(task, state, refresh, key, title, metric) {
   };
   return html("th", { scope: "col", class: metric ? null : "name",
     "aria-sort": sorted ? (sort.descending ? "descending" : "ascending") : "none" },
-  html("button", { type: "button", onclick: click, "data-focus": `sort:${key}` }, breakable(title),
-    metric && metric.direction !== 0 && [html("span", { "aria-hidden": "true" }, `\u00a0${arrow(metric.direction)}`),
-      unseen(`, ${directionText(metric.direction)}`)]));
+  html("button", { type: "button", onclick: click, "data-focus": `sort:${key}`,
+    "aria-label": metric && metric.direction !== 0 ? `${title}, ${directionText(metric.direction)}` : title }, breakable(title),
+  metric && metric.direction !== 0 && html("span", { class: "direction" }, `\u00a0${arrow(metric.direction)}`)));
 }
 
 function filterCell(state, refresh, key, label) {
   const input = html("input", { type: "search", value: state.filters.get(key) || "", "data-focus": `filter:${key}`,
-    placeholder: key === "name" ? "filter…" : "<0.1 or 1..2", "aria-label": `Filter ${label}` });
+    placeholder: key === "name" ? "filter" : "<0.1", title: key === "name" ? null : "<0.1, >=0.9 or 0.1..0.2", "aria-label": `Filter ${label}` });
   const mark = () => {
     const text = input.value.trim();
     input.setAttribute("aria-invalid", String(Boolean(text && key !== "name" && !parseFilter(text))));
@@ -191,7 +199,7 @@ function nameCell(row, state, refresh) {
       style: { "--swatch": row.look.color } }),
     html("span", {},
       html("button", { type: "button", "aria-expanded": String(state.unfolded.has(row)), onclick: unfold,
-        "data-focus": `unfold:${row.hash}` }, breakable(row.label)),
+        "data-focus": `unfold:${row.hash}`, "aria-label": row.label }, breakable(row.label)),
       html("small", {}, [model, `${row.seeds.length} seed${row.seeds.length > 1 ? "s" : ""}`].filter(Boolean).join(", ")))));
 }
 
@@ -221,9 +229,15 @@ function board(task, state, redraw) {
   const filters = html("tr", {}, filterCell(state, refresh, "name", "methods"),
     metrics.map((metric) => filterCell(state, refresh, metric.name, metric.name)));
   refresh(null);
-  return [html("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": `Results on ${task.task}` },
-    html("table", { class: "board" }, html("caption", { class: "unseen" }, `Results on ${task.task}`),
-      html("thead", {}, head, filters), body)), count];
+  const table = html("table", { class: "board" }, html("caption", { class: "unseen" }, `Results on ${task.task}`),
+    html("thead", {}, head, filters), body);
+  const scroll = html("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": `Results on ${task.task}` }, table);
+  const frame = html("div", { class: "frame" }, scroll);
+  // A shadow at the right says that there are more columns.
+  const shade = () => frame.classList.toggle("more", scroll.scrollLeft + scroll.clientWidth < scroll.scrollWidth - 1);
+  scroll.addEventListener("scroll", shade);
+  new ResizeObserver(shade).observe(table);
+  return [frame, count];
 }
 
 function detail(task, row) {
@@ -296,9 +310,9 @@ function controls(task, state, redraw) {
 
 // ---------------------------------------------------------------- Figures
 
-const WIDTH = 400, HEIGHT = 270, LEFT = 46, RIGHT = 12, TOP = 12, BOTTOM = 42;
+const WIDTH = 400, HEIGHT = 280, LEFT = 58, RIGHT = 12, TOP = 28, BOTTOM = 46;
 
-function niceTicks(low, high, count = 5) {
+function niceTicks(low, high, count = 6) {
   const span = (high - low) || Math.abs(high) || 1;
   const power = 10 ** Math.floor(Math.log10(span / count));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => span / size <= count);
@@ -321,10 +335,16 @@ function logTicks(low, high) {
   return [1, 2, 5, 10, 20, 50].map((factor) => factor * first).filter((tick) => tick >= low && tick <= high);
 }
 
-// A chart: lines or points over two axes. `series`: {row, points: [[x, y, title, ends, radius]], line, dash}.
-function chart({ caption, tools, description, x, y, series, guide, columns, rows }) {
-  const xs = series.flatMap((one) => one.points.map((point) => point[0]));
-  const ys = series.flatMap((one) => one.points.flatMap((point) => [point[1], ...(point[3] || [])]));
+function mark(shape, x, y, radius, title) {
+  return svg("path", { class: "mark", d: shape, transform: `translate(${x} ${y}) scale(${radius})` }, svg("title", {}, title));
+}
+
+// A chart: lines or points over two axes. `series`: {row, points: [[x, y, title, ends, radius]], line, dash}; `others`:
+// points of the same kind that stay in the background.
+function chart({ caption, tools, description, x, y, series, others = [], guide, columns, rows }) {
+  const shown = [...series.flatMap((one) => one.points), ...others];
+  const xs = shown.map((point) => point[0]);
+  const ys = shown.flatMap((point) => [point[1], ...(point[3] || [])]);
   const padded = (values, log) => {
     const [low, high] = [Math.min(...values), Math.max(...values)];
     if (log) return [low / 1.6, high * 1.6];
@@ -339,32 +359,31 @@ function chart({ caption, tools, description, x, y, series, guide, columns, rows
   const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": description },
     niceTicks(...yRange).map((tick) => [
       svg("line", { class: "axis", x1: LEFT, x2: WIDTH - RIGHT, y1: py(tick), y2: py(tick) }),
-      svg("text", { x: LEFT - 6, y: py(tick) + 4, "text-anchor": "end" }, brief(tick))]),
+      svg("text", { x: LEFT - 7, y: py(tick) + 4, "text-anchor": "end" }, brief(tick))]),
+    svg("text", { x: 4, y: 13 }, y.label, shown.some((point) => point[3]) && " (95 % over seeds)"),
     xTicks.map((tick) => svg("text", { x: px(tick), y: HEIGHT - BOTTOM + 17, "text-anchor": "middle" },
       x.names ? x.names[tick] : brief(tick))),
     svg("text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, x.label),
+    others.map(([cx, cy, title]) => svg("circle", { class: "other", cx: px(cx), cy: py(cy), r: 4 }, svg("title", {}, title))),
     guide && svg("line", { class: "guide", x1: px(guide[0][0]), y1: py(guide[0][1]), x2: px(guide[1][0]), y2: py(guide[1][1]) }),
-    series.map(({ row, points, line, dash }) => {
-      const color = row.look.color;
-      return svg("g", { "data-row": row.label },
-        line && svg("polyline", { points: points.map((point) => `${px(point[0])},${py(point[1])}`).join(" "), fill: "none",
-          stroke: color, "stroke-width": 1.8, "stroke-linejoin": "round", "stroke-dasharray": dash ?? row.look.dash }),
-        points.map(([cx, cy, title, ends, radius]) => [
-          ends && svg("line", { x1: px(cx), x2: px(cx), y1: py(ends[0]), y2: py(ends[1]), stroke: color, "stroke-width": 1.2 }),
-          radius && svg("circle", { class: "halo", cx: px(cx), cy: py(cy), r: radius, fill: color }, svg("title", {}, title))]));
-    }));
+    series.map(({ row, points, line, dash }) => svg("g", { "data-row": row.label, style: { color: row.look.color } },
+      line && svg("polyline", { points: points.map((point) => `${px(point[0])},${py(point[1])}`).join(" "),
+        "stroke-dasharray": dash ?? row.look.dash }),
+      points.map(([cx, cy, title, ends, radius]) => [
+        ends && svg("line", { x1: px(cx), x2: px(cx), y1: py(ends[0]), y2: py(ends[1]) }),
+        radius && mark(row.look.shape, px(cx), py(cy), radius, title)]))));
   return figure(caption, tools, drawing, columns, rows);
 }
 
-function figure(caption, tools, drawing, columns, rows) {
-  return html("figure", {}, html("figcaption", {}, html("span", {}, caption), tools), drawing,
+function figure(caption, tools, drawing, columns, rows, note) {
+  return html("figure", {}, html("figcaption", {}, html("span", {}, caption), tools), drawing, note,
     html("details", {}, html("summary", {}, "Numbers"), html("div", { tabindex: "0", role: "region", "aria-label": `${caption}, numbers` },
       plainTable(columns, rows))));
 }
 
 function chooser(label, options, value, change) {
   return html("select", { "aria-label": label, onchange: (event) => change(event.target.value) },
-    options.map((option) => html("option", { value: option, selected: option === value }, option)));
+    options.map((option) => html("option", { value: option, selected: option === value }, COST_NAMES[option] || option)));
 }
 
 // Figures of some rows of a task; `selected` remembers what was chosen in them.
@@ -387,10 +406,10 @@ function reliability(task, rows) {
   const series = having.map((row) => {
     const total = row.curves.reliability.reduce((sum, [count]) => sum + count, 0);
     return { row, line: true, points: row.curves.reliability.map(([count, confidence, accuracy]) => [confidence, accuracy,
-      `${row.label}: confidence ${confidence}, accuracy ${accuracy}, ${count} predictions`, null, 2 + 5 * Math.sqrt(count / total)]) };
+      `${row.label}: confidence ${confidence}, accuracy ${accuracy}, ${count} predictions`, null, 3 + 5 * Math.sqrt(count / total)]) };
   });
   return chart({ caption: "Reliability", description: "Reliability diagram: accuracy against confidence, on the diagonal when calibrated",
-    x: { label: "confidence (dots: share of the predictions)", range: [0, 1] }, y: { range: [0, 1] }, guide: [[0, 0], [1, 1]], series,
+    x: { label: "confidence (size: share of the predictions)", range: [0, 1] }, y: { label: "accuracy", range: [0, 1] }, guide: [[0, 0], [1, 1]], series,
     columns: ["row", "confidence", "accuracy", "predictions"],
     rows: having.flatMap((row) => row.curves.reliability.map(([n, c, a]) => [row.label, c, a, n])) });
 }
@@ -401,7 +420,7 @@ function riskCoverage(task, rows) {
   const at = (row, k) => (k + 1) / row.curves.risk_coverage.length;
   const highest = Math.max(...having.flatMap((row) => row.curves.risk_coverage));
   return chart({ caption: "Risk and coverage", description: "Risk-coverage curves: error rate of the most confident predictions",
-    x: { label: "coverage (most confident first)", range: [0, 1] }, y: { range: [0, 1.08 * highest || 1] },
+    x: { label: "coverage (most confident first)", range: [0, 1] }, y: { label: "error rate", range: [0, 1.08 * highest || 1] },
     series: having.map((row) => ({ row, line: true, points: row.curves.risk_coverage.map((risk, k) => [at(row, k), risk]) })),
     columns: ["row", "coverage", "risk"],
     rows: having.flatMap((row) => row.curves.risk_coverage.map((risk, k) => [row.label, at(row, k).toFixed(2), risk])
@@ -415,39 +434,45 @@ function shift(task, rows, selected, redraw) {
   const severities = [...new Set(found.map((match) => +match[1]))].sort((a, b) => a - b);
   const name = names.includes(selected.shift) ? selected.shift : names.includes("nll") ? "nll" : names[0];
   const key = (severity) => (severity ? `shift/severity_${severity}/${name}` : `test/${name}`);
-  const series = rows.map((row) => ({ row, line: true, points: [0, ...severities].filter((s) => row.values[key(s)]).map((s) => {
+  const measured = (row) => [0, ...severities].filter((s) => row.values[key(s)]);
+  const having = rows.filter((row) => measured(row).length);
+  if (!having.length) return null;
+  const beside = (k) => 0.09 * (k - (having.length - 1) / 2); // so that no interval hides another
+  const series = having.map((row, k) => ({ row, line: true, points: measured(row).map((s) => {
     const value = row.values[key(s)];
-    return [s, value.mean, `${row.label}, severity ${s}: ${value.mean}`, value.interval, 3];
-  }) })).filter((one) => one.points.length);
-  if (!series.length) return null;
+    return [s + beside(k), value.mean, `${row.label}, severity ${s}: ${value.mean}`, value.interval, 4];
+  }) }));
   return chart({ caption: "Shift by severity", description: `${name} against the severity of corruptions, mean over corruptions, with 95 % intervals over seeds`,
     tools: chooser("Metric under shift", names, name, (value) => { selected.shift = value; redraw(); }),
     x: { label: "severity (mean over corruptions)", range: [-0.3, Math.max(...severities) + 0.3], ticks: [0, ...severities],
-      names: Object.fromEntries([[0, "clean"], ...severities.map((s) => [s, s])]) }, y: {}, series,
-    columns: ["row", "severity", name], rows: series.flatMap(({ row, points }) => points.map(([s, mean]) => [row.label, s || "clean", mean])) });
+      names: Object.fromEntries([[0, "clean"], ...severities.map((s) => [s, s])]) }, y: { label: name }, series, columns: ["row", "severity", name],
+    rows: having.flatMap((row) => measured(row).map((s) => [row.label, s || "clean", row.values[key(s)].mean])) });
 }
 
 function oodAuroc(task, rows) {
   const names = task.metrics.map((metric) => metric.name).filter((name) => /^ood\/[^/]+\/auroc$/.test(name));
-  if (!names.length) return null;
-  const step = Math.max(34, 13 * rows.length + 16), height = TOP + names.length * step + BOTTOM;
+  const set = (name) => name.split("/")[1].replace(/^(near|far)$/, "$1, mean over sets");
   const points = rows.flatMap((row, k) => names.filter((name) => row.values[name]).map((name) => ({ row, k, name, value: row.values[name] })));
   if (!points.length) return null;
-  const low = Math.min(0.5, ...points.map(({ value }) => (value.interval ? value.interval[0] : value.mean)));
-  const px = scale([Math.max(low, 0), 1], [12, WIDTH - 16]);
-  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": "AUROC on out-of-distribution sets with 95 % intervals over seeds" },
-    niceTicks(Math.max(low, 0), 1).map((tick) => [svg("line", { class: "axis", x1: px(tick), x2: px(tick), y1: TOP, y2: height - BOTTOM }),
-      svg("text", { x: px(tick), y: height - BOTTOM + 17, "text-anchor": "middle" }, brief(tick))]),
-    svg("text", { x: WIDTH / 2, y: height - 6, "text-anchor": "middle" }, "AUROC by one minus the largest probability"),
-    names.map((name, n) => svg("text", { x: 12, y: TOP + n * step + 12 }, name.split("/")[1])),
-    points.map(({ row, k, name, value }) => {
-      const y = TOP + names.indexOf(name) * step + 22 + 13 * k;
-      const ends = (value.interval || [value.mean, value.mean]).map((end) => px(Math.min(1, Math.max(low, 0, end))));
-      return svg("g", { "data-row": row.label },
-        svg("line", { x1: ends[0], x2: ends[1], y1: y, y2: y, stroke: row.look.color, "stroke-width": 1.5 }),
-        svg("circle", { class: "halo", cx: px(value.mean), cy: y, r: 4.5, fill: row.look.color }, svg("title", {}, `${row.label}, ${name}: ${value.mean}`)));
-    }));
-  return figure("OOD detection", null, drawing, ["row", "set", "AUROC"], points.map(({ row, name, value }) => [row.label, name.split("/")[1], value.mean]));
+  const top = 8, step = 12 * rows.length + 22, bottom = top + names.length * step + 6;
+  const lowest = Math.min(...points.map(({ value }) => (value.interval ? value.interval[0] : value.mean)));
+  const low = Math.max(0, lowest - 0.08 * (1 - lowest || 1));
+  const px = scale([low, 1], [14, WIDTH - 16]);
+  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${bottom + BOTTOM}`, role: "img",
+    "aria-label": "AUROC on out-of-distribution sets with 95 % intervals over seeds" },
+  niceTicks(low, 1).map((tick) => [svg("line", { class: "axis", x1: px(tick), x2: px(tick), y1: top, y2: bottom }),
+    svg("text", { x: px(tick), y: bottom + 17, "text-anchor": "middle" }, brief(tick))]),
+  low < 0.5 && svg("line", { class: "guide", x1: px(0.5), x2: px(0.5), y1: top, y2: bottom }),
+  svg("text", { x: WIDTH / 2, y: bottom + BOTTOM - 6, "text-anchor": "middle" }, "AUROC by one minus the largest probability"),
+  names.map((name, n) => svg("text", { class: "over", x: 4, y: top + n * step + 14 }, set(name))),
+  points.map(({ row, k, name, value }) => {
+    const y = top + names.indexOf(name) * step + 26 + 12 * k;
+    const ends = (value.interval || [value.mean, value.mean]).map((end) => px(Math.min(1, Math.max(low, end))));
+    return svg("g", { "data-row": row.label, style: { color: row.look.color } },
+      svg("line", { x1: ends[0], x2: ends[1], y1: y, y2: y }),
+      mark(row.look.shape, px(value.mean), y, 4.5, `${row.label}, ${name}: ${value.mean}`));
+  }));
+  return figure("OOD detection", null, drawing, ["row", "set", "AUROC"], points.map(({ row, name, value }) => [row.label, set(name), value.mean]));
 }
 
 function oodConfidence(task, rows, selected, redraw) {
@@ -462,7 +487,7 @@ function oodConfidence(task, rows, selected, redraw) {
   return chart({ caption: "Confidence, test and OOD", description: `Distribution of the largest probability on the test set and on ${set}`,
     tools: chooser("OOD set", sets, set, (value) => { selected.set = value; redraw(); }),
     x: { label: "largest probability (solid: test, dotted: OOD)", range: [0, 1] },
-    y: { range: [0, 1.05 * Math.max(...series.flatMap((one) => one.points.map((point) => point[1]))) || 1] }, series,
+    y: { label: "share of the predictions", range: [0, 1.05 * Math.max(...series.flatMap((one) => one.points.map((point) => point[1]))) || 1] }, series,
     columns: ["row", "set", "confidence", "share"],
     rows: series.flatMap((one) => one.points.map(([c, share]) => [one.row.label, one.name, c.toFixed(3), share])) });
 }
@@ -474,51 +499,56 @@ function cost(task, rows, selected, redraw) {
   const metric = metrics.includes(selected.metric) ? selected.metric : metrics[0];
   const by = costs.includes(selected.cost) ? selected.cost : costs[0];
   const front = task.pareto[metric][by];
-  const having = rows.filter((row) => row.values[metric] && row.values[by] && row.values[by].mean > 0);
+  const all = task.rows.filter((row) => row.values[metric] && row.values[by] && row.values[by].mean > 0);
+  const having = all.filter((row) => rows.includes(row));
   if (!having.length) return null;
   const onFront = (row) => front[task.rows.indexOf(row)];
-  const series = having.map((row) => ({ row, points: [[row.values[by].mean, row.values[metric].mean,
+  const point = (row) => [row.values[by].mean, row.values[metric].mean,
     `${row.label}: ${row.values[metric].mean}, ${row.values[by].mean}${onFront(row) ? ", on the Pareto front" : ""}`,
-    row.values[metric].interval, onFront(row) ? 7 : 3.5]] }));
-  return chart({ caption: "Cost", description: `${metric} against ${by}; large dots are on the Pareto front of all rows`,
+    row.values[metric].interval, onFront(row) ? 7.5 : 4];
+  const series = having.map((row) => ({ row, points: [point(row)] }));
+  const others = all.filter((row) => !rows.includes(row)).map(point);
+  return chart({ caption: "Cost", description: `${metric} against ${by}; large marks are on the Pareto front of all rows`,
     tools: [chooser("Metric", metrics, metric, (value) => { selected.metric = value; redraw(); }),
       chooser("Cost", costs, by, (value) => { selected.cost = value; redraw(); })],
-    x: { label: `${by} (large dots: Pareto front)`, log: true }, y: {}, series,
+    x: { label: `${COST_NAMES[by]} (large: on the Pareto front)`, log: true }, y: { label: metric }, series, others,
     columns: ["row", by, metric, "on the Pareto front"],
     rows: having.map((row) => [row.label, row.values[by].mean, row.values[metric].mean, onFront(row) ? "yes" : "no"]) });
 }
 
 function legend(rows) {
   return html("ul", { class: "legend" }, rows.map((row) => html("li", {},
-    svg("svg", { viewBox: "0 0 26 10", "aria-hidden": "true" },
-      svg("line", { x1: 0, x2: 26, y1: 5, y2: 5, stroke: row.look.color, "stroke-width": 2.5, "stroke-dasharray": row.look.dash })),
+    svg("svg", { viewBox: "0 0 30 12", "aria-hidden": "true", style: { color: row.look.color } },
+      svg("polyline", { points: "0,6 30,6", "stroke-dasharray": row.look.dash }), mark(row.look.shape, 15, 6, 4.5, "")),
     row.label)));
 }
 
 // ---------------------------------------------------------------- Average ranks
 
 function ranksFigure(ranking) {
-  const count = ranking.methods.length, step = 24, left = 130, right = 30 + 12 * ranking.groups.length;
-  const height = 34 + count * step + 8;
+  const count = ranking.methods.length, step = 24, left = 140, right = 24 + 12 * ranking.groups.length;
+  const bottom = 34 + count * step;
   const px = scale([1, count], [left, WIDTH - right]);
   const y = (k) => 44 + k * step;
   const reach = Math.min(ranking.critical_difference, count - 1);
   const short = (text) => (text.length > 18 ? `${text.slice(0, 17)}…` : text);
-  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img",
+  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${bottom + BOTTOM}`, role: "img",
     "aria-label": `Critical-difference diagram of average ranks by ${ranking.metric}; bars join methods that are not told apart` },
-  niceTicks(1, count).map((tick) => [svg("line", { class: "axis", x1: px(tick), x2: px(tick), y1: 30, y2: height - 6 }),
-    svg("text", { x: px(tick), y: 24, "text-anchor": "middle" }, brief(tick))]),
-  svg("line", { x1: px(1), x2: px(1 + reach), y1: 8, y2: 8, stroke: "currentColor", "stroke-width": 2 }),
-  svg("text", { x: left - 8, y: 12, "text-anchor": "end" }, `CD = ${ranking.critical_difference.toFixed(2)}`),
+  niceTicks(1, count).map((tick) => [svg("line", { class: "axis", x1: px(tick), x2: px(tick), y1: 26, y2: bottom }),
+    svg("text", { x: px(tick), y: bottom + 17, "text-anchor": "middle" }, brief(tick))]),
+  svg("text", { x: (left + WIDTH - right) / 2, y: bottom + BOTTOM - 6, "text-anchor": "middle" }, "average rank, the best at the left"),
+  svg("path", { class: "ruler", d: `M${px(1)} 8v8m0-4H${px(1 + reach)}m0-4v8` }),
+  svg("text", { x: left - 10, y: 16, "text-anchor": "end" }, `CD = ${ranking.critical_difference.toFixed(2)}`),
   ranking.methods.map((method, k) => [
-    svg("text", { x: left - 8, y: y(k) + 4, "text-anchor": "end" }, short(method), svg("title", {}, method)),
-    svg("circle", { cx: px(ranking.ranks[k]), cy: y(k), r: 5.5, fill: colorOf.get(method) }, svg("title", {}, `${method}: ${ranking.ranks[k]}`))]),
+    svg("text", { x: left - 10, y: y(k) + 4, "text-anchor": "end" }, short(method), svg("title", {}, method)),
+    svg("g", { style: { color: colorOf.get(method) } }, mark(shapeOf(method), px(ranking.ranks[k]), y(k), 6, `${method}: ${ranking.ranks[k]}`))]),
   ranking.groups.map((group, g) => {
     const places = group.map((method) => ranking.methods.indexOf(method));
     const x = WIDTH - right + 18 + 12 * g;
-    return svg("line", { x1: x, x2: x, y1: y(Math.min(...places)) - 6, y2: y(Math.max(...places)) + 6, stroke: "currentColor", "stroke-width": 3 });
+    return svg("line", { class: "group", x1: x, x2: x, y1: y(Math.min(...places)) - 6, y2: y(Math.max(...places)) + 6 });
   }));
-  return figure(ranking.metric, null, drawing, ["method", "average rank"], ranking.methods.map((method, k) => [method, ranking.ranks[k]]));
+  return figure(ranking.metric, null, drawing, ["method", "average rank"], ranking.methods.map((method, k) => [method, ranking.ranks[k]]),
+    html("p", { class: "quiet" }, `${ranking.tasks.length} tasks: ${ranking.tasks.join(", ")}. Friedman ${formatP(ranking.friedman_p)}.`));
 }
 
 function showRanks(panel) {
@@ -526,8 +556,7 @@ function showRanks(panel) {
     html("h2", {}, "Average ranks"),
     html("p", { class: "quiet" }, `Over the tasks that have the metric, rank 1 for the best mean. Methods joined by a bar lie
       within the critical difference of Nemenyi's test (5 %; Demšar 2006): these tasks do not tell them apart.`),
-    html("div", { class: "figures" }, DATA.rankings.map((ranking) => html("div", {}, ranksFigure(ranking),
-      html("p", { class: "quiet" }, `${ranking.tasks.length} tasks: ${ranking.tasks.join(", ")}. Friedman ${formatP(ranking.friedman_p)}.`)))));
+    html("div", { class: "figures" }, DATA.rankings.map(ranksFigure)));
 }
 
 // ---------------------------------------------------------------- The page
