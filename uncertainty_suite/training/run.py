@@ -40,6 +40,7 @@ class Run:
         saved_config: The same as plain values, as `config.json` holds it.
         id: What ties files to their run: the configuration's hash and the seed.
         results: What an earlier process wrote into `results.json`, or None if the run is not finished.
+        rollbacks: Those of its trainings, which `results.json` will hold as a part of its provenance, if there are any.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Run:
         self.path = Path(output_dir)
         self._data_dir = data_dir
         self._data_fingerprint = {}
+        self.rollbacks: list[dict[str, Any]] = []
         self._validate()
         try:
             self._open(shared)
@@ -224,6 +226,7 @@ class Run:
         for name, value in metrics.items():
             if not math.isfinite(value):
                 raise InputError(f"The metric {name} is {value}, so {self.path}/results.json is not written.")
+        rollbacks = {"rollbacks": self.rollbacks} if self.rollbacks else {}
         self.results = {
             "schema_version": 1,
             "protocol_version": PROTOCOL_VERSION,
@@ -236,7 +239,7 @@ class Run:
             "batch_size_global": self.config.batch_size,
             "data_fingerprint": self._data_fingerprint,
             "metrics": {name: float(value) for name, value in metrics.items()},
-            "provenance": {**self._provenance, "finished_at": _now()},
+            "provenance": {**self._provenance, **rollbacks, "finished_at": _now()},
         }
         write_json(self.path / "results.json", self.results)
         self._lock.release()
