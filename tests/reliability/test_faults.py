@@ -7,11 +7,13 @@ import shlex
 import shutil
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
 from tests.reliability.conftest import arguments, assert_same, content, diverging_arguments, rollbacks
 
 
@@ -278,6 +280,52 @@ def test_no_space_left_on_the_device(scripts, uninterrupted, tmp_path, kilobytes
         again = scripts.run(command)
         assert again.status == 0, again.log
         assert_same(disk / "run", uninterrupted("deterministic")[0])
+
+
+@pytest.fixture
+def closed():
+    """A folder that nobody may read or write, in one that is open to all; and what makes a script run as nobody."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        closed = Path(folder, "closed")
+        closed.mkdir(mode=0)
+        yield closed, ({"user": 65534} if os.getuid() == 0 else {})  # root may do everything
+        closed.chmod(0o700)
+
+
+def test_no_permission_to_write(scripts, closed):
+    closed, user = closed
+    ended = scripts.run(arguments("deterministic", closed / "run"), **user)
+    assert ended.status == 1
+    assert ended.error.startswith(f"Cannot use {closed}/run as a run folder ([Errno 13] Permission denied: '{closed}/")
+    assert ended.error.endswith("'). Choose another --output_dir.")
+
+
+def test_no_permission_to_read_data(scripts, closed):
+    closed, user = closed
+    script, config = ROOT / "baselines/deterministic.py", ROOT / "configs/mnist/deterministic.py"
+    run = closed.with_name("run")
+    ended = scripts.run([str(script), f"--config={config}", f"--data_dir={closed}", f"--output_dir={run}"], **user)
+    assert ended.status == 1
+    assert ended.error.startswith(f"No permission to read {closed}, which should hold data set '")
+    assert not run.exists()
+
+
+def test_data_that_only_evaluation_needs(scripts, data_dir, tmp_path):
+    script, config = ROOT / "baselines/deterministic.py", ROOT / "configs/mnist/deterministic.py"
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/mnist").symlink_to(data_dir / "mnist")
+    copied = tmp_path / "data/fashion_mnist"
+    shutil.copytree(data_dir / "fashion_mnist", copied, ignore=shutil.ignore_patterns("*train*"))
+    (test_file,) = copied.rglob("*-test*")
+    test_file.write_bytes(test_file.read_bytes()[:100_000])
+    flags = ["--config.evaluation.ood_far=()", f"--data_dir={tmp_path}/data", f"--output_dir={tmp_path}/run"]
+    ended = scripts.run([str(script), f"--config={config}", *flags])
+    assert ended.status == 1
+    assert ended.error.startswith(
+        f"Cannot read split 'test' of data set 'fashion_mnist' in data_dir '{tmp_path}/data' (DataLossError: "
+    )
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_read_only_folder(scripts, uninterrupted, tmp_path):

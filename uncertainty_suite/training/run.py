@@ -62,8 +62,9 @@ class Run:
                 train other parts.
 
         Raises:
-            InputError: A value of the configuration is not allowed. Or the folder is in use by another process, belongs
-                to another configuration or protocol, holds something else, is damaged or cannot be written.
+            InputError: A value of the configuration is not allowed, or data that evaluation will need cannot be had. Or
+                the folder is in use by another process, belongs to another configuration or protocol, holds something
+                else, is damaged or cannot be written.
         """
         self.config = ConfigDict(config)
         self.config.method = self.config.method or Path(script).stem
@@ -134,8 +135,22 @@ class Run:
             for severity in evaluation.severities:
                 self._get_data("test", corruption=corruption, severity=severity)
 
+    def _read_evaluation_data(self) -> None:
+        """Read what evaluation needs hours later, so that what is missing or damaged is known now.
+
+        Training and validation data are left out, being the script's first need.
+        """
+        evaluation = self.config.evaluation
+        sources = {*evaluation.splits, *evaluation.predict_only, *evaluation.ood_near, *evaluation.ood_far}
+        if evaluation.corruptions:
+            sources.add("test")
+        for source in sorted(sources - {"train", "validation"}):
+            _ = self._get_data(source).num_examples
+
     def _open(self, shared: bool) -> None:
         self._read_folder()
+        if self.results is None:
+            self._read_evaluation_data()
         if self.results is not None and not (self.path / lock.NAME).exists():  # or it was killed before it let go
             return
         self._lock = lock.hold(self.path, shared)
