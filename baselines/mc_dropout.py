@@ -4,7 +4,9 @@ Gal and Ghahramani 2016 (arXiv:1506.02142). Each of `config.mc_dropout.num_sampl
 own, for every example; the prediction is the mean of their softmaxes. Differs from `deterministic.py` in the layer set
 (a dropout layer that is always on, which leaves batch normalisation alone) and in `predict`. Differs from the paper in
 that dropout sits where the architecture puts it, not before every layer, and that the weight decay is the
-configuration's, not tied to a prior length scale.
+configuration's, not tied to a prior length scale. With `--config.mc_dropout.shared_masks=True` a pass of prediction
+draws one mask for all examples of a batch: faster, and each example's samples are distributed as before, but the
+examples of a batch then depend on each other. Training draws independent masks in any case.
 
     python baselines/mc_dropout.py --config=configs/two_moons/mc_dropout.py --config.mc_dropout.num_samples=50
 
@@ -32,7 +34,11 @@ def main(config, output_dir=None, data_dir=None):
 
     # Model.
     layer_set = layers.LayerSet(
-        dropout=functools.partial(layers.MonteCarloDropout, filterwise=config.mc_dropout.filterwise)
+        dropout=functools.partial(
+            layers.MonteCarloDropout,
+            filterwise=config.mc_dropout.filterwise,
+            shared_masks=config.mc_dropout.shared_masks,
+        )
     )
     strategy = training.get_strategy()
     with strategy.scope():
@@ -68,12 +74,8 @@ def main(config, output_dir=None, data_dir=None):
     @tf.function
     def predict(inputs):
         hidden = trunk(inputs, training=False)  # the same in every pass
-        features, logits = tf.map_fn(
-            lambda _: rest(hidden, training=False),
-            tf.range(config.mc_dropout.num_samples),
-            fn_output_signature=tuple(tf.TensorSpec(output.shape, output.dtype) for output in network.outputs),
-            parallel_iterations=1,  # the passes draw from the same generators, so their order must be fixed
-        )  # [samples, batch, dimensions], [samples, batch, classes]
+        features, logits = layers.draw_samples(rest, hidden, config.mc_dropout.num_samples)
+        # [samples, batch, dimensions], [samples, batch, classes]
         return Predictions(probs=tf.nn.softmax(logits), logits=logits, features=tf.reduce_mean(features, axis=0))
 
     metrics = evaluation.evaluate(predict, run)

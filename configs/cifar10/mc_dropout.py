@@ -13,6 +13,7 @@ def get_config(variant=""):
     config.mc_dropout = ConfigDict()
     config.mc_dropout.num_samples = 10
     config.mc_dropout.filterwise = False
+    config.mc_dropout.shared_masks = False  # True: faster, but the examples of a batch depend on each other
     if variant == "wide_resnet_28_10":
         config.optimizer.learning_rate = 0.2  # 0.05 for each 128 examples of the batch
         config.optimizer.l2 = 3e-4

@@ -12,4 +12,5 @@ def get_config():
     config.mc_dropout = ConfigDict()
     config.mc_dropout.num_samples = 50
     config.mc_dropout.filterwise = False
+    config.mc_dropout.shared_masks = False  # True: faster, but the examples of a batch depend on each other
     return config.lock()

@@ -125,7 +125,7 @@ KNOBS = {
         "optimizer__schedule": "cosine",
         "optimizer__warmup_epochs": 1.0,
     },
-    "mc_dropout": {"mc_dropout__num_samples": 4, "mc_dropout__filterwise": True},
+    "mc_dropout": {"mc_dropout__num_samples": 4, "mc_dropout__filterwise": True, "mc_dropout__shared_masks": True},
     "deep_ensemble": {"deep_ensemble__size": 1, "seed": 1},
     "sngp": {
         "sngp__spec_norm_bound": 0.3,

@@ -9,7 +9,8 @@ from uncertainty_suite.layers import MonteCarloDropout
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"seed": 3}, {"filterwise": True}, {"noise_shape": (None, 1, None)}, {"rate": 0.0}]
+    "arguments",
+    [{"seed": 3}, {"filterwise": True}, {"noise_shape": (None, 1, None)}, {"shared_masks": True}, {"rate": 0.0}],
 )
 def test_layer_promises(arguments, tmp_path):
     run_layer_test(lambda: MonteCarloDropout(**{"rate": 0.5, **arguments}), (6, 4), [(None, 6, 4)], 0, 0, tmp_path)
@@ -20,6 +21,46 @@ def test_always_on(training):
     y = MonteCarloDropout(0.25, seed=1)(tf.ones((100, 100)), training=training).numpy()
     assert np.mean(y == 0) == pytest.approx(0.25, abs=0.02)
     np.testing.assert_allclose(y[y != 0], 1 / 0.75, rtol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.25, 0.75, 0.375, 3 / 256, 0.1, 1 / 3])
+def test_values_are_dropped_independently_and_at_the_exact_rate(rate):
+    count = 1_000_001  # no multiple of what is drawn at once
+    layer = MonteCarloDropout(rate, seed=1)
+    first, second = (layer(tf.ones(count)).numpy() for _ in range(2))
+    np.testing.assert_allclose(np.unique(first), [0, 1 / (1 - rate)], rtol=1e-6)
+    # Standardised, any product of two independent ones has mean 0 and variance 1: five standard deviations are allowed.
+    tolerance = 5 / np.sqrt(count)
+    first, second = (((y == 0) - rate) / np.sqrt(rate * (1 - rate)) for y in (first, second))
+    assert np.mean(first) == pytest.approx(0, abs=tolerance)
+    assert np.mean(first * second) == pytest.approx(0, abs=tolerance)
+    for distance in (*range(1, 65), count // 8, count // 2):  # neighbours, and what lies elsewhere in the same bits
+        product = first * np.roll(first, distance)
+        assert np.mean(product) == pytest.approx(0, abs=tolerance), distance
+
+
+@pytest.mark.parametrize("shape", [(1,), (31,), (33,), (5, 7, 3), (0, 4)])
+def test_any_shape_and_a_batch_of_unknown_size(shape):
+    layer = MonteCarloDropout(0.25, seed=1)
+    y = tf.function(layer, input_signature=[tf.TensorSpec((None, *shape[1:]))])(tf.ones(shape))
+    np.testing.assert_array_equal(y, MonteCarloDropout(0.25, seed=1)(tf.ones(shape)))
+    assert y.shape == shape
+
+
+@pytest.mark.parametrize("rate", [0.25, 0.1])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_kept_values_and_their_gradients_are_scaled(rate, dtype):
+    layer = MonteCarloDropout(rate, seed=1, dtype=dtype)
+    x = tf.cast(tf.random.stateless_normal((20, 30), seed=(0, 0)), dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x)
+    gradient = tape.gradient(y, x)
+    kept = y.numpy() != 0
+    expected = np.where(kept, x.numpy().astype("float64") / (1 - rate), 0)
+    tolerance = {"float32": 2e-7, "bfloat16": 8e-3}[dtype]  # two roundings: of the scale and of the product
+    np.testing.assert_allclose(y.numpy().astype("float64"), expected, rtol=tolerance)
+    np.testing.assert_allclose(gradient.numpy().astype("float64"), kept / (1 - rate), rtol=tolerance)
 
 
 def test_repeated_predictions_differ():
@@ -59,6 +100,21 @@ def test_filterwise_drops_whole_channels_of_single_examples():
 def test_noise_shape_shares_the_mask():
     y = MonteCarloDropout(0.5, noise_shape=(1, None), seed=1)(tf.ones((10, 8))).numpy()
     np.testing.assert_array_equal(y, np.broadcast_to(y[:1], y.shape))
+
+
+@pytest.mark.parametrize("arguments", [{}, {"filterwise": True}])
+def test_shared_masks_are_shared_in_prediction_only(arguments):
+    layer = MonteCarloDropout(0.5, shared_masks=True, seed=1, **arguments)
+    x = tf.ones((10, 6, 32))
+    for training in (False, None):
+        first, second = (layer(x, training=training).numpy() for _ in range(2))
+        np.testing.assert_array_equal(first, np.broadcast_to(first[:1], first.shape))
+        assert np.any(first != second)
+        assert np.mean(first == 0) == pytest.approx(0.5, abs=0.3)
+    independent = MonteCarloDropout(0.5, seed=1, **arguments)
+    for fresh in (layer, independent):
+        fresh.seed_generator.state.assign([1, 0])
+    np.testing.assert_array_equal(layer(x, training=True), independent(x, training=True))
 
 
 def test_rate_zero_is_the_identity():

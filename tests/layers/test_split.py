@@ -1,9 +1,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from uncertainty_suite import models
-from uncertainty_suite.layers import LayerSet, MonteCarloDropout, split_at_dropout
+from uncertainty_suite.layers import LayerSet, MonteCarloDropout, draw_samples, split, split_at_dropout
 
 ARCHITECTURES = {
     "resnet_mlp": ((3,), {"num_layers": 2, "num_hidden": 8, "dropout_rate": 0.3}),
@@ -50,3 +51,41 @@ def test_without_randomness_all_is_trunk():
     trunk, rest = split_at_dropout(model)
     inputs = np.ones((2, 3), np.float32)
     np.testing.assert_array_equal(rest(trunk(inputs), training=False), model(inputs))
+
+
+def test_outputs_beside_the_randomness_are_passed_on():
+    x = keras.Input((3,))
+    hidden = keras.layers.Dense(4)(x)
+    model = keras.Model(x, {"hidden": hidden, "dropped": MonteCarloDropout(0.5)(hidden)})
+    trunk, rest = split_at_dropout(model)
+    samples = draw_samples(rest, trunk(np.ones((2, 3), np.float32)), num_samples=3)
+    expected = np.broadcast_to(model(np.ones((2, 3), np.float32))["hidden"], (3, 2, 4))
+    np.testing.assert_array_equal(samples["hidden"], expected)
+    assert np.any(samples["dropped"] != expected)
+
+
+@pytest.mark.parametrize(("copies", "dimensions"), [(1, 4), (3, 4), (6, 4), (1, None)])
+def test_samples_are_repeated_passes_bit_for_bit(copies, dimensions, monkeypatch):
+    model = models.get("convnet", (8, 8, 1), 5, LayerSet(dropout=MonteCarloDropout), num_filters=(3, 4), num_hidden=8)
+    trunk, rest = split_at_dropout(keras.Model(model.input, (model.layers[-1].input, model.output)))
+    hidden = trunk(np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32))
+    (tensor,) = keras.tree.flatten(hidden)
+    monkeypatch.setattr(split, "_BYTES_PER_PASS", copies * tensor.numpy().nbytes)
+    reseed(model)
+    passes = [rest(tf.concat([tensor] * copies, axis=0), training=False) for _ in range(6 // copies)]
+    reseed(model)
+    signature = [tf.TensorSpec((dimensions, *tensor.shape[1:]))]
+    samples = tf.function(lambda x: draw_samples(rest, [x], num_samples=6), input_signature=signature)(tensor)
+    for each, *parts in zip(samples, *passes):
+        assert each.shape[:2] == (6, 4)
+        np.testing.assert_allclose(each, np.reshape(parts, each.shape), rtol=1e-6, atol=1e-7)
+    assert len({sample.numpy().tobytes() for sample in samples[1]}) == 6
+
+
+def test_samples_with_shared_masks_have_a_mask_each():
+    x = keras.Input((64,))
+    model = keras.Model(x, MonteCarloDropout(0.5, shared_masks=True, seed=1)(x))
+    trunk, rest = split_at_dropout(model)
+    samples = draw_samples(rest, trunk(np.ones((3, 64), np.float32)), num_samples=4).numpy()
+    assert len({sample.tobytes() for sample in samples}) == 4
+    np.testing.assert_array_equal(samples, np.broadcast_to(samples[:, :1], samples.shape))

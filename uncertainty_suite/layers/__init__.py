@@ -7,7 +7,7 @@ from uncertainty_suite.layers.layer_set import LayerSet
 from uncertainty_suite.layers.mean_field import mean_field_logits, monte_carlo_softmax
 from uncertainty_suite.layers.random_features import OrthogonalRandomFeatures
 from uncertainty_suite.layers.spectral_normalization import SpectralNormalization
-from uncertainty_suite.layers.split import split_at_dropout
+from uncertainty_suite.layers.split import draw_samples, split_at_dropout
 
 __all__ = [
     "FusedBatchNormalization",
@@ -16,6 +16,7 @@ __all__ = [
     "OrthogonalRandomFeatures",
     "RandomFeatureGaussianProcess",
     "SpectralNormalization",
+    "draw_samples",
     "mean_field_logits",
     "monte_carlo_softmax",
     "split_at_dropout",

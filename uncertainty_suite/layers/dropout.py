@@ -1,25 +1,33 @@
 """Dropout that stays on at prediction time."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from uncertainty_suite.errors import InputError
 
 
-def _random_mask(shape: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
-    """Return booleans of a shape that are False with probability `rate`.
+def _random_mask(shape: tf.Tensor, rate: float, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Return a mask of a shape: 0 with probability `rate`, else 1 / (1 - rate).
 
-    Drawing the mask is most of the work of a forward pass through dropout, so no more random bits are drawn for a value
-    than the rate needs: 8 for a multiple of 1/256 such as 0.25 or 0.5, else 32.
+    Drawing the mask is much of the work of a pass through dropout, so no more random bits are drawn for a value than
+    the rate needs: 1 for 1/2, 2 for 1/4, up to 8 for a multiple of 1/256; else 32.
     """
+    numerator, denominator = (1 - rate).as_integer_ratio()  # of the probability to keep a value; a power of two
+    if denominator > 256:
+        return tf.cast(tf.random.stateless_uniform(shape, seed) >= rate, dtype) / (1 - rate)
     size = tf.reduce_prod(shape)
-    threshold = rate * 256
-    if threshold == int(threshold):
-        words = tf.random.stateless_uniform([-(-size // 4)], seed, minval=None, maxval=None, dtype=tf.uint32)
-        kept = tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size] >= tf.constant(int(threshold), tf.uint8)
-    else:
-        kept = tf.random.stateless_uniform([size], seed) >= rate
-    return tf.reshape(kept, shape)
+    num_bits = denominator.bit_length() - 1
+    words = tf.random.stateless_uniform([num_bits, -(-size // 32)], seed, minval=None, maxval=None, dtype=tf.uint32)
+    kept, *words = tf.unstack(words)
+    # A bit that is 1 with probability p becomes one with p / 2 by "and" with a fair bit, with (p + 1) / 2 by "or". So
+    # the binary digits of the wanted probability, from the last one, say which; the last one is 1.
+    for i, word in enumerate(words, start=1):
+        kept = (tf.bitwise.bitwise_or if numerator >> i & 1 else tf.bitwise.bitwise_and)(kept, word)
+    # One row of eight values for each value of a byte: looking them up is faster than shifting and comparing.
+    rows = np.unpackbits(np.arange(256, dtype=np.uint8)[:, np.newaxis], axis=1) / (1 - rate)
+    mask = tf.gather(tf.constant(rows, dtype), tf.cast(tf.bitcast(kept, tf.uint8), tf.int32))
+    return tf.reshape(tf.reshape(mask, [-1])[:size], shape)
 
 
 @keras.saving.register_keras_serializable(package="uncertainty_suite")
@@ -27,8 +35,8 @@ class MonteCarloDropout(keras.layers.Layer):
     """Drop inputs at random in training *and* in prediction.
 
     Each call returns `inputs * mask / (1 - rate)` with a fresh mask, so that repeated predictions are samples of an
-    approximate posterior (Gal and Ghahramani 2016, https://arxiv.org/abs/1506.02142). The `training` argument makes no
-    difference. The usual `keras.layers.Dropout(rate)(x, training=True)` would not do: `model.predict` overrides it.
+    approximate posterior (Gal and Ghahramani 2016, https://arxiv.org/abs/1506.02142). The `training` argument turns
+    nothing off. The usual `keras.layers.Dropout(rate)(x, training=True)` would not do: `model.predict` overrides it.
 
     The state of the random numbers is a variable of the layer (`layer.seed_generator.state`, also in
     `model.variables`). Keras saves it nowhere: an exact resume sets or checkpoints it explicitly.
@@ -38,6 +46,9 @@ class MonteCarloDropout(keras.layers.Layer):
         noise_shape: Shape of the mask, broadcast to the inputs; `None` entries take the size of the inputs.
         filterwise: Whether to drop whole channels (last axis) of an example rather than single values: the mask has
             shape `[batch, 1, ..., 1, channels]`. Not to be combined with `noise_shape`.
+        shared_masks: Whether in prediction all examples of a batch share one mask, which is cheaper to draw. The
+            outputs of each example are distributed as before, but those of a batch depend on each other. Training
+            calls (`training=True`) draw independent masks all the same.
         seed: Integer seed of the masks; `None` takes one from Keras' global seed.
 
     Returns:
@@ -56,6 +67,7 @@ class MonteCarloDropout(keras.layers.Layer):
         rate: float,
         noise_shape: tuple[int | None, ...] | None = None,
         filterwise: bool = False,
+        shared_masks: bool = False,
         seed: int | None = None,
         **kwargs,
     ):
@@ -67,13 +79,13 @@ class MonteCarloDropout(keras.layers.Layer):
         self.rate = rate
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
         self.filterwise = filterwise
+        self.shared_masks = shared_masks
         self.seed = seed
         self.supports_masking = True
         if rate > 0:
             self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        del training  # Always on.
         if self.rate == 0:
             return inputs
         seed = self.seed_generator.next()
@@ -82,8 +94,10 @@ class MonteCarloDropout(keras.layers.Layer):
             # Replicas hold equal generators but see different examples: without this they would share their masks.
             replica = tf.cast(replica_context.replica_id_in_sync_group, seed.dtype)
             seed += tf.stack([tf.zeros_like(replica), 2**32 * replica])
-        kept = _random_mask(self._mask_shape(inputs), self.rate, seed)
-        return tf.where(kept, inputs / (1 - self.rate), tf.zeros((), inputs.dtype))
+        shape = self._mask_shape(inputs)
+        if self.shared_masks and not training:
+            shape = tf.concat([[1], shape[1:]], axis=0)
+        return inputs * _random_mask(shape, self.rate, seed, inputs.dtype)
 
     def _mask_shape(self, inputs: tf.Tensor) -> tf.Tensor:
         shape = tf.shape(inputs)
@@ -102,5 +116,6 @@ class MonteCarloDropout(keras.layers.Layer):
             "rate": self.rate,
             "noise_shape": self.noise_shape,
             "filterwise": self.filterwise,
+            "shared_masks": self.shared_masks,
             "seed": self.seed,
         }

@@ -1,13 +1,17 @@
-"""Splitting a stochastic network where its randomness begins."""
+"""Splitting a stochastic network where its randomness begins, and drawing many samples of what comes after."""
 
-from collections.abc import Callable
+import math
+from typing import Any
 
 import keras
+import tensorflow as tf
 
 from uncertainty_suite.layers.dropout import MonteCarloDropout
 
+_BYTES_PER_PASS = 16 * 2**20  # of copies of the hidden tensors: with more, passes leave the processor's caches
 
-def split_at_dropout(model: keras.Model) -> tuple[Callable, Callable]:
+
+def split_at_dropout(model: keras.Model) -> tuple[keras.Model, keras.Model]:
     """Split a functional model into what is the same in every sample and what is not.
 
     The trunk ends where the first active `MonteCarloDropout` begins, on every path to it; for many samples of one
@@ -18,12 +22,11 @@ def split_at_dropout(model: keras.Model) -> tuple[Callable, Callable]:
 
     Returns:
         `trunk`, from the model's input to the tensors between the two, and `rest`, from these to the model's output;
-        both take `training`. Where nothing is stochastic, `trunk` is the model and `rest` the identity.
+        both take `training`. Outputs that are not stochastic are computed by `trunk` and passed on by `rest`.
 
     Example:
         >>> trunk, rest = split_at_dropout(model)
-        >>> hidden = trunk(x)
-        >>> samples = [rest(hidden) for _ in range(10)]
+        >>> samples = draw_samples(rest, trunk(x), num_samples=10)
     """
     stochastic: dict[int, bool] = {}
     cut: dict[int, keras.KerasTensor] = {}  # the last deterministic tensors on each path
@@ -43,8 +46,52 @@ def split_at_dropout(model: keras.Model) -> tuple[Callable, Callable]:
                 cut.update({id(x): x for x, random in zip(inputs, by_inputs) if not random})
         return stochastic[id(tensor)]
 
-    by_outputs = [is_stochastic(output) for output in keras.tree.flatten(model.output)]
-    if not any(by_outputs):
-        return model, lambda outputs, training=None: outputs
+    def pass_on(output: keras.KerasTensor) -> keras.KerasTensor:
+        if is_stochastic(output):
+            return output
+        cut[id(output)] = output
+        return keras.layers.Identity()(output)  # Keras refuses a model whose output is its input
+
+    outputs = keras.tree.map_structure(pass_on, model.output)
     tensors = list(cut.values())
-    return keras.Model(model.input, tensors), keras.Model(tensors, model.output)
+    return keras.Model(model.input, tensors), keras.Model(tensors, outputs)
+
+
+def draw_samples(rest: keras.Model, hidden: Any, num_samples: int) -> Any:
+    """Repeat the stochastic part of a network on the same hidden tensors, with fresh masks for every sample.
+
+    Small batches go through it as several copies at once, which wastes less time between operations; with
+    `shared_masks`, where all copies would get the same mask, one by one.
+
+    Args:
+        rest: The second part from `split_at_dropout`.
+        hidden: What the first part returned, tensors `[batch, ...]`. In a `tf.function` that does not know the size of
+            the batch, passes take one copy.
+        num_samples: Number of samples.
+
+    Returns:
+        The outputs of `rest(hidden, training=False)`, with samples in front: `[num_samples, batch, ...]`.
+
+    Example:
+        >>> logits = draw_samples(rest, trunk(x), num_samples=10)  # [10, batch, classes]
+    """
+    copies = _copies_per_pass(rest, keras.tree.flatten(hidden), num_samples)
+    tiled = keras.tree.map_structure(lambda x: tf.concat([x] * copies, axis=0), hidden)
+    outputs = tf.map_fn(
+        lambda _: rest(tiled, training=False),
+        tf.range(num_samples // copies),
+        fn_output_signature=keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), rest.output),
+        parallel_iterations=1,  # the passes draw from the same generators, so their order must be fixed
+    )  # [passes, copies * batch, ...]
+    return keras.tree.map_structure(
+        lambda x: tf.reshape(x, tf.concat([[num_samples, tf.shape(x)[1] // copies], tf.shape(x)[2:]], axis=0)), outputs
+    )
+
+
+def _copies_per_pass(rest: keras.Model, hidden: list[tf.Tensor], num_samples: int) -> int:
+    shared = any(isinstance(layer, MonteCarloDropout) and layer.shared_masks for layer in rest.layers)
+    if shared or hidden[0].shape[0] is None:
+        return 1
+    num_bytes = sum(math.prod(x.shape) * x.dtype.size for x in hidden)
+    divisors = [n for n in range(1, num_samples + 1) if num_samples % n == 0]
+    return max(n for n in divisors if n == 1 or n * num_bytes <= _BYTES_PER_PASS)
