@@ -53,7 +53,8 @@ def train_member(run, member):
         gradients = tape.gradient(objective, model.trainable_variables)
         optimizer.apply(gradients, model.trainable_variables)
         accuracy = keras.metrics.sparse_categorical_accuracy(batch["labels"], logits)
-        return {"loss": loss, "accuracy": tf.reduce_mean(accuracy)}
+        norm = tf.linalg.global_norm(gradients)
+        return {"loss": loss, "accuracy": tf.reduce_mean(accuracy), "gradient_norm": norm}
 
     train_steps = training.compile_steps(train_step, strategy)
     loop = training.Loop(run, model, optimizer, steps_per_epoch, name=f"members/{member}")

@@ -33,6 +33,23 @@ def test_each_task_has_all_methods_and_they_share_their_data():
             assert all(config[part] == loaded[0][part] for config in loaded), f"{task}: {part}"
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epochs = 3\n", r"Configuration file .*mine.py has no function get_config\(\)\."),
+        ("def get_config(:\n", r"mine.py, line 1, is no Python: invalid syntax\."),
+        (
+            "def get_config():\n    return {}\n",
+            r"get_config\(\) of .*mine.py must return a ConfigDict, and ret\.",
+        ),
+    ],
+)
+def test_a_file_that_is_no_configuration(tmp_path, text, message):
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(InputError, match=message):
+        configuration.load(tmp_path / "mine.py")
+
+
 def test_unknown_variant():
     with pytest.raises(InputError, match=r"Unknown variant of configs/cifar10 'wrn'"):
         configuration.load(ROOT / "configs/cifar10/sngp.py", "wrn")

@@ -22,14 +22,20 @@ def load(path: str | Path, *args: Any) -> ConfigDict:
         *args: Passed on, e.g. the name of a variant.
 
     Raises:
-        InputError: There is no such file, or it has no `get_config`.
+        InputError: There is no such file, it is no Python, it has no `get_config`, or that returns something else.
     """
     if not Path(path).is_file():
         raise InputError(f"No configuration file {path}. The suite's own lie in configs/<task>/<method>.py.")
-    module = load_module(path)
+    try:
+        module = load_module(path)
+    except SyntaxError as error:
+        raise InputError(f"{error.filename}, line {error.lineno}, is no Python: {error.msg}.") from error
     if not hasattr(module, "get_config"):
         raise InputError(f"Configuration file {path} has no function get_config().")
-    return module.get_config(*args)
+    config = module.get_config(*args)
+    if not isinstance(config, ConfigDict):
+        raise InputError(f"get_config() of {path} must return a ConfigDict, and returns a {type(config).__name__}.")
+    return config
 
 
 def load_module(path: str | Path) -> ModuleType:

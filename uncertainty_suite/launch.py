@@ -1,5 +1,6 @@
 """Run a training script as a program: its flags, signals, and errors in one line."""
 
+import contextlib
 import errno
 import shlex
 import sys
@@ -21,7 +22,8 @@ def run(main: Callable[..., dict[str, Any]], **script_flags: flags.FlagHolder) -
     """Parse the command line, call `main(config, output_dir, data_dir, ...)`, and exit.
 
     Flags: `--config` (a file, and `--config.<field>` for each value in it), `--output_dir` and `--data_dir`; and those
-    that change no result and so are no part of the configuration, `--checkpoint_every` and `--deterministic_ops`.
+    that change no result and so are no part of the configuration, `--checkpoint_every`, `--steps_per_call` and
+    `--deterministic_ops`; and `--on_nan`, which changes the result of a run that would otherwise have none.
 
     The exit status is 1 after an error that is the user's to mend, which is one line on stderr, and as shells have it
     130 after Ctrl-C and 143 after SIGTERM, once a checkpoint is saved.
@@ -38,21 +40,35 @@ def run(main: Callable[..., dict[str, Any]], **script_flags: flags.FlagHolder) -
         "data_dir", None, "Folder of prepared TFDS data sets. By default $UNCERTAINTY_SUITE_DATA_DIR, then TFDS's own."
     )
     checkpoint_every = flags.DEFINE_string("checkpoint_every", "1min", "For example 500steps, 30s, 5min or 1h.")
+    steps_per_call = flags.DEFINE_integer(
+        "steps_per_call", None, "Training steps that one compiled call takes. By default about a second's.", 1
+    )
+    on_nan = flags.DEFINE_enum(
+        "on_nan",
+        "stop",
+        ["stop", "rollback"],
+        "When a loss or gradient is not finite: stop, or go back to the epoch's start with half the learning rate.",
+    )
     deterministic_ops = flags.DEFINE_bool(
         "deterministic_ops", False, "Let no operation give other bits when it is repeated: for GPUs, and slower."
     )
-    known = ["config", "output_dir", "data_dir", "checkpoint_every", "deterministic_ops", *script_flags]
+    known = [
+        *("config", "output_dir", "data_dir", "checkpoint_every", "steps_per_call", "on_nan", "deterministic_ops"),
+        *script_flags,
+    ]
     try:
         _parse(sys.argv, known)
         if config.value is None:
             raise InputError(f"--config is missing. Try: python {sys.argv[0]} --config=configs/two_moons/<method>.py")
         logging.set_verbosity(logging.INFO)
         training.set_checkpoint_interval(checkpoint_every.value)
+        training.set_steps_per_call(steps_per_call.value)
+        training.set_on_nan(on_nan.value)
         if deterministic_ops.value:
             tf.config.experimental.enable_op_determinism()
         training.interruption.install()
         own = {name: holder.value for name, holder in script_flags.items()}
-        results = main(config.value, output_dir.value, data_dir.value, **own)
+        results = _main_to_its_end(main, config.value, output_dir.value, data_dir.value, **own)
         if results:
             _print_table(results)
     except InputError as error:
@@ -71,12 +87,22 @@ def run(main: Callable[..., dict[str, Any]], **script_flags: flags.FlagHolder) -
         _exit(f"{error.strerror}: {error.filename or 'no file named'}", 1)
 
 
+def _main_to_its_end(main: Callable[..., dict[str, Any]], *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """Call `main` again each time that its training was rolled back."""
+    while True:
+        with contextlib.suppress(training.RolledBack):
+            return main(*args, **kwargs)
+
+
 def _print_table(results: dict[str, Any]) -> None:
     """Print the headline metrics of a run; `results.json` has all of them."""
     print(f"{results['method']} on {results['task']}, seed {results['seed']}")
     for name in (*HEADLINE, *COSTS):
         if name in results["metrics"]:
             print(f"  {name:<26} {results['metrics'][name]:>12.6g}")
+    for rollback in results["provenance"].get("rollbacks", []):
+        factor = rollback["learning_rate_factor"]
+        print(f"  {rollback['training']}: learning rate times {factor} from epoch {rollback['epoch']} on")
 
 
 def _exit(message: str, status: int) -> NoReturn:

@@ -98,6 +98,7 @@ def test_another_result_of_the_same_experiment_needs_replace(make_finished, tmp_
         ({"schema_version": 2}, "field 'schema_version' is 2, this leaderboard reads 1"),
         ({"protocol_version": 9}, "field 'protocol_version' is 9, known: 1"),
         ({"config_hash": "0" * 16}, "field 'config_hash' is 0000000000000000, and of "),
+        ({"provenance": {"rollbacks": [{}]}}, "its training was rolled back, so its learning rate is not its config"),
         ({"metrics": {}}, "field metrics['test/accuracy'] is missing, and its predictions give 0."),
         ({"metrics": {"test/nll": float("nan")}}, "field metrics['test/nll'] must be a finite number, not nan"),
     ],

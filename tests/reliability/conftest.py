@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,9 +36,20 @@ TIMES = ("train_seconds", "milliseconds_per_example")
 def arguments(method: str, folder: Path, *more: str, **overrides: Any) -> list[str]:
     """Return the command line of a run on two moons that takes a second."""
     values = {**TINY, **OWN[method], **{name.replace("__", "."): value for name, value in overrides.items()}}
+    return _command(method, f"configs/two_moons/{method}.py", values, folder, more)
+
+
+def diverging_arguments(method: str, folder: Path, *more: str) -> list[str]:
+    """Return that of a run which is rolled back twice."""
+    values = {name: value for name, value in TINY.items() if name not in ("batch_size", "optimizer.learning_rate")}
+    file = f"tests/reliability/diverging.py:{method}"
+    return _command(method, file, {**values, **OWN[method]}, folder, ("--on_nan=rollback", *more))
+
+
+def _command(method: str, file: str, values: dict[str, Any], folder: Path, more: Iterable[str]) -> list[str]:
     return [
         str(ROOT / "baselines" / f"{method}.py"),
-        f"--config={ROOT}/configs/two_moons/{method}.py",
+        f"--config={ROOT}/{file}",
         *[f"--config.{name}={value}" for name, value in values.items()],
         f"--output_dir={folder}",
         *more,
@@ -149,6 +160,11 @@ def _content(path: Path) -> Any:
         metrics = {name: value for name, value in results["metrics"].items() if name not in TIMES}
         return {**results, "provenance": None, "metrics": metrics}
     return None if path.name == "provenance.json" else path.read_bytes()
+
+
+def rollbacks(folder: Path) -> list[dict[str, Any]]:
+    """Return the rollbacks that a run's results record."""
+    return json.loads((folder / "results.json").read_text())["provenance"].get("rollbacks", [])
 
 
 def assert_same(folder: Path, other: Path) -> None:

@@ -7,12 +7,14 @@ import shlex
 import shutil
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.reliability.conftest import arguments, assert_same, content
+from tests.conftest import ROOT
+from tests.reliability.conftest import arguments, assert_same, content, diverging_arguments, rollbacks
 
 
 def until(path: Path, pattern: str):
@@ -170,12 +172,78 @@ def test_a_loss_that_is_no_number(scripts, tmp_path):
     assert ended.status == 1
     assert ended.error.startswith("The loss is nan at step 1 (epoch 1) of deterministic, with a learning rate of 1e+30")
     assert ended.error.endswith(
-        "Try a smaller --config.optimizer.learning_rate or a longer warm-up, in another --output_dir; the last good "
-        "checkpoint stays."
+        "Try a smaller --config.optimizer.learning_rate or a longer warm-up, or --on_nan=rollback, in another "
+        "--output_dir; the last good checkpoint stays."
     )
     for path in folder.glob("checkpoints/*.npz"):
         with np.load(path, allow_pickle=False) as file:
             assert all(np.isfinite(file[name]).all() for name in file.files)
+
+
+def test_a_gradient_that_is_no_number_though_the_loss_is(scripts, tmp_path):
+    command = arguments("deterministic", tmp_path / "run")
+    source = Path(command[0]).read_text()
+    line = "            objective = (loss + penalty) / strategy.num_replicas_in_sync\n"
+    assert line in source
+    # The derivative of a square root is infinite at zero, which it reaches at step 5; nothing else changes.
+    root = "            objective += tf.sqrt(tf.cast(optimizer.iterations != 5, tf.float32) + 0 * logits[0, 0])\n"
+    script = tmp_path / "deterministic.py"
+    script.write_text(source.replace(line, line + root))
+    ended = scripts.run([str(script), *command[1:]])
+    assert ended.status == 1
+    assert ended.error.startswith(
+        "The gradient norm is nan at step 5 (epoch 2) of deterministic, with a learning rate of 0.01. Try a smaller "
+    )
+
+
+def test_rolled_back_alike_whatever_the_clock_says(scripts, tmp_path):
+    folders = []
+    for name, flag in {"seldom": "--checkpoint_every=1h", "often": "--checkpoint_every=2steps"}.items():
+        folders.append(tmp_path / name)
+        ended = scripts.run(diverging_arguments("deterministic", folders[-1], flag))
+        assert ended.status == 0, ended.log
+        assert ended.log.count("WARNING:absl:The ") == 2
+        assert (
+            "rolled back to step 25, the start of that epoch; from there on the learning rate is 0.25 times the "
+            "configuration's (rollback 2 of at most 5)."
+        ) in ended.log
+        assert "  deterministic: learning rate times 0.25 from epoch 2 on\n" in ended.log
+    seldom, often = map(content, folders)
+    for name in ("checkpoints/000000050.npz", "history.jsonl", "predictions/test.npz", "results.json"):
+        assert seldom[name] == often[name]
+    recorded = [
+        {"training": "deterministic", "epoch": 1, "step": 0, "learning_rate_factor": 0.5},
+        {"training": "deterministic", "epoch": 2, "step": 25, "learning_rate_factor": 0.25},
+    ]
+    for folder in folders:
+        assert rollbacks(folder) == recorded
+
+
+# The number of steps in a call.
+
+
+def test_steps_per_call_change_no_bit(scripts, tmp_path):
+    folders = []
+    for flags in (["--steps_per_call=1"], ["--steps_per_call=7"], []):
+        folders.append(tmp_path / f"run{len(folders)}")
+        ended = scripts.run(arguments("mc_dropout", folders[-1], *flags, batch_size=100))
+        assert ended.status == 0, ended.log
+    for folder in folders[1:]:
+        assert_same(folder, folders[0])
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--steps_per_call=0", "flag --steps_per_call=0: 0 is not a positive integer"),
+        ("--on_nan=retry", "flag --on_nan=retry: value should be one of <stop|rollback>"),
+    ],
+)
+def test_senseless_flags(scripts, tmp_path, flag, message):
+    ended = scripts.run(arguments("deterministic", tmp_path / "run", flag))
+    assert ended.status == 1
+    assert ended.error == message
+    assert not (tmp_path / "run").exists()
 
 
 # No space, no permission.
@@ -212,6 +280,52 @@ def test_no_space_left_on_the_device(scripts, uninterrupted, tmp_path, kilobytes
         again = scripts.run(command)
         assert again.status == 0, again.log
         assert_same(disk / "run", uninterrupted("deterministic")[0])
+
+
+@pytest.fixture
+def closed():
+    """A folder that nobody may read or write, in one that is open to all; and what makes a script run as nobody."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        closed = Path(folder, "closed")
+        closed.mkdir(mode=0)
+        yield closed, ({"user": 65534} if os.getuid() == 0 else {})  # root may do everything
+        closed.chmod(0o700)
+
+
+def test_no_permission_to_write(scripts, closed):
+    closed, user = closed
+    ended = scripts.run(arguments("deterministic", closed / "run"), **user)
+    assert ended.status == 1
+    assert ended.error.startswith(f"Cannot use {closed}/run as a run folder ([Errno 13] Permission denied: '{closed}/")
+    assert ended.error.endswith("'). Choose another --output_dir.")
+
+
+def test_no_permission_to_read_data(scripts, closed):
+    closed, user = closed
+    script, config = ROOT / "baselines/deterministic.py", ROOT / "configs/mnist/deterministic.py"
+    run = closed.with_name("run")
+    ended = scripts.run([str(script), f"--config={config}", f"--data_dir={closed}", f"--output_dir={run}"], **user)
+    assert ended.status == 1
+    assert ended.error.startswith(f"No permission to read {closed}, which should hold data set '")
+    assert not run.exists()
+
+
+def test_data_that_only_evaluation_needs(scripts, data_dir, tmp_path):
+    script, config = ROOT / "baselines/deterministic.py", ROOT / "configs/mnist/deterministic.py"
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/mnist").symlink_to(data_dir / "mnist")
+    copied = tmp_path / "data/fashion_mnist"
+    shutil.copytree(data_dir / "fashion_mnist", copied, ignore=shutil.ignore_patterns("*train*"))
+    (test_file,) = copied.rglob("*-test*")
+    test_file.write_bytes(test_file.read_bytes()[:100_000])
+    flags = ["--config.evaluation.ood_far=()", f"--data_dir={tmp_path}/data", f"--output_dir={tmp_path}/run"]
+    ended = scripts.run([str(script), f"--config={config}", *flags])
+    assert ended.status == 1
+    assert ended.error.startswith(
+        f"Cannot read split 'test' of data set 'fashion_mnist' in data_dir '{tmp_path}/data' (DataLossError: "
+    )
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_read_only_folder(scripts, uninterrupted, tmp_path):

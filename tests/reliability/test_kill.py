@@ -8,12 +8,12 @@ import time
 
 import pytest
 
-from tests.reliability.conftest import METHODS, arguments, assert_same
+from tests.reliability.conftest import METHODS, arguments, assert_same, diverging_arguments, rollbacks
 
 RUNS = {"deterministic": 7, "mc_dropout": 5, "deep_ensemble": 5, "sngp": 5}  # kills of each method; 22 in all
 
 
-def kill_and_finish(scripts, method, reference, folder, random_, kills) -> list[int]:
+def kill_and_finish(scripts, command, reference, folder, random_, kills) -> list[int]:
     """Kill a run again and again until it has been killed so often, then let it finish; return what was killed when.
 
     Two kills of three come at a file operation, drawn from those that the run still has to do, so that half-written
@@ -21,7 +21,6 @@ def kill_and_finish(scripts, method, reference, folder, random_, kills) -> list[
     third comes at a time, and so mostly in a train step, while compiling, or while predicting.
     """
     path, ended = reference
-    command = arguments(method, folder, "--checkpoint_every=1steps")
     done = []
     while len(done) < kills:
         started_at = time.monotonic()
@@ -49,8 +48,26 @@ def kill_and_finish(scripts, method, reference, folder, random_, kills) -> list[
 @pytest.mark.parametrize("method", METHODS)
 def test_killed_and_started_again_it_ends_the_same(method, scripts, uninterrupted, tmp_path):
     random_ = random.Random(METHODS.index(method))
-    killed = kill_and_finish(scripts, method, uninterrupted(method), tmp_path / "run", random_, RUNS[method])
+    folder = tmp_path / "run"
+    command = arguments(method, folder, "--checkpoint_every=1steps")
+    killed = kill_and_finish(scripts, command, uninterrupted(method), folder, random_, RUNS[method])
     assert len(killed) == RUNS[method]
+
+
+def test_killed_while_it_is_rolled_back(scripts, tmp_path):
+    whole, folder = tmp_path / "whole", tmp_path / "run"
+    ended = scripts.run(diverging_arguments("deep_ensemble", whole, "--checkpoint_every=5steps"), folder=str(whole))
+    assert ended.status == 0, ended.log
+    recorded = rollbacks(whole)
+    assert [(rollback["training"], rollback["epoch"]) for rollback in recorded] == [
+        ("members/0", 1),
+        ("members/0", 2),
+        ("members/1", 1),
+        ("members/1", 2),
+    ]
+    command = diverging_arguments("deep_ensemble", folder, "--checkpoint_every=5steps")
+    kill_and_finish(scripts, command, (whole, ended), folder, random.Random(0), 5)
+    assert rollbacks(folder) == recorded
 
 
 @pytest.mark.slow
@@ -58,7 +75,9 @@ def test_killed_and_started_again_it_ends_the_same(method, scripts, uninterrupte
 @pytest.mark.parametrize("seed", range(10))
 def test_killed_two_hundred_times(method, seed, scripts, uninterrupted, tmp_path):
     random_ = random.Random(100 + 10 * seed + METHODS.index(method))
-    kill_and_finish(scripts, method, uninterrupted(method), tmp_path / "run", random_, 5)
+    folder = tmp_path / "run"
+    command = arguments(method, folder, "--checkpoint_every=1steps")
+    kill_and_finish(scripts, command, uninterrupted(method), folder, random_, 5)
 
 
 def test_killed_while_it_evaluates_and_writes_its_results(scripts, uninterrupted, tmp_path):

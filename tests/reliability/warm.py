@@ -1,10 +1,10 @@
 """A process that has imported TensorFlow and runs scripts in forked children, which so start in no time.
 
 It reads requests from stdin, one JSON object a line: the script's `argv`, the file `log` for its output, and optionally
-`folder` and `kill_at`: the child kills itself by SIGKILL before its file operation of that number in the folder. It
-answers with two lines: the child's process id when it starts; its exit status, negative for a signal, and the number of
-its file operations when it ends. The child uses the machine as a script of its own would: importing TensorFlow starts
-nothing that a fork breaks, as long as no operation has run.
+`folder` and `kill_at`: the child kills itself by SIGKILL before its file operation of that number in the folder; and
+`user`, the number of the user that the child becomes. It answers with two lines: the child's process id when it starts;
+its exit status, negative for a signal, and the number of its file operations when it ends. The child uses the machine
+as a script of its own would: importing TensorFlow starts nothing that a fork breaks, as long as no operation has run.
 """
 
 import importlib
@@ -40,6 +40,8 @@ def run_script(request: dict, count_out: int) -> None:
         os.dup2(log, stream)
     sys.stdin = open(os.devnull)  # noqa: SIM115
     count_operations(request.get("folder"), request.get("kill_at"), count_out)
+    if "user" in request:
+        os.setuid(request["user"])
     sys.argv = request["argv"]
     status = 0
     try:

@@ -36,6 +36,19 @@ def test_keeps_the_last_two(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000000010.npz", "000000015.npz"]
 
 
+def test_keeps_and_restores_what_it_is_told_to(tmp_path):
+    variables = make_variables()
+    checkpoint = training.Checkpoint(tmp_path, variables)
+    for step in (5, 10, 15, 20):
+        variables[0].assign(np.full((2, 3), step))
+        checkpoint.save(step, {}, keep=[5])
+    assert [step for step in (5, 10, 15, 20) if checkpoint.has(step)] == [5, 15, 20]
+    assert checkpoint.restore(5) == {"step": 5}
+    np.testing.assert_array_equal(variables[0], np.full((2, 3), 5))
+    checkpoint.save(5, {"taken": "up"})
+    assert [path.name for path in tmp_path.iterdir()] == ["000000005.npz"]
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
 def test_falls_back_to_the_one_before_a_damaged_one(tmp_path, damage, caplog):
     variables = make_variables()

@@ -141,3 +141,110 @@ def test_a_metric_that_is_no_number_stops_the_run(run):
     with pytest.raises(InputError, match=r"The accuracy is inf at step 0 \(epoch 1\) of m"):
         for num_steps in loop:
             loop.update({**losses(loop, num_steps), "accuracy": np.full(num_steps, np.inf)})
+
+
+def test_of_several_that_are_no_numbers_the_first_is_named_and_the_loss_before_its_gradient(run):
+    for loss_at, norm_at, name in ((2, 1, "gradient norm"), (1, 1, "loss"), (1, 2, "loss")):
+        loop = make_loop(run)
+        with pytest.raises(InputError, match=rf"The {name} is nan at step 1 \(epoch 1\) of m"):
+            for _ in loop:
+                values = {"gradient_norm": np.ones(3), "loss": np.ones(3)}
+                values["gradient_norm"][norm_at] = values["loss"][loss_at] = np.nan
+                loop.update(values)
+
+
+def test_a_number_of_steps_in_a_call(run, monkeypatch):
+    monkeypatch.setattr("uncertainty_suite.training.loop._STEPS_PER_CALL", None)  # put back at the end
+    training.set_steps_per_call(3)
+    loop = make_loop(run)
+    calls = []
+    for num_steps in loop:
+        calls.append(num_steps)
+        loop.update(losses(loop, num_steps))
+    assert calls == [3, 1, 3, 1, 3, 1]
+
+
+# Rolled back.
+
+
+@pytest.fixture
+def _rollback(monkeypatch):
+    monkeypatch.setattr("uncertainty_suite.training.loop._MAX_ROLLBACKS", None)  # put back at the end
+    training.set_on_nan("rollback")
+
+
+def diverge(loop, at=6) -> None:
+    """Train until the loss is no number, with weights that tell the step, one step a call."""
+    for _ in loop:
+        loop.update({"loss": np.array([np.nan if loop.step == at else loop.step])})
+        loop._checkpoint.variables[0].assign([[loop.step], [0.0]])
+
+
+@pytest.mark.usefixtures("_rollback")
+def test_rolled_back_to_the_start_of_the_epoch_with_half_the_rate(run, monkeypatch, caplog):
+    monkeypatch.setattr("uncertainty_suite.training.loop._STEPS_PER_CHECKPOINT", 1)
+    message = r"The loss is nan at step 6 \(epoch 2\) of m, with a learning rate of 0.1: rolled back to step 4, "
+    with pytest.raises(training.RolledBack, match=message):
+        diverge(make_loop(run))
+    assert "the start of that epoch; from there on the learning rate is 0.5 times the configuration's" in caplog.text
+    loop = make_loop(run)
+    assert loop.step == 4
+    assert [line["epoch"] for line in loop.history] == [1]
+    assert float(loop._optimizer.learning_rate) == pytest.approx(0.05)
+    np.testing.assert_array_equal(loop._checkpoint.variables[0], [[4], [0]])
+    assert run.rollbacks == [{"training": "m", "epoch": 2, "step": 4, "learning_rate_factor": 0.5}]
+    with pytest.raises(training.RolledBack, match=r"rate of 0.05: .* is 0.25 times .*rollback 2 of at most 5"):
+        diverge(loop, at=9)
+    assert make_loop(run).step == 8
+    assert run.rollbacks[-1] == {"training": "m", "epoch": 3, "step": 8, "learning_rate_factor": 0.25}
+
+
+@pytest.mark.usefixtures("_rollback")
+def test_rolled_back_five_times_it_stops(run):
+    for _ in range(5):
+        with pytest.raises(training.RolledBack):
+            diverge(make_loop(run))
+    with pytest.raises(InputError, match=r"The loss is nan at step 6 .* rate of 0.00313 after 5 rollbacks\. Try a sm"):
+        diverge(make_loop(run))
+    assert make_loop(run).step == 4
+
+
+@pytest.mark.usefixtures("_rollback")
+def test_killed_before_later_checkpoints_were_removed_it_is_rolled_back_once(run, monkeypatch):
+    monkeypatch.setattr("uncertainty_suite.training.loop._STEPS_PER_CHECKPOINT", 1)
+    with pytest.raises(KeyboardInterrupt):
+        for num_steps in (loop := make_loop(run)):
+            loop.update(losses(loop, num_steps))
+            if loop.step == 6:
+                raise KeyboardInterrupt
+    later = run.path / "checkpoints/000000005.npz"
+    content = later.read_bytes()
+    with pytest.raises(training.RolledBack):
+        diverge(make_loop(run))
+    later.write_bytes(content)
+    assert make_loop(run).step == 5
+    with pytest.raises(training.RolledBack):
+        diverge(make_loop(run))
+    run.rollbacks.clear()
+    assert make_loop(run).step == 4
+    assert run.rollbacks == [{"training": "m", "epoch": 2, "step": 4, "learning_rate_factor": 0.5}]
+
+
+@pytest.mark.usefixtures("_rollback")
+def test_weights_that_are_no_numbers_are_seen_in_their_own_epoch(run):
+    loop = make_loop(run)
+    with pytest.raises(training.RolledBack, match=r"kernel is not finite at step 7 \(epoch 2\) of m"):
+        for num_steps in loop:
+            loop.update(losses(loop, num_steps))
+            if loop.step == 8:
+                loop._checkpoint.variables[0].assign([[np.inf], [0.0]])
+    assert make_loop(run).step == 4
+
+
+def test_begun_without_there_is_nothing_to_go_back_to(run, monkeypatch):
+    monkeypatch.setattr("uncertainty_suite.training.loop._STEPS_PER_CHECKPOINT", 1)
+    with pytest.raises(InputError, match="The loss is nan at step 7"):
+        diverge(make_loop(run), at=7)
+    monkeypatch.setattr("uncertainty_suite.training.loop._MAX_ROLLBACKS", 5)
+    with pytest.raises(InputError, match="was begun without --on_nan=rollback, so nothing was kept to go back to"):
+        make_loop(run)

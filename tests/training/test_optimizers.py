@@ -3,10 +3,12 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from ml_collections import ConfigDict
 
 from uncertainty_suite import training
 from uncertainty_suite.errors import InputError
+from uncertainty_suite.training.optimizers import scale_learning_rate
 
 
 def optimizer_config(**fields) -> ConfigDict:
@@ -61,6 +63,26 @@ def test_unknown_names():
         training.get_optimizer(optimizer_config(name="adm", schedule="constant", warmup_epochs=0), [], 10, 5)
     with pytest.raises(InputError, match=r"Unknown config.optimizer.schedule 'cosin'. Did you mean 'cosine'\?"):
         training.get_optimizer(optimizer_config(schedule="cosin", warmup_epochs=0), [], 10, 5)
+
+
+@pytest.mark.parametrize("of", ["schedule", "variable"])
+def test_scaled_learning_rate(of):
+    weight = keras.Variable(1.0)
+    if of == "schedule":
+        config = optimizer_config(momentum=0.0, schedule="constant", warmup_epochs=0.2)  # two steps
+        optimizer = training.get_optimizer(config, [weight], steps_per_epoch=10, epochs=5)
+        expected = [0.0, 0.0125, 0.025]
+    else:
+        optimizer = keras.optimizers.SGD(0.1)
+        optimizer.build([weight])
+        expected = [0.025, 0.025, 0.025]
+    scale_learning_rate(optimizer, 0.25)
+    step = tf.function(lambda: optimizer.apply([tf.constant(1.0)], [weight]))
+    for rate_ in expected:
+        before = float(weight)
+        assert float(optimizer.learning_rate) == pytest.approx(rate_)
+        step()
+        assert before - float(weight) == pytest.approx(rate_, abs=1e-7)
 
 
 def test_l2_penalty():

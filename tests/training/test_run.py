@@ -25,6 +25,13 @@ def test_a_run_folder_describes_itself(config, tmp_path):
     assert sorted(path.name for path in run.path.iterdir()) == ["config.json", "provenance.json", "results.json"]
 
 
+def test_rollbacks_are_a_part_of_the_provenance(config, tmp_path):
+    run = training.Run(config, "m.py", tmp_path / "run")
+    run.rollbacks.append({"training": "m", "epoch": 2, "step": 8, "learning_rate_factor": 0.5})
+    assert run.finish({}, 1, 1.0)["provenance"]["rollbacks"] == run.rollbacks
+    assert "rollbacks" not in training.Run(config, "m.py", tmp_path / "other").finish({}, 1, 1.0)["provenance"]
+
+
 def test_the_method_can_be_named(config, tmp_path):
     config.method = "baseline"
     assert training.Run(config, "deterministic.py", tmp_path / "run").config.method == "baseline"

@@ -68,6 +68,9 @@ def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np
 
     data_dir = data_dir or os.environ.get(DATA_DIR_VARIABLE)
     where = f"data_dir '{data_dir}'" if data_dir else "the default folder of TFDS"
+    for folder in (data_dir, os.path.join(data_dir, name)) if data_dir else ():
+        if os.path.exists(folder) and not os.access(folder, os.R_OK | os.X_OK):  # TFDS would find nothing prepared
+            raise InputError(f"No permission to read {folder}, which should hold data set '{name}'.")
     why_not_prepared = ""
     try:
         with _quiet():

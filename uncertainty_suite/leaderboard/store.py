@@ -146,6 +146,12 @@ def _content(record: Record) -> tuple[dict[str, Any], bytes | None]:
     if private:
         raise InputError(f"{path}: config.{private[0]} is a path of one machine, which no record may hold")
 
+    if "rollbacks" in record.provenance:
+        raise InputError(
+            f"{path}: its training was rolled back, so its learning rate is not its configuration's; train with a "
+            "smaller one and without --on_nan=rollback"
+        )
+
     content["metrics"] = _recomputed(path, record, evaluation.compute(record.folder))
     content["provenance"] = _without_paths(content["provenance"])
     scores = None

@@ -2,7 +2,7 @@
 
 from uncertainty_suite.training.checkpoint import Checkpoint
 from uncertainty_suite.training.interruption import Interrupted
-from uncertainty_suite.training.loop import Loop, set_checkpoint_interval
+from uncertainty_suite.training.loop import Loop, RolledBack, set_checkpoint_interval, set_on_nan, set_steps_per_call
 from uncertainty_suite.training.optimizers import WarmupStepDecay, get_optimizer, l2_penalty
 from uncertainty_suite.training.run import PROTOCOL_VERSION, Run
 from uncertainty_suite.training.strategy import compile_steps, get_strategy
@@ -12,6 +12,7 @@ __all__ = [
     "Checkpoint",
     "Interrupted",
     "Loop",
+    "RolledBack",
     "Run",
     "WarmupStepDecay",
     "compile_steps",
@@ -19,4 +20,6 @@ __all__ = [
     "get_strategy",
     "l2_penalty",
     "set_checkpoint_interval",
+    "set_on_nan",
+    "set_steps_per_call",
 ]

@@ -40,8 +40,8 @@ class Checkpoint:
         self.folder = Path(folder)
         self.variables = list({id(variable): variable for variable in variables}.values())
 
-    def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write a checkpoint of `step` with a JSON-able `state`, then delete all but it and the one before it.
+    def save(self, step: int, state: dict[str, Any], keep: Iterable[int] = ()) -> None:
+        """Write a checkpoint of `step` with a JSON-able `state`, then delete all but it, the one before it and `keep`.
 
         Raises:
             NotFiniteError: A variable holds NaN or infinity. The checkpoints are those of before.
@@ -55,11 +55,11 @@ class Checkpoint:
         write_atomic(self._path(step), lambda file: np.savez(file, **arrays))
         # Those of later steps are damaged, or this one had not been come to.
         kept = [path for path in self._paths() if path <= self._path(step)][-_KEPT:]
-        for path in set(self._paths()) - set(kept):
+        for path in set(self._paths()) - {*kept, *map(self._path, keep)}:
             path.unlink()
 
-    def restore(self) -> dict[str, Any] | None:
-        """Restore the newest checkpoint that is whole.
+    def restore(self, step: int | None = None) -> dict[str, Any] | None:
+        """Restore the newest checkpoint that is whole, or that of a step.
 
         A damaged one is reported as a warning and the one before it is taken.
 
@@ -69,7 +69,7 @@ class Checkpoint:
         Raises:
             InputError: Checkpoints are there and none can be read, or the newest one is of another architecture.
         """
-        paths = self._paths()
+        paths = self._paths() if step is None else [self._path(step)]
         for path in reversed(paths):
             try:
                 arrays = read_arrays(path)
@@ -82,6 +82,10 @@ class Checkpoint:
         if paths:
             raise InputError(f"No checkpoint in {self.folder} can be read. Delete that folder to train from the start.")
         return None
+
+    def has(self, step: int) -> bool:
+        """Return whether there is a checkpoint of a step, whole or damaged."""
+        return self._path(step).exists()
 
     def _path(self, step: int) -> Path:
         return self.folder / f"{step:09d}.npz"

@@ -101,6 +101,12 @@ def get_optimizer(
     return optimizer
 
 
+def scale_learning_rate(optimizer: keras.optimizers.Optimizer, factor: float) -> None:
+    """Multiply the learning rate of every step by a factor; call it before a train step is compiled."""
+    rate = optimizer._learning_rate  # a schedule or a variable; the property gives the schedule's value
+    optimizer.learning_rate = lambda: factor * (rate(optimizer.iterations) if callable(rate) else rate)
+
+
 def l2_penalty(variables: list[keras.Variable], l2: float) -> tf.Tensor | float:
     """Return `l2` times the sum of squares of all variables, without a factor 1/2; nothing is computed for zero."""
     if l2 == 0:

@@ -40,6 +40,7 @@ class Run:
         saved_config: The same as plain values, as `config.json` holds it.
         id: What ties files to their run: the configuration's hash and the seed.
         results: What an earlier process wrote into `results.json`, or None if the run is not finished.
+        rollbacks: Those of its trainings, which `results.json` will hold as a part of its provenance, if there are any.
     """
 
     def __init__(
@@ -61,8 +62,9 @@ class Run:
                 train other parts.
 
         Raises:
-            InputError: A value of the configuration is not allowed. Or the folder is in use by another process, belongs
-                to another configuration or protocol, holds something else, is damaged or cannot be written.
+            InputError: A value of the configuration is not allowed, or data that evaluation will need cannot be had. Or
+                the folder is in use by another process, belongs to another configuration or protocol, holds something
+                else, is damaged or cannot be written.
         """
         self.config = ConfigDict(config)
         self.config.method = self.config.method or Path(script).stem
@@ -75,6 +77,7 @@ class Run:
         self.path = Path(output_dir)
         self._data_dir = data_dir
         self._data_fingerprint = {}
+        self.rollbacks: list[dict[str, Any]] = []
         self._validate()
         try:
             self._open(shared)
@@ -132,8 +135,22 @@ class Run:
             for severity in evaluation.severities:
                 self._get_data("test", corruption=corruption, severity=severity)
 
+    def _read_evaluation_data(self) -> None:
+        """Read what evaluation needs hours later, so that what is missing or damaged is known now.
+
+        Training and validation data are left out, being the script's first need.
+        """
+        evaluation = self.config.evaluation
+        sources = {*evaluation.splits, *evaluation.predict_only, *evaluation.ood_near, *evaluation.ood_far}
+        if evaluation.corruptions:
+            sources.add("test")
+        for source in sorted(sources - {"train", "validation"}):
+            _ = self._get_data(source).num_examples
+
     def _open(self, shared: bool) -> None:
         self._read_folder()
+        if self.results is None:
+            self._read_evaluation_data()
         if self.results is not None and not (self.path / lock.NAME).exists():  # or it was killed before it let go
             return
         self._lock = lock.hold(self.path, shared)
@@ -224,6 +241,7 @@ class Run:
         for name, value in metrics.items():
             if not math.isfinite(value):
                 raise InputError(f"The metric {name} is {value}, so {self.path}/results.json is not written.")
+        rollbacks = {"rollbacks": self.rollbacks} if self.rollbacks else {}
         self.results = {
             "schema_version": 1,
             "protocol_version": PROTOCOL_VERSION,
@@ -236,7 +254,7 @@ class Run:
             "batch_size_global": self.config.batch_size,
             "data_fingerprint": self._data_fingerprint,
             "metrics": {name: float(value) for name, value in metrics.items()},
-            "provenance": {**self._provenance, "finished_at": _now()},
+            "provenance": {**self._provenance, **rollbacks, "finished_at": _now()},
         }
         write_json(self.path / "results.json", self.results)
         self._lock.release()
