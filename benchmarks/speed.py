@@ -13,7 +13,8 @@ The exit status is 1 if a target is missed.
 The sides:
 
 - suite: the input pipeline of `datasets` and the compiled loop of `training.compile_steps`, as the scripts use them;
-  for Monte Carlo dropout, the network split by `layers.split_at_dropout`, its stochastic part repeated in one call.
+  for Monte Carlo dropout, the network split by `layers.split_at_dropout`, its stochastic part repeated in one call by
+  `layers.draw_samples`.
 - Keras: its own `model.fit` and `model.predict` on arrays in memory; an ensemble is trained by one `fit` after another.
 - tutorials: what the tutorials on MC dropout and SNGP do: a loop over `model(x, training=True)`; the covariance of all
   points, for its diagonal.
@@ -60,6 +61,7 @@ BATCH_SIZE = 128
 PREDICTION_BATCH_SIZE = 500
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # of Keras, by precision
 MC_DROPOUT = layers.LayerSet(dropout=layers.MonteCarloDropout)
+SHARED_MASKS = layers.LayerSet(dropout=functools.partial(layers.MonteCarloDropout, shared_masks=True))
 SNGP = layers.LayerSet(
     conv=lambda *args, **kwargs: layers.SpectralNormalization(keras.layers.Conv2D(*args, **kwargs), 6.0),
     dense=lambda *args, **kwargs: layers.SpectralNormalization(keras.layers.Dense(*args, **kwargs), 6.0),
@@ -121,9 +123,11 @@ def make_train_step(model: keras.Model) -> Callable[[dict[str, tf.Tensor]], dict
             logits = keras.tree.flatten(model(batch["features"], training=True))[0]
             loss = keras.losses.sparse_categorical_crossentropy(batch["labels"], logits, from_logits=True)
             loss = tf.reduce_mean(loss)
-        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply(gradients, model.trainable_variables)
         accuracy = keras.metrics.sparse_categorical_accuracy(batch["labels"], logits)
-        return {"loss": loss, "accuracy": tf.reduce_mean(accuracy)}
+        norm = tf.linalg.global_norm(gradients)
+        return {"loss": loss, "accuracy": tf.reduce_mean(accuracy), "gradient_norm": norm}
 
     return train_step
 
@@ -299,18 +303,10 @@ def sngp(settings: Settings) -> Iterator[Row]:
     yield Row("SNGP variance of 10,000 points", "tutorial", *compare(sides, settings.repeats).values(), "x faster")
 
 
-def suite_samples(model: keras.Model, inputs: np.ndarray, num_samples: int) -> Callable[[], np.ndarray]:
+def suite_samples(model: keras.Model, inputs: np.ndarray, num_samples: int) -> Callable[[], list[np.ndarray]]:
     """Return a function that draws samples of Monte Carlo dropout as the script does."""
     trunk, rest = layers.split_at_dropout(model)
-
-    @tf.function
-    def predict(inputs):
-        hidden = trunk(inputs, training=False)
-        samples = tf.range(num_samples)
-        return tf.map_fn(
-            lambda _: rest(hidden, training=False), samples, fn_output_signature=tf.float32, parallel_iterations=1
-        )
-
+    predict = tf.function(lambda inputs: layers.draw_samples(rest, trunk(inputs, training=False), num_samples))
     batches = np.split(inputs, len(inputs) // PREDICTION_BATCH_SIZE)
     return lambda: [predict(batch).numpy() for batch in batches]
 
@@ -329,21 +325,25 @@ def mc_dropout(settings: Settings) -> Iterator[Row]:
     """
     num_images, few, many = 1000 if settings.quick else 10_000, 2, 12
     inputs = make_data("convnet", num_images).features
-    for precision, target in (("float32", 10), ("bfloat16", 14)):
-        model = build("convnet", MC_DROPOUT, precision)
+    for precision, target, shared_target in (("float32", 10, 15), ("bfloat16", 14, 34)):
+        model, shared = build("convnet", MC_DROPOUT, precision), build("convnet", SHARED_MASKS, precision)
         predict = functools.partial(model.predict, batch_size=PREDICTION_BATCH_SIZE, verbose=0)
         assert np.any(predict(inputs[:2]) != predict(inputs[:2])), "not stochastic"
         sides = {
             "few": suite_samples(model, inputs, few),
             "many": suite_samples(model, inputs, many),
+            "few shared": suite_samples(shared, inputs, few),
+            "many shared": suite_samples(shared, inputs, many),
             "predict": functools.partial(predict, inputs),
             "model": one_pass(model, inputs),
         }
         seconds = compare(sides, settings.repeats)
+        what = f"MC dropout, {num_images:,} images, {precision}"
         ours = (seconds["many"] - seconds["few"]) / (many - few)
-        what = f"MC dropout, a pass over {num_images:,} images, {precision}"
         yield Row(what, "a loop over predict", ours, seconds["predict"], "x faster", target)
         yield Row(what, "the tutorials' loop over the model", ours, seconds["model"], "x faster")
+        ours = (seconds["many shared"] - seconds["few shared"]) / (many - few)
+        yield Row(f"{what}, shared masks", "a loop over predict", ours, seconds["predict"], "x faster", shared_target)
 
 
 def measure_waiting(settings: Settings, data: datasets.Dataset, precision: str) -> dict[str, np.ndarray]:
