@@ -97,13 +97,13 @@ def main(config, output_dir=None, data_dir=None):
         head.reset_precision()
         for batch in train_data.load(config.batch_size):
             update_precision(batch["features"])
-    cholesky = head.cholesky()  # once, not in every call of predict
+    inverse_cholesky = head.inverse_cholesky()  # once, not in every call of predict
 
     # Prediction.
     @tf.function
     def predict(inputs):
         features = backbone(inputs, training=False)
-        logits, variance = head(features, cholesky=cholesky)
+        logits, variance = head(features, inverse_cholesky=inverse_cholesky)
         logits = layers.mean_field_logits(logits, variance, config.sngp.mean_field_factor)[tf.newaxis]
         return Predictions(tf.nn.softmax(logits), logits, features, uncertainty={"variance": variance})
 

@@ -262,7 +262,9 @@ def predict_batch(model: keras.Model, inputs: np.ndarray) -> Callable[[], np.nda
     """Return a function that predicts a batch, for SNGP with the variance by a factor computed once."""
     head = model.layers[-1]
     backbone = keras.Model(model.input, head.input)
-    options = {"cholesky": head.cholesky()} if isinstance(head, layers.RandomFeatureGaussianProcess) else {}
+    options = (
+        {"inverse_cholesky": head.inverse_cholesky()} if isinstance(head, layers.RandomFeatureGaussianProcess) else {}
+    )
     predict = tf.function(lambda inputs: head(backbone(inputs, training=False), **options))
     inputs = tf.constant(inputs)
     return lambda: keras.tree.flatten(predict(inputs))[-1].numpy()

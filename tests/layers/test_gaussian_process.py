@@ -70,11 +70,11 @@ def test_golden_official(case):
             check("test_covariance_after_2_batches", layer.covariance(x_test))
     check("test_random_features", layer.random_features(x_test))
     check("numpy64_test_covariance", layer.covariance(x_test))
-    for cholesky in (None, layer.cholesky()):
-        logits, variance = layer(x_test, cholesky=cholesky)
+    for inverse in (None, layer.inverse_cholesky()):
+        logits, variance = layer(x_test, inverse_cholesky=inverse)
         check("test_logits", logits)
         check("test_variance", variance)
-        check("test_covariance", layer.covariance(x_test, cholesky=cholesky))
+        check("test_covariance", layer.covariance(x_test, inverse_cholesky=inverse))
     np.testing.assert_allclose(layer.losses, golden["regularization_losses"], rtol=1e-5)
 
     layer.reset_precision()
@@ -176,8 +176,25 @@ def test_large_unscaled_sums_stay_accurate():
     features, test_features = (layer.random_features(a).numpy().astype("float64") for a in (x, x_test))
     precision = np.eye(128) + 100 * features.T @ features
     expected = np.sum(test_features * np.linalg.solve(precision, test_features.T).T, axis=1)
-    _, variance = layer(x_test, cholesky=layer.cholesky())
+    _, variance = layer(x_test, inverse_cholesky=layer.inverse_cholesky())
     np.testing.assert_allclose(variance, expected, rtol=5e-3)
+
+
+@pytest.mark.parametrize("ridge_penalty", [1.0, 1e-3])
+@pytest.mark.parametrize("scale_features", [True, False])
+def test_the_inverse_is_as_accurate_as_solving_with_the_factor(ridge_penalty, scale_features):
+    arguments = {"num_features": 256, "scale_features": scale_features, "ridge_penalty": ridge_penalty, "seed": 0}
+    layer = built(8, 1, **arguments)
+    layer.update_precision(normal(2000, 8))
+    x = 2 * normal(50, 8, seed=1)
+    features, factor = layer.random_features(x), tf.linalg.cholesky(layer.precision)
+    exact = tf.linalg.triangular_solve(factor, tf.transpose(tf.cast(features, tf.float64)))
+    solved = tf.linalg.triangular_solve(tf.cast(factor, tf.float32), tf.transpose(features))
+    exact, solved = (ridge_penalty * tf.reduce_sum(y**2, axis=0).numpy() for y in (exact, solved))
+    _, variance = layer(x, inverse_cholesky=layer.inverse_cholesky())
+    error, error_of_solving = (np.max(np.abs(v / exact - 1)) for v in (variance, solved))
+    assert error < max(2 * error_of_solving, 1e-6)
+    assert error < 1e-3
 
 
 @pytest.mark.parametrize("momentum", [-1.0, 0.9])
@@ -334,7 +351,7 @@ def test_two_replicas_gather_the_precision_of_one_device(arguments):
     layer.update_precision(tf.concat(shards, axis=0))
     for copy in local_values(mirrored.precision):
         np.testing.assert_allclose(copy, layer.precision, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(mirrored.cholesky(), layer.cholesky(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(mirrored.inverse_cholesky(), layer.inverse_cholesky(), rtol=1e-4, atol=1e-5)
     mirrored.reset_precision()
     for copy in local_values(mirrored.precision):
         np.testing.assert_array_equal(copy, np.eye(16))
@@ -364,4 +381,4 @@ def test_a_precision_that_cannot_be_factored_is_reported():
     layer = built(4, 2, num_features=16)
     layer.precision.assign(-np.eye(16))
     with pytest.raises(InputError, match="not positive definite"):
-        layer.cholesky()
+        layer.inverse_cholesky()

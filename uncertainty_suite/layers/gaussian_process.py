@@ -30,13 +30,13 @@ class RandomFeatureGaussianProcess(keras.layers.Layer):
         P <- momentum * P + (1 - momentum) * G / n      if 0 < momentum < 1 (moving average; the ridge decays)
 
     The usual, exact way is to train beta by gradient descent, then `reset_precision()`, show every training example
-    once to `update_precision`, and pass `cholesky()` to all later calls. With `update_in_training` every training call
-    updates P, before the optimiser's step. Replicas of a distribution strategy add up their batches, so P does not
-    depend on how a batch is split.
+    once to `update_precision`, and pass `inverse_cholesky()` to all later calls. With `update_in_training` every
+    training call updates P, before the optimiser's step. Replicas of a distribution strategy add up their batches, so
+    P does not depend on how a batch is split.
 
     Conventions are those of tf-models-official. The layer computes in float32 whatever the global policy, and gathers
     and factors P in float64: unscaled features of 50,000 images give a matrix whose condition number exceeds what
-    float32 can factor. P is the only weight of that type, and Cholesky factors and covariances are never weights.
+    float32 can factor. P is the only weight of that type, and what is computed from it is never a weight.
 
     Args:
         units: Number of outputs.
@@ -59,8 +59,8 @@ class RandomFeatureGaussianProcess(keras.layers.Layer):
     Call arguments:
         inputs: Representations `[batch, dimensions]`.
         training: Whether this is a training step; matters only with `update_in_training`.
-        cholesky: The result of `layer.cholesky()`. Without it the call factors P itself: always right, but slow for
-            many small batches.
+        inverse_cholesky: The result of `layer.inverse_cholesky()`. Without it the call factors P itself: always right,
+            but slow for many small batches.
 
     Returns:
         Logits `[batch, units]` and variances `[batch]`, shared by all units. In a `tf.function` that does not use the
@@ -73,7 +73,7 @@ class RandomFeatureGaussianProcess(keras.layers.Layer):
         >>> layer = RandomFeatureGaussianProcess(10)
         >>> logits, prior_variance = layer(features)
         >>> layer.update_precision(features)
-        >>> logits, variance = layer(features, cholesky=layer.cholesky())
+        >>> logits, variance = layer(features, inverse_cholesky=layer.inverse_cholesky())
     """
 
     def __init__(
@@ -172,13 +172,13 @@ class RandomFeatureGaussianProcess(keras.layers.Layer):
         )
 
     def call(
-        self, inputs: tf.Tensor, training: bool | None = None, cholesky: tf.Tensor | None = None
+        self, inputs: tf.Tensor, training: bool | None = None, inverse_cholesky: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         features = self.random_features(inputs)
         logits = self._logits(features)
         if training and self.update_in_training:
             self._update_precision(features, logits)
-        return logits, self.ridge_penalty * tf.reduce_sum(self._whiten(features, cholesky) ** 2, axis=0)
+        return logits, self.ridge_penalty * tf.reduce_sum(self._whiten(features, inverse_cholesky) ** 2, axis=1)
 
     def random_features(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return the random features `[batch, num_features]` of representations `[batch, dimensions]`."""
@@ -202,8 +202,8 @@ class RandomFeatureGaussianProcess(keras.layers.Layer):
         """Forget all training data: set the precision matrix back to ridge * I."""
         self.precision.assign(self.ridge_penalty * tf.eye(self.num_features, dtype=tf.float64))
 
-    def cholesky(self) -> tf.Tensor:
-        """Return the lower Cholesky factor `[num_features, num_features]` of the precision, to be passed to calls.
+    def inverse_cholesky(self) -> tf.Tensor:
+        """Return L^-1 `[num_features, num_features]`, where the precision is L L^T, to be passed to calls.
 
         Compute it once after training; after a change of the precision it is out of date.
 
@@ -216,20 +216,22 @@ class RandomFeatureGaussianProcess(keras.layers.Layer):
                 "The precision matrix is not positive definite: training diverged, or a moving average forgot the "
                 "ridge. Use a larger ridge_penalty, or momentum=-1 and one exact pass over the training data."
             )
-        return tf.cast(factor, tf.float32)
+        # Inverted here, in float64, since in every call a product takes less time than solving with the factor.
+        identity = tf.eye(self.num_features, dtype=tf.float64)
+        return tf.cast(tf.linalg.triangular_solve(factor, identity), tf.float32)
 
-    def covariance(self, inputs: tf.Tensor, cholesky: tf.Tensor | None = None) -> tf.Tensor:
+    def covariance(self, inputs: tf.Tensor, inverse_cholesky: tf.Tensor | None = None) -> tf.Tensor:
         """Return the full posterior covariance `[batch, batch]` of the logits; calls need only its diagonal."""
-        whitened = self._whiten(self.random_features(inputs), cholesky)
-        return self.ridge_penalty * tf.matmul(whitened, whitened, transpose_a=True)
+        whitened = self._whiten(self.random_features(inputs), inverse_cholesky)
+        return self.ridge_penalty * tf.matmul(whitened, whitened, transpose_b=True)
 
     def _logits(self, features: tf.Tensor) -> tf.Tensor:
         return tf.matmul(features, self.kernel) + self.bias
 
-    def _whiten(self, features: tf.Tensor, cholesky: tf.Tensor | None) -> tf.Tensor:
-        """Return L^-1 Phi^T `[num_features, batch]`, whose inner products are Phi P^-1 Phi^T."""
-        factor = self.cholesky() if cholesky is None else cholesky
-        return tf.linalg.triangular_solve(factor, tf.transpose(features))
+    def _whiten(self, features: tf.Tensor, inverse_cholesky: tf.Tensor | None) -> tf.Tensor:
+        """Return Phi L^-T `[batch, num_features]`, the inner products of whose rows are Phi P^-1 Phi^T."""
+        inverse = self.inverse_cholesky() if inverse_cholesky is None else inverse_cholesky
+        return tf.matmul(features, inverse, transpose_b=True)
 
     def _update_precision(self, features: tf.Tensor, logits: tf.Tensor) -> None:
         # Products in float64 keep G positive semi-definite well below the ridge.
