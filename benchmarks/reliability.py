@@ -1,4 +1,4 @@
-"""Measure what reliability costs: a checkpoint each epoch, `--deterministic_ops`, checksums, locks and validation.
+"""Measure what reliability costs: checkpoints, the norm of the gradient, `--deterministic_ops`, checksums, locks.
 
     python benchmarks/reliability.py
     python benchmarks/reliability.py --quick
@@ -47,10 +47,12 @@ def table(measured: dict[str, list[dict]]) -> str:
     def median(name: str, of: list[dict]) -> float:
         return statistics.median(value for values in of for value in values[name])
 
-    without, with_ = (median(name, measured["plain"]) for name in ("epoch", "epoch_and_checkpoint"))
+    without, with_, norm = (median(name, measured["plain"]) for name in ("epoch", "epoch_and_checkpoint", "norm"))
     deterministic = median("epoch", measured["deterministic"])
     save = median("save", both)
-    cpu_without, cpu_with = (median(f"{name}_cpu", measured["plain"]) for name in ("epoch", "epoch_and_checkpoint"))
+    cpu_without, cpu_with, cpu_norm = (
+        median(f"{name}_cpu", measured["plain"]) for name in ("epoch", "epoch_and_checkpoint", "norm")
+    )
     cpu_deterministic = median("epoch_cpu", measured["deterministic"])
 
     def compared(value: float, than: float) -> tuple[str, str]:
@@ -59,6 +61,7 @@ def table(measured: dict[str, list[dict]]) -> str:
     rows = [
         ("an epoch", f"{without:.2f} s", "", f"{cpu_without:.2f} s", ""),
         ("an epoch and a checkpoint", *compared(with_, without), *compared(cpu_with, cpu_without)),
+        ("an epoch, the gradient's norm returned", *compared(norm, without), *compared(cpu_norm, cpu_without)),
         (
             "an epoch, `--deterministic_ops`",
             *compared(deterministic, without),
@@ -98,7 +101,7 @@ def measure(deterministic: bool, quick: bool) -> dict[str, list[float]]:
     config.evaluation.corruptions = config.evaluation.ood_near = config.evaluation.ood_far = ()
     steps_per_epoch = data.steps_per_epoch(config.batch_size)
 
-    def start(folder):
+    def start(folder, norm):
         """Return a loop, and a function that trains for one epoch and returns the seconds it took, wall and CPU."""
         opened_at = time.perf_counter()
         run = training.Run(config, "deterministic.py", folder)
@@ -112,8 +115,9 @@ def measure(deterministic: bool, quick: bool) -> dict[str, list[float]]:
                 logits = model(batch["features"], training=True)
                 loss = keras.losses.sparse_categorical_crossentropy(batch["labels"], logits, from_logits=True)
                 loss = tf.reduce_mean(loss)
-            optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
-            return {"loss": loss}
+            gradients = tape.gradient(loss, model.trainable_variables)
+            optimizer.apply(gradients, model.trainable_variables)
+            return {"loss": loss, **({"gradient_norm": tf.linalg.global_norm(gradients)} if norm else {})}
 
         train_steps = training.compile_steps(step, tf.distribute.get_strategy())
         batches = iter(data.load(config.batch_size, training=True))
@@ -135,11 +139,11 @@ def measure(deterministic: bool, quick: bool) -> dict[str, list[float]]:
 
     seconds = collections.defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
-        intervals = {"epoch": "1000h", "epoch_and_checkpoint": f"{steps_per_epoch}steps"}
-        if deterministic:
-            del intervals["epoch_and_checkpoint"]  # the plain processes have measured it
+        intervals = {"epoch": "1000h"}
+        if not deterministic:
+            intervals |= {"epoch_and_checkpoint": f"{steps_per_epoch}steps", "norm": "1000h"}
         training.set_checkpoint_interval("1000h")
-        trainings = {name: start(Path(folder, name)) for name in intervals}
+        trainings = {name: start(Path(folder, name), name == "norm") for name in intervals}
         for _ in range(2):
             for name, interval in intervals.items():
                 training.set_checkpoint_interval(interval)

@@ -40,7 +40,7 @@ def test_each_task_has_all_methods_and_they_share_their_data():
         ("def get_config(:\n", r"mine.py, line 1, is no Python: invalid syntax\."),
         (
             "def get_config():\n    return {}\n",
-            r"get_config\(\) of .*mine.py must return a ConfigDict, and ret\.",
+            r"get_config\(\) of .*mine.py must return a ConfigDict, and ret",
         ),
     ],
 )

@@ -1,4 +1,5 @@
 import json
+import signal
 import sys
 
 import keras
@@ -7,6 +8,7 @@ import pytest
 
 from uncertainty_suite import training
 from uncertainty_suite.errors import InputError
+from uncertainty_suite.training import interruption
 
 
 @pytest.fixture
@@ -47,6 +49,16 @@ def test_a_finished_training_hands_out_nothing(run):
             loop.update(losses(loop, num_steps))
     assert loop.step == 12
     assert list(loop) == []
+
+
+def test_removes_what_a_process_killed_after_its_last_checkpoint_had_yet_to_remove(run, monkeypatch):
+    monkeypatch.setattr("uncertainty_suite.training.loop._STEPS_PER_CHECKPOINT", 1)
+    checkpoints = run.path / "checkpoints"
+    for num_steps in (loop := make_loop(run)):
+        loop.update(losses(loop, num_steps))
+    (checkpoints / "000000010.npz").write_bytes((checkpoints / "000000011.npz").read_bytes())
+    assert list(make_loop(run)) == []
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["000000011.npz", "000000012.npz"]
 
 
 def test_starts_behind_the_checkpoint_and_forgets_what_came_after_it(run, monkeypatch):
@@ -239,6 +251,18 @@ def test_weights_that_are_no_numbers_are_seen_in_their_own_epoch(run):
             if loop.step == 8:
                 loop._checkpoint.variables[0].assign([[np.inf], [0.0]])
     assert make_loop(run).step == 4
+
+
+@pytest.mark.usefixtures("_rollback")
+def test_asked_to_stop_while_it_is_rolled_back(run):
+    loop = make_loop(run)
+    with pytest.raises(training.Interrupted):
+        for _ in loop:
+            if loop.step == 6:
+                interruption._receive(signal.SIGTERM, None)
+            loop.update({"loss": np.array([np.nan if loop.step == 6 else loop.step])})
+    assert make_loop(run).step == 4
+    assert run.rollbacks == [{"training": "m", "epoch": 2, "step": 4, "learning_rate_factor": 0.5}]
 
 
 def test_begun_without_there_is_nothing_to_go_back_to(run, monkeypatch):

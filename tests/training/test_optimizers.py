@@ -85,6 +85,17 @@ def test_scaled_learning_rate(of):
         assert before - float(weight) == pytest.approx(rate_, abs=1e-7)
 
 
+def test_scaled_learning_rate_on_two_devices(two_devices):
+    config = optimizer_config(momentum=0.0, schedule="constant", warmup_epochs=0)
+    with two_devices.scope():
+        weight = keras.Variable(1.0)
+        optimizer = training.get_optimizer(config, [weight], steps_per_epoch=10, epochs=5)
+    scale_learning_rate(optimizer, 0.5)
+    tf.function(lambda: two_devices.run(lambda: optimizer.apply([tf.constant(1.0)], [weight])))()
+    (value, _) = two_devices.experimental_local_results(weight.value)
+    assert 1 - float(value) == pytest.approx(0.1)  # 0.05 for the gradient of each device
+
+
 def test_l2_penalty():
     variables = [keras.Variable([1.0, 2.0]), keras.Variable([[3.0]])]
     assert float(training.l2_penalty(variables, 0.5)) == 7.0

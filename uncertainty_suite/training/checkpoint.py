@@ -53,6 +53,10 @@ class Checkpoint:
                 raise NotFiniteError(variable.path)
         arrays["state"] = np.frombuffer(json.dumps({**state, "step": step}).encode(), np.uint8)
         write_atomic(self._path(step), lambda file: np.savez(file, **arrays))
+        self.remove_others(step, keep)
+
+    def remove_others(self, step: int, keep: Iterable[int] = ()) -> None:
+        """Delete all checkpoints but that of `step`, the one before it and `keep`."""
         # Those of later steps are damaged, or this one had not been come to.
         kept = [path for path in self._paths() if path <= self._path(step)][-_KEPT:]
         for path in set(self._paths()) - {*kept, *map(self._path, keep)}:

@@ -151,7 +151,9 @@ class Loop:
 
     def __iter__(self) -> Iterator[int]:
         total = self._epochs * self._steps_per_epoch
-        self._write_history()  # what a killed process wrote after its last checkpoint goes
+        # What a killed process wrote after its last checkpoint goes, and what it had yet to remove.
+        self._write_history()
+        self._checkpoint.remove_others(self.step, self._keep())
         if self.step >= total:
             return
         self._writer = tf.summary.create_file_writer(str(self._path / "tensorboard"))
@@ -229,9 +231,12 @@ class Loop:
         if self._rollbacks:
             state["rollbacks"] = self._rollbacks
         try:
-            self._checkpoint.save(self.step, state, keep=[self._epoch_start(self.step)] if _MAX_ROLLBACKS else [])
+            self._checkpoint.save(self.step, state, self._keep())
         except NotFiniteError as error:
             raise self._not_finite(f"The variable {error} is not finite", self.step - 1) from error
+
+    def _keep(self) -> list[int]:
+        return [self._epoch_start(self.step)] if _MAX_ROLLBACKS else []
 
     def _epoch_start(self, step: int) -> int:
         return step - step % self._steps_per_epoch

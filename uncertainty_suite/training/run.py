@@ -141,11 +141,10 @@ class Run:
         Training and validation data are left out, being the script's first need.
         """
         evaluation = self.config.evaluation
-        sources = {*evaluation.splits, *evaluation.predict_only, *evaluation.ood_near, *evaluation.ood_far}
-        if evaluation.corruptions:
-            sources.add("test")
-        for source in sorted(sources - {"train", "validation"}):
-            _ = self._get_data(source).num_examples
+        sources = [*evaluation.splits, *["test"] * bool(evaluation.corruptions), *evaluation.predict_only]
+        for source in dict.fromkeys([*sources, *evaluation.ood_near, *evaluation.ood_far]):
+            if source not in ("train", "validation"):
+                _ = self._get_data(source).num_examples
 
     def _open(self, shared: bool) -> None:
         self._read_folder()
