@@ -379,7 +379,7 @@ def measure_waiting(settings: Settings, data: datasets.Dataset, precision: str) 
 
 def input_pipeline(settings: Settings) -> Iterator[Row]:
     """How long the train steps of configs/cifar10 wait for augmented batches."""
-    data = datasets.get("cifar10", augment=True)
+    data = datasets.get("cifar10", split="test" if settings.quick else "train", augment=True)
     try:
         data.steps_per_epoch(BATCH_SIZE)  # reads the data
     except errors.InputError as error:
