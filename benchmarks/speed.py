@@ -189,7 +189,7 @@ def two_moons(settings: Settings) -> Iterator[Row]:
     data = datasets.get("two_moons")
     for what, size, epochs, target in [
         ("deterministic", 1, 20, 4),
-        *([] if settings.quick else [("10-member ensemble", 10, 10, 7)]),
+        *([] if settings.quick else [("10-member ensemble", 10, 5, 7)]),
     ]:
         sides = {
             side: in_turn([make(build("resnet_mlp"), data, epochs) for _ in range(size)])
@@ -294,7 +294,7 @@ def sngp(settings: Settings) -> Iterator[Row]:
         inputs = data.features[:BATCH_SIZE]
         sngp_model, deterministic = build(name, SNGP), build(name)
         for what, make, given, repeats, target in (
-            ("training", suite_training, data, 2 * settings.repeats, training_target),
+            ("training", suite_training, data, settings.repeats, training_target),
             ("prediction with variance", predict_batch, inputs, 4 * settings.repeats, prediction_target),
         ):
             seconds = compare({"sngp": make(sngp_model, given), "det": make(deterministic, given)}, repeats)
@@ -325,7 +325,7 @@ def mc_dropout(settings: Settings) -> Iterator[Row]:
     Ours is the difference of many and few samples, which leaves out what is computed once for all of them. In a loop
     over `predict` or over the model, each pass costs the same, so one is timed.
     """
-    num_images, few, many = 1000 if settings.quick else 10_000, 2, 12
+    num_images, few, many = 1000 if settings.quick else 10_000, 2, 10
     inputs = make_data("convnet", num_images).features
     for precision, target, shared_target in (("float32", 10, 15), ("bfloat16", 14, 34)):
         model, shared = build("convnet", MC_DROPOUT, precision), build("convnet", SHARED_MASKS, precision)
@@ -350,7 +350,7 @@ def mc_dropout(settings: Settings) -> Iterator[Row]:
 
 def measure_waiting(settings: Settings, data: datasets.Dataset, precision: str) -> dict[str, np.ndarray]:
     """Return seconds a train step `[repeats]`: `total`, `waiting` for its batch, and `pipeline` and `step` alone."""
-    num_batches = 10 if settings.quick else 30
+    num_batches = 10 if settings.quick else 15
     train_step = tf.function(make_train_step(build("wide_resnet 10-2", precision=precision)))
     batches = iter(data.load(BATCH_SIZE, training=True))
     ready = next(batches)
