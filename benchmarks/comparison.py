@@ -1,8 +1,10 @@
 """Sides that take turns, and the table, record and figure of what came of it."""
 
 import dataclasses
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,6 +74,12 @@ class Row:
             "repeats": len(self.ours),
             "share_of_peak": self.share_of_peak,
         }
+
+
+def read_rows(folder: Path) -> list[dict[str, Any]]:
+    """Return the summarized rows of all groups in a folder of results."""
+    records = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    return [row for record in records for row in record.get("rows", [])]
 
 
 def format_line(row: dict[str, Any]) -> str:

@@ -6,9 +6,9 @@
 
 For each row, both sides do the same work in turn, several times over; printed are medians, their spread (half the
 distance of the quartiles, as a share of the median) and the ratio of the medians. Where speed does not depend on the
-data, they are made up. The table, what it was made with and a figure are written as `speed.json` and `speed.svg`: of
-all groups into `benchmarks/results`, of `--quick` or some of them into `runs/speed`, or where `--output_dir` says.
-The exit status is 1 if a target is missed.
+data, they are made up. The rows of each group, with what they were made with, are written as `<group>.json`, and a
+figure of all groups in that folder as `speed.png`: into `benchmarks/results`, with `--quick` into `runs/speed`, or
+where `--output_dir` says. The exit status is 1 if a target is missed.
 
 The sides:
 
@@ -48,7 +48,7 @@ import numpy as np
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import tensorflow as tf
-from comparison import HEADER, Row, compare, draw, format_line
+from comparison import HEADER, Row, compare, draw, format_line, read_rows
 
 from uncertainty_suite import datasets, errors, layers, models, training
 from uncertainty_suite.datasets.preprocessing import Preprocessing
@@ -444,10 +444,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="under a minute: fewer repeats, the smaller networks")
     parser.add_argument("--only", nargs="+", choices=GROUPS, metavar="GROUP", help=f"some of {', '.join(GROUPS)}")
-    parser.add_argument("--output_dir", type=Path, help="where speed.json and speed.svg are written")
+    parser.add_argument("--output_dir", type=Path, help="where the JSON files and the figure are written")
     arguments = parser.parse_args()
-    whole = not arguments.quick and arguments.only is None
-    output_dir = arguments.output_dir or ROOT / ("benchmarks/results" if whole else "runs/speed")
+    output_dir = arguments.output_dir or ROOT / ("runs/speed" if arguments.quick else "benchmarks/results")
     settings = Settings(repeats=2 if arguments.quick else 5, quick=arguments.quick)
 
     made_with = {name: value for name, value in provenance().items() if name != "host"}
@@ -457,11 +456,14 @@ def main() -> int:
     print(HEADER)
     rows = []
     for group in arguments.only or GROUPS:
+        rows_of_group = []
         for row in GROUPS[group](settings):
-            rows.append(row.summarize())
-            print(format_line(rows[-1]), flush=True)
-    write_json(output_dir / "speed.json", {**made_with, "rows": rows})
-    write_atomic(output_dir / "speed.svg", lambda file: draw(rows).savefig(file, format="svg"))
+            rows_of_group.append(row.summarize())
+            print(format_line(rows_of_group[-1]), flush=True)
+        write_json(output_dir / f"{group}.json", {**made_with, "rows": rows_of_group})
+        rows += rows_of_group
+    figure = draw(read_rows(output_dir))
+    write_atomic(output_dir / "speed.png", lambda file: figure.savefig(file, format="png"))
 
     missed = [row["what"] for row in rows if not row["met"]]
     if missed:
