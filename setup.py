@@ -33,6 +33,7 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
+        "benchmarks": ["torch>=2.6"],  # PyTorch's side of benchmarks/speed.py
         # On no package index, so nothing may need it: `metrics.get("rm/<name>")` uses it where it is present.
         "robustness-metrics": [
             "robustness_metrics @ git+https://github.com/google-research/robustness_metrics.git",
