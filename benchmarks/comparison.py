@@ -1,4 +1,9 @@
-"""Sides that take turns, and the table, record and figure of what came of it."""
+"""Sides that take turns, and the table, record and figure of what came of it.
+
+    python benchmarks/comparison.py
+
+prints the table of the files in `benchmarks/results`.
+"""
 
 import dataclasses
 import json
@@ -104,7 +109,8 @@ def draw(rows: list[dict[str, Any]]) -> Figure:
     axes.barh(range(len(rows)), np.array(margins) - 1, left=1, color=colors)
     labels = [f"{row['what']}: {row['value']:.2f} {row['unit']} ({_wanted(row)})" for row in rows]
     axes.set_yticks(range(len(rows)), labels, fontsize=8)
-    axes.set_xscale("log")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(lambda margin, _: f"{margin:g}")
     axes.set_xlabel("times better than the target (blue), or worse (red)")
     axes.axvline(1, color="black", linewidth=1)
     return figure
@@ -112,3 +118,7 @@ def draw(rows: list[dict[str, Any]]) -> Figure:
 
 def _wanted(row: dict[str, Any]) -> str:
     return "" if row["target"] is None else f"{UNITS[row['unit']][1]} {row['target']:g}"
+
+
+if __name__ == "__main__":
+    print("\n".join([HEADER, *map(format_line, read_rows(Path(__file__).parent / "results"))]))

@@ -46,10 +46,19 @@ def test_sides_take_turns_after_a_warm_up():
 def test_the_benchmark_writes_what_it_prints_and_fails_if_a_target_is_missed(tmp_path):
     command = ["benchmarks/speed.py", "--quick", "--only", "two_moons", f"--output_dir={tmp_path}"]
     ran = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
-    record = json.loads((tmp_path / "speed.json").read_text())
+    record = json.loads((tmp_path / "two_moons.json").read_text())
     assert {"revision", "versions", "hardware", "started_at", "command"} <= record.keys()
     (row,) = record["rows"]
     assert row["value"] == row["theirs"] / row["ours"] > 0
     assert ran.stdout.splitlines()[1] == comparison.format_line(row)
     assert ran.returncode == (0 if row["met"] else 1), ran.stderr
-    assert (tmp_path / "speed.svg").stat().st_size > 0
+    assert (tmp_path / "speed.png").stat().st_size > 0
+
+
+def test_the_page_quotes_the_committed_results():
+    page = (ROOT / "docs/speed.md").read_text()
+    rows = comparison.read_rows(ROOT / "benchmarks/results")
+    assert rows
+    assert "\n".join([comparison.HEADER, *map(comparison.format_line, rows)]) in page
+    for path in (ROOT / "benchmarks/results").glob("*.txt"):
+        assert path.read_text().rstrip() in page
