@@ -5,11 +5,12 @@ trains with `--config.seed` set to `member_seed(s, i)`. Differs from the paper i
 
     python baselines/deep_ensemble.py --config=configs/two_moons/deep_ensemble.py --config.deep_ensemble.size=10
 
-takes seconds on two CPU cores. Members are trained one after another. `--members=0 --members=1` trains only these, so
-that they can be spread over machines that share the run folder (or whose `members/` folders are brought together); the
-command without that flag trains those that are missing, and evaluates. Every value of the configuration can be
-overridden as above. A run that was stopped goes on, bit for bit, when the same command is given again. Expected results
-stand in the README.
+takes seconds on two CPU cores. As many members as there are CPU cores are trained at the same time, on GPUs one after
+another; `--members_at_once=1` has it otherwise, e.g. where memory is short, and changes no bit of the results.
+`--members=0 --members=1` trains only these, so that they can be spread over machines that share the run folder (or
+whose `members/` folders are brought together); the command without that flag trains those that are missing, and
+evaluates. Every value of the configuration can be overridden as above. A run that was stopped goes on, bit for bit,
+when the same command is given again. Expected results stand in the README.
 """
 
 import keras
@@ -28,7 +29,10 @@ def member_seed(seed, member):
 
 
 def train_member(run, member):
-    """Train a member, or restore it if it is trained already; return it and the seconds that its training took."""
+    """Train a member, or restore it if it is trained already; return it and the seconds that its training took.
+
+    A generator for `training.run_together`, which takes the steps that it yields.
+    """
     config = run.config
     seed = member_seed(config.seed, member)
     train_data = run.get_data("train", seed=seed)
@@ -56,32 +60,32 @@ def train_member(run, member):
         norm = tf.linalg.global_norm(gradients)
         return {"loss": loss, "accuracy": tf.reduce_mean(accuracy), "gradient_norm": norm}
 
-    train_steps = training.compile_steps(train_step, strategy)
     loop = training.Loop(run, model, optimizer, steps_per_epoch, name=f"members/{member}")
     batches = train_data.load(config.batch_size, training=True, start_step=loop.step)
     batches = iter(strategy.experimental_distribute_dataset(batches))
     for num_steps in loop:
-        loop.update(train_steps(batches, num_steps))
+        loop.update((yield train_step, batches, num_steps))
     return model, loop.seconds
 
 
-def main(config, output_dir=None, data_dir=None, members=None):
+def main(config, output_dir=None, data_dir=None, members=None, members_at_once=None):
     """Train and evaluate; return the results, which are also in the run folder's `results.json`.
 
-    With `members`, only these are trained, nothing is evaluated, and None is returned.
+    With `members`, only these are trained, nothing is evaluated, and None is returned. How many are trained at the same
+    time, `members_at_once`, changes no result.
     """
     run = training.Run(config, __file__, output_dir, data_dir, shared=bool(members))
     if run.results:
         return run.results
     config = run.config
     size = config.deep_ensemble.size
+    if not set(members or ()) <= set(range(size)):
+        raise InputError(f"--members must be among 0 to {size - 1}, the members of this ensemble, not {members}.")
+    trainings = [train_member(run, member) for member in sorted(set(members or range(size)))]
+    trained = training.run_together(trainings, members_at_once)
     if members:
-        if not set(members) <= set(range(size)):
-            raise InputError(f"--members must be among 0 to {size - 1}, the members of this ensemble, not {members}.")
-        for member in members:
-            train_member(run, member)
         return None
-    ensemble, seconds = zip(*[train_member(run, member) for member in range(size)])
+    ensemble, seconds = zip(*trained)
 
     # Prediction.
     networks = [keras.Model(model.input, (model.layers[-1].input, model.output)) for model in ensemble]
@@ -99,4 +103,8 @@ def main(config, output_dir=None, data_dir=None, members=None):
 
 
 if __name__ == "__main__":
-    launch.run(main, members=flags.DEFINE_multi_integer("members", None, "Train only this member; can be repeated."))
+    launch.run(
+        main,
+        members=flags.DEFINE_multi_integer("members", None, "Train only this member; can be repeated."),
+        members_at_once=flags.DEFINE_integer("members_at_once", None, "By default the CPU cores, with GPUs 1.", 1),
+    )

@@ -181,6 +181,41 @@ def test_an_ensemble_of_one_is_its_member(tmp_path):
     assert untimed(load_script("deterministic").main(config, tmp_path / "member")) == untimed(ensemble)
 
 
+def test_members_trained_at_once_are_the_networks_that_they_would_be_alone(tmp_path):
+    script = load_script("deep_ensemble")
+    script.main(tiny_config("deep_ensemble"), tmp_path / "ensemble", members_at_once=2)
+    for member in range(2):
+        config = tiny_config("deterministic", seed=script.member_seed(0, member))
+        load_script("deterministic").main(config, tmp_path / f"{member}")
+        mine, theirs = (
+            arrays_of(max(folder.glob("checkpoints/*.npz")))
+            for folder in (tmp_path / f"ensemble/members/{member}", tmp_path / f"{member}")
+        )
+        assert mine.keys() == theirs.keys()
+        for name in theirs:
+            np.testing.assert_array_equal(mine[name], theirs[name])
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_how_many_members_train_at_once_may_change_on_the_way(first, finished, tmp_path, monkeypatch):
+    folder, _ = finished("deep_ensemble")
+    script, config = load_script("deep_ensemble"), tiny_config("deep_ensemble")
+    monkeypatch.setattr("uncertainty_suite.training.loop._SECONDS_PER_CHECKPOINT", 0)
+    update = training.Loop.update
+
+    def stop(loop, values):
+        update(loop, values)
+        if loop.step >= 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training.Loop, "update", stop)
+        script.main(config, tmp_path / "run", members_at_once=first)
+    assert len(list((tmp_path / "run").glob("members/*/checkpoints"))) == first
+    script.main(config, tmp_path / "run", members_at_once=3 - first)
+    assert_same_run(tmp_path / "run", folder)
+
+
 def test_members_differ_and_the_ensemble_is_their_mean(finished):
     folder, _ = finished("deep_ensemble")
     first, second = (arrays_of(next(folder.glob(f"members/{i}/checkpoints/*.npz"))) for i in range(2))

@@ -1,9 +1,12 @@
 """SIGTERM and Ctrl-C, held back while steps run, so that these can be counted and saved."""
 
+import contextlib
 import signal
+from collections.abc import Iterator
 from types import FrameType
 
 _holding = False
+_in_block = False  # of `held`
 _received: int | None = None
 
 
@@ -40,12 +43,24 @@ def received() -> bool:
 
 
 def release() -> None:
-    """Raise `Interrupted` if a signal waits, and let no further one wait."""
+    """Raise `Interrupted` if a signal waits, and let no further one wait, unless within `held`."""
     global _holding, _received
-    _holding = False
-    if _received is not None:
+    _holding = _in_block
+    if _received is not None and not _in_block:
         signum, _received = _received, None
         raise Interrupted(signum)
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Let a signal wait for the end of a block, whatever is released within."""
+    global _holding, _in_block
+    _holding = _in_block = True
+    try:
+        yield
+    finally:
+        _holding = _in_block = False
+    release()
 
 
 def _receive(signum: int, frame: FrameType | None) -> None:

@@ -29,6 +29,8 @@ _STEPS_PER_CALL: int | None = None  # as many as take _SECONDS_PER_CALL
 _MAX_ROLLBACKS = 0  # of one training
 _UNITS = {"s": 1, "min": 60, "h": 3600}
 
+num_together = 1  # trainings that share the time of this process; see `run_together`
+
 
 def set_checkpoint_interval(interval: str) -> None:
     """Set how often the trainings of this process write a checkpoint; the results do not depend on it.
@@ -176,7 +178,7 @@ class Loop:
                 if self.step == start:
                     raise RuntimeError("Loop.update() was not called with the results of the steps.")
                 seconds = time.perf_counter() - started_at
-                self.seconds += seconds
+                self.seconds += seconds / num_together
                 # The first call traces and compiles, so its pace says nothing of the next ones'.
                 if compiled and _STEPS_PER_CALL is None:
                     steps_per_call = max(1, math.floor(_SECONDS_PER_CALL * (self.step - start) / seconds))

@@ -275,7 +275,7 @@ def provenance() -> dict[str, Any]:
         "hardware": {
             "platform": platform.platform(),
             "processor": _processor(),
-            "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "cpus": num_cpus(),
             "threads": {  # 0: as many as TensorFlow likes
                 "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
                 "intra_op": tf.config.threading.get_intra_op_parallelism_threads(),
@@ -283,6 +283,11 @@ def provenance() -> dict[str, Any]:
             "devices": [device.name for device in tf.config.list_logical_devices()],
         },
     }
+
+
+def num_cpus() -> int:
+    """Return how many CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _now() -> str:
