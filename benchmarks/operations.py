@@ -60,7 +60,7 @@ def main() -> None:
             *(("deterministic", None, precision) for precision in POLICIES),
             ("SNGP", SNGP, "float32"),
         ]:
-            found = profile(suite_training(build(name, layer_set, precision), data), num_steps)
+            found = profile(suite_training([build(name, layer_set, precision)], data), num_steps)
             profiles.append({"what": f"{method}, {name}, {precision}", **found})
             shares = ", ".join(f"{operation} {share:.0%}" for operation, share in found["shares"].items())
             print(f"{profiles[-1]['what']}: {found['milliseconds']:.1f} ms a step. {shares}", flush=True)

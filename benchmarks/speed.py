@@ -39,7 +39,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,8 @@ from comparison import HEADER, Row, compare, draw, format_line, read_rows
 from uncertainty_suite import datasets, errors, layers, models, training
 from uncertainty_suite.datasets.preprocessing import Preprocessing
 from uncertainty_suite.files import write_atomic, write_json
-from uncertainty_suite.training.run import provenance
+from uncertainty_suite.training.run import num_cpus, provenance
+from uncertainty_suite.training.strategy import compile_steps_together
 
 ROOT = Path(__file__).parent.parent
 HAS_TORCH = importlib.util.find_spec("torch") is not None
@@ -132,17 +133,26 @@ def make_train_step(model: keras.Model) -> Callable[[dict[str, tf.Tensor]], dict
     return train_step
 
 
-def suite_training(model: keras.Model, data: datasets.Dataset, epochs: int = 1) -> Callable[[], None]:
-    """Return a function that trains epochs as the scripts do, a compiled call each."""
-    train_steps = training.compile_steps(make_train_step(model), training.get_strategy())
-    batches = iter(data.load(BATCH_SIZE, training=True))
+def in_turn(functions: list[Callable[[], Any]]) -> Callable[[], None]:
+    """Return a function that calls others one after another."""
+
+    def call() -> None:
+        for function in functions:
+            function()
+
+    return call
+
+
+def suite_training(networks: Sequence[keras.Model], data: datasets.Dataset, epochs: int = 1) -> Callable[[], None]:
+    """Return a function that trains epochs as the scripts do, a compiled call each for as many networks as cores."""
     steps = data.steps_per_epoch(BATCH_SIZE)
-
-    def train() -> None:
-        for _ in range(epochs):
-            train_steps(batches, steps)
-
-    return train
+    calls = []
+    for start in range(0, len(networks), num_cpus()):
+        group = networks[start : start + num_cpus()]
+        train_steps = compile_steps_together([make_train_step(model) for model in group], training.get_strategy())
+        batches = [iter(data.load(BATCH_SIZE, training=True)) for _ in group]
+        calls += epochs * [functools.partial(train_steps, batches, steps)]
+    return in_turn(calls)
 
 
 def fit(model: keras.Model, data: datasets.Dataset, epochs: int = 1) -> Callable[[], None]:
@@ -174,16 +184,6 @@ class PyTorch:
         return json.loads(answer)
 
 
-def in_turn(functions: list[Callable[[], Any]]) -> Callable[[], None]:
-    """Return a function that calls others one after another."""
-
-    def call() -> None:
-        for function in functions:
-            function()
-
-    return call
-
-
 def two_moons(settings: Settings) -> Iterator[Row]:
     """An epoch on two moons, of one network and of ten."""
     data = datasets.get("two_moons")
@@ -192,8 +192,8 @@ def two_moons(settings: Settings) -> Iterator[Row]:
         *([] if settings.quick else [("10-member ensemble", 10, 5, 7)]),
     ]:
         sides = {
-            side: in_turn([make(build("resnet_mlp"), data, epochs) for _ in range(size)])
-            for side, make in (("suite", suite_training), ("fit", fit))
+            "suite": suite_training([build("resnet_mlp") for _ in range(size)], data, epochs),
+            "fit": in_turn([fit(build("resnet_mlp"), data, epochs) for _ in range(size)]),
         }
         ours, theirs = (seconds / epochs for seconds in compare(sides, settings.repeats).values())
         yield Row(f"epoch on two moons, {what}", "Keras fit", ours, theirs, "x faster", target)
@@ -241,7 +241,7 @@ def training_throughput(settings: Settings) -> Iterator[Row]:
             for precision in POLICIES:
                 # Each side builds its own kind of network: fit has Keras' batch normalisation.
                 model = build(name, precision=precision)
-                sides = {"suite": suite_training(model, data), "Keras fit": fit(build(name, KERAS, precision), data)}
+                sides = {"suite": suite_training([model], data), "Keras fit": fit(build(name, KERAS, precision), data)}
                 if pytorch:
                     known = pytorch.request(
                         job="training", architecture=name, precision=precision, num_examples=data.num_examples
@@ -294,7 +294,7 @@ def sngp(settings: Settings) -> Iterator[Row]:
         inputs = data.features[:BATCH_SIZE]
         sngp_model, deterministic = build(name, SNGP), build(name)
         for what, make, given, repeats, target in (
-            ("training", suite_training, data, settings.repeats, training_target),
+            ("training", lambda model, data: suite_training([model], data), data, settings.repeats, training_target),
             ("prediction with variance", predict_batch, inputs, 4 * settings.repeats, prediction_target),
         ):
             seconds = compare({"sngp": make(sngp_model, given), "det": make(deterministic, given)}, repeats)
