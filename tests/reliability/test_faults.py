@@ -76,33 +76,46 @@ def test_members_share_a_folder_and_nothing_else_does(scripts, second, uninterru
 # Asked to stop.
 
 
-@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-@pytest.mark.parametrize("phase", ["history.jsonl", "predictions/*.npz"])
-def test_asked_to_stop_it_saves_and_says_how_to_go_on(scripts, uninterrupted, tmp_path, signum, status, phase):
-    folder = tmp_path / "run"
-    command = arguments("deterministic", folder, epochs=2 if phase.startswith("pred") else 4000)
-    process = scripts.start(command)
-    scripts.signal_when(process, signum, lambda: any(path.stat().st_size for path in folder.glob(phase)))
-    ended = scripts.end()
+STOPPED = pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+
+
+def check_stopped(ended, command, folder, signum, status):
     assert ended.status == status, ended.log
     resume = shlex.join(["python", *command])
     assert ended.error == f"Stopped by {signal.Signals(signum).name}. To go on, bit for bit: {resume}"
     assert len(list(folder.glob("checkpoints/*.npz"))) == 1  # none was due but the one on stopping, or the last
     assert not list(folder.rglob(".*"))
-    if phase.startswith("pred"):
-        again = scripts.run(command)
-        assert again.status == 0, again.log
-        reference = content(uninterrupted("deterministic")[0])
-        mine = content(folder)
-        assert all(mine[name] == reference[name] for name in mine)
+
+
+@STOPPED
+def test_asked_to_stop_in_training_it_saves_and_says_how_to_go_on(scripts, tmp_path, signum, status):
+    folder = tmp_path / "run"
+    command = arguments("deterministic", folder, epochs=4000)
+    process = scripts.start(command)
+    scripts.signal_when(process, signum, lambda: any(path.stat().st_size for path in folder.glob("history.jsonl")))
+    check_stopped(scripts.end(), command, folder, signum, status)
+
+
+@STOPPED
+def test_asked_to_stop_in_evaluation_it_says_how_to_go_on(scripts, uninterrupted, tmp_path, signum, status):
+    folder = tmp_path / "run"
+    command = arguments("deterministic", folder)
+    ended = scripts.run(command, signal_at=[f"{folder}/predictions/ood", signum])
+    check_stopped(ended, command, folder, signum, status)
+    assert (folder / "predictions" / "test.npz").exists()
+    again = scripts.run(command)
+    assert again.status == 0, again.log
+    reference = content(uninterrupted("deterministic")[0])
+    mine = content(folder)
+    assert all(mine[name] == reference[name] for name in mine)
 
 
 def test_stopped_in_training_it_goes_on_bit_for_bit(scripts, uninterrupted, tmp_path):
     folder = tmp_path / "run"
     command = arguments("mc_dropout", folder, "--checkpoint_every=1steps")
-    process = scripts.start(command)
-    scripts.signal_when(process, signal.SIGTERM, until(folder, "checkpoints/0*.npz"))
-    assert scripts.end().status == 143
+    stopped = scripts.run(command, signal_at=[f"{folder}/checkpoints/.000000002", signal.SIGTERM])
+    assert stopped.status == 143, stopped.log
+    assert not (folder / "results.json").exists()
     assert scripts.run(command).status == 0
     assert_same(folder, uninterrupted("mc_dropout")[0])
 

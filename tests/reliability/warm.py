@@ -1,8 +1,9 @@
 """A process that has imported TensorFlow and runs scripts in forked children, which so start in no time.
 
 It reads requests from stdin, one JSON object a line: the script's `argv`, the file `log` for its output, and optionally
-`folder` and `kill_at`: the child kills itself by SIGKILL before its file operation of that number in the folder; and
-`user`, the number of the user that the child becomes. It answers with two lines: the child's process id when it starts;
+`folder` and `kill_at`: the child kills itself by SIGKILL before its file operation of that number in the folder;
+`signal_at`, a part of a path and a number: the child sends itself that signal before it opens such a file; and `user`,
+the number of the user that the child becomes. It answers with two lines: the child's process id when it starts;
 its exit status, negative for a signal, and the number of its file operations when it ends. The child uses the machine
 as a script of its own would: importing TensorFlow starts nothing that a fork breaks, as long as no operation has run.
 """
@@ -40,6 +41,8 @@ def run_script(request: dict, count_out: int) -> None:
         os.dup2(log, stream)
     sys.stdin = open(os.devnull)  # noqa: SIM115
     count_operations(request.get("folder"), request.get("kill_at"), count_out)
+    if "signal_at" in request:
+        signal_at_file(*request["signal_at"])
     if "user" in request:
         os.setuid(request["user"])
     sys.argv = request["argv"]
@@ -83,6 +86,20 @@ def count_operations(folder: str | None, kill_at: int | None, count_out: int) ->
 
     sys.addaudithook(audit)
     os.fsync = noted_fsync
+
+
+def signal_at_file(part: str, signum: int) -> None:
+    """Send the own process a signal, once, before it opens a file with such a path."""
+    sent = False
+
+    def audit(event: str, arguments: tuple) -> None:
+        nonlocal sent
+        if event == "open" and not sent and isinstance(arguments[0], str | os.PathLike):
+            sent = part in os.fspath(arguments[0])
+            if sent:
+                os.kill(os.getpid(), signum)
+
+    sys.addaudithook(audit)
 
 
 if __name__ == "__main__":
