@@ -42,6 +42,6 @@ setup(
             "tf-keras>=2.18",
         ],
         # Playwright drives the Chromium that the system has; its own browsers are not needed.
-        "test": ["hypothesis>=6.100", "playwright>=1.40", "pytest>=8.2", "ruff>=0.9"],
+        "test": ["hypothesis>=6.100", "playwright>=1.40", "pytest>=8.2", "ruff>=0.9", "threadpoolctl>=3.5"],
     },
 )

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import sklearn.metrics
+import threadpoolctl
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,3 +82,13 @@ def test_oscr_is_the_area_under_the_curve_of_its_definition():
     assert metrics.oscr(scores_in, scores_out, correct) == pytest.approx(expected, rel=1e-12)
     assert metrics.oscr(scores_in, scores_out, np.ones(200, bool)) == metrics.auroc(scores_in, scores_out)
     assert metrics.oscr(scores_in, scores_out, np.zeros(200, bool)) == 0
+
+
+def test_bits_do_not_depend_on_the_number_of_threads():
+    rng = np.random.default_rng(0)
+    inside, outside = rng.normal(size=(2, 30_000))
+    found = []
+    for num_threads in (1, 2):
+        with threadpoolctl.threadpool_limits(num_threads):
+            found.append([metric(inside, outside + 1) for metric in (metrics.auroc, metrics.aupr_in, metrics.aupr_out)])
+    assert found[0] == found[1]

@@ -35,7 +35,8 @@ def ranking_average_precision(scores: np.ndarray, positive: np.ndarray, interpol
     if interpolation == "trapezoid":
         precision = (precision + np.append(1.0, precision[:-1])) / 2
     # Divided last, so that a perfect ranking gives 1 and no rounding above it.
-    return float(np.diff(true_positives, prepend=0) @ precision / true_positives[-1])
+    # Not a dot product: BLAS sums in another order when it has other threads, and evaluation must repeat bit for bit.
+    return float((np.diff(true_positives, prepend=0) * precision).sum() / true_positives[-1])
 
 
 class ScoreBatch:
