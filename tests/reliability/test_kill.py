@@ -1,5 +1,6 @@
 """Killed at any instant, as often as you like, a run ends as if nothing had happened."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -31,7 +32,8 @@ def kill_and_finish(scripts, command, reference, folder, random_, kills) -> list
         else:
             process = scripts.start(command, folder=str(folder))
             time.sleep(random_.uniform(0.1, 1.5))
-            os.kill(process, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself, which is seen below
+                os.kill(process, signal.SIGKILL)
             status, operations, log = scripts.end()
         if status == 0:  # drawn too late: it was finished before
             assert_same(folder, path)
