@@ -144,11 +144,12 @@ def in_turn(functions: list[Callable[[], Any]]) -> Callable[[], None]:
 
 
 def suite_training(networks: Sequence[keras.Model], data: datasets.Dataset, epochs: int = 1) -> Callable[[], None]:
-    """Return a function that trains epochs as the scripts do, a compiled call each for as many networks as cores."""
+    """Return a function that trains epochs as the scripts do, a compiled call each for two networks a core."""
+    at_once = 2 * num_cpus()
     steps = data.steps_per_epoch(BATCH_SIZE)
     calls = []
-    for start in range(0, len(networks), num_cpus()):
-        group = networks[start : start + num_cpus()]
+    for start in range(0, len(networks), at_once):
+        group = networks[start : start + at_once]
         train_steps = compile_steps_together([make_train_step(model) for model in group], training.get_strategy())
         batches = [iter(data.load(BATCH_SIZE, training=True)) for _ in group]
         calls += epochs * [functools.partial(train_steps, batches, steps)]

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from uncertainty_suite import datasets
-from uncertainty_suite.datasets import augmentation
+from uncertainty_suite.datasets import augmentation, base
 from uncertainty_suite.datasets.base import Dataset, Source
 from uncertainty_suite.datasets.preprocessing import Preprocessing
 from uncertainty_suite.errors import InputError
@@ -43,6 +43,15 @@ def _epoch_ids(data: Dataset, epoch: int, batch_size: int = 100) -> np.ndarray:
     steps = data.steps_per_epoch(batch_size)
     batches = _take(data, steps, batch_size, start_step=epoch * steps)
     return np.concatenate([batch["element_id"] for batch in batches])
+
+
+def test_epochs_made_at_once_are_those_made_batch_by_batch(monkeypatch):
+    def take():
+        return _take(_images(seed=3), 12, batch_size=16, start_step=2)  # four batches an epoch
+
+    at_once = take()
+    monkeypatch.setattr(base, "_EPOCH_BYTES", 0)
+    _assert_same(at_once, take())
 
 
 # One ordered pass

@@ -3,7 +3,7 @@ import dataclasses
 import keras
 import pytest
 
-from uncertainty_suite.layers import FusedBatchNormalization, LayerSet, MonteCarloDropout
+from uncertainty_suite.layers import Dropout, FusedBatchNormalization, LayerSet, MonteCarloDropout
 
 
 def test_default_layers():
@@ -11,7 +11,7 @@ def test_default_layers():
     assert type(layers.conv(4, 3, padding="same", use_bias=False)) is keras.layers.Conv2D
     assert type(layers.dense(4, activation="relu")) is keras.layers.Dense
     assert type(layers.norm(momentum=0.9, epsilon=1e-5)) is FusedBatchNormalization
-    assert type(layers.dropout(0.1)) is keras.layers.Dropout
+    assert type(layers.dropout(0.1)) is Dropout
     head = layers.head(10)
     assert (type(head), head.dtype_policy.name) == (keras.layers.Dense, "float32")
 

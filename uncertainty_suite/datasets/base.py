@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import math
 import os
 import weakref
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ from uncertainty_suite.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+_EPOCH_BYTES = 16 * 2**20  # of features: an epoch of so many is made at once, which is cheaper than batch by batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -313,27 +316,41 @@ class Dataset:
                 "element_id": ids,
             }
 
-        if training:
-            chosen = self._training_batches(batch_size, start_step, element_ids)
-        else:
-            chosen = tf.data.Dataset.range(self.num_examples).batch(batch_size).map(lambda index: {"index": index})
         options = tf.data.Options()
         options.deterministic = True
         # Workers of a cluster share the examples of each batch; there are no files to be shared out instead.
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-        batches = chosen.map(get_batch, num_parallel_calls=tf.data.AUTOTUNE).with_options(options)
-        if training:  # known to be endless, a strategy need not ask in every step whether there is a batch left
-            batches = batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-        return batches.prefetch(tf.data.AUTOTUNE)
+        if not training:
+            chosen = tf.data.Dataset.range(self.num_examples).batch(batch_size).map(lambda index: {"index": index})
+            return chosen.map(get_batch, tf.data.AUTOTUNE).with_options(options).prefetch(tf.data.AUTOTUNE)
 
-    def _training_batches(self, batch_size: int, start_step: int, element_ids: tf.Tensor) -> tf.data.Dataset:
-        """Return the endless stream of `{"index": int32 [batch]}`, with `"draws"` [batch, 3] if augmented."""
+        def get_epoch(chosen: dict[str, tf.Tensor]) -> tf.data.Dataset:
+            examples = get_batch({name: tf.reshape(x, [-1, *x.shape[2:]]) for name, x in chosen.items()})
+            return tf.data.Dataset.from_tensor_slices(
+                {name: tf.reshape(x, [-1, batch_size, *x.shape[1:]]) for name, x in examples.items()}
+            )
+
+        epochs, steps_into_epoch = self._training_epochs(batch_size, start_step, element_ids)
+        if 4 * self.num_examples * math.prod(self.input_shape) <= _EPOCH_BYTES:
+            batches = epochs.flat_map(get_epoch).skip(steps_into_epoch)
+        else:
+            chosen = epochs.flat_map(tf.data.Dataset.from_tensor_slices).skip(steps_into_epoch)
+            batches = chosen.map(get_batch, tf.data.AUTOTUNE)
+        # Known to be endless, a strategy need not ask in every step whether there is a batch left.
+        batches = batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+        return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
+
+    def _training_epochs(self, batch_size: int, start_step: int, element_ids: tf.Tensor) -> tuple[tf.data.Dataset, int]:
+        """Return the endless stream of epochs from that of a step on, and the steps of it before that step.
+
+        An epoch is `{"index": int32 [steps, batch]}`, with `"draws"` `[steps, batch, 3]` if augmented.
+        """
         import tensorflow as tf
 
         steps = self.steps_per_epoch(batch_size)
         num_stored = len(self._stored.labels)
 
-        def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
+        def get_choice(epoch: tf.Tensor) -> dict[str, tf.Tensor]:
             seed = tf.stack([tf.constant(self._seed, tf.int64), epoch])
             # Not index_shuffle: it repeats after 256 seeds, and small data sets have more epochs than that.
             order = tf.random.experimental.stateless_shuffle(tf.range(self.num_examples), seed)
@@ -342,8 +359,7 @@ class Dataset:
             if self.augment:
                 draws = augmentation.draw_crops_and_flips(num_stored, tf.random.fold_in(seed, 1))
                 chosen["draws"] = tf.gather(draws, tf.gather(element_ids, chosen["index"]))
-            return tf.data.Dataset.from_tensor_slices(chosen)
+            return chosen
 
         first_epoch, steps_into_epoch = divmod(start_step, steps)
-        epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
-        return epochs.flat_map(epoch_batches).skip(steps_into_epoch)  # skips rows of indices, not examples
+        return tf.data.Dataset.range(first_epoch, tf.int64.max).map(get_choice), steps_into_epoch

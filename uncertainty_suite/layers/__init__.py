@@ -1,7 +1,7 @@
 """Layers that methods put into architectures in place of the plain ones, and the layer set that carries them there."""
 
 from uncertainty_suite.layers.batch_normalization import FusedBatchNormalization
-from uncertainty_suite.layers.dropout import MonteCarloDropout
+from uncertainty_suite.layers.dropout import Dropout, MonteCarloDropout
 from uncertainty_suite.layers.gaussian_process import RandomFeatureGaussianProcess
 from uncertainty_suite.layers.layer_set import LayerSet
 from uncertainty_suite.layers.mean_field import mean_field_logits, monte_carlo_softmax
@@ -10,6 +10,7 @@ from uncertainty_suite.layers.spectral_normalization import SpectralNormalizatio
 from uncertainty_suite.layers.split import draw_samples, split_at_dropout
 
 __all__ = [
+    "Dropout",
     "FusedBatchNormalization",
     "LayerSet",
     "MonteCarloDropout",

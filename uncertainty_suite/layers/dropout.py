@@ -1,4 +1,4 @@
-"""Dropout that stays on at prediction time."""
+"""Dropout whose masks are cheap to draw, and dropout that stays on at prediction time."""
 
 import keras
 import numpy as np
@@ -11,12 +11,16 @@ def _random_mask(shape: tf.Tensor, rate: float, seed: tf.Tensor, dtype: tf.DType
     """Return a mask of a shape: 0 with probability `rate`, else 1 / (1 - rate).
 
     Drawing the mask is much of the work of a pass through dropout, so no more random bits are drawn for a value than
-    the rate needs: 1 for 1/2, 2 for 1/4, up to 8 for a multiple of 1/256; else 32.
+    the rate needs: 1 for 1/2, 2 for 1/4, up to 8 for a multiple of 1/256; else 16, for the nearest multiple of 1/65536.
     """
+    rate = min(max(round(rate * 2**16), 1), 2**16 - 1) / 2**16
     numerator, denominator = (1 - rate).as_integer_ratio()  # of the probability to keep a value; a power of two
-    if denominator > 256:
-        return tf.cast(tf.random.stateless_uniform(shape, seed) >= rate, dtype) / (1 - rate)
     size = tf.reduce_prod(shape)
+    if denominator > 256:
+        words = tf.random.stateless_uniform([-(-size // 2)], seed, minval=None, maxval=None, dtype=tf.int32)
+        values = tf.reshape(tf.bitcast(words, tf.int16), [-1])[:size]  # from -2^15
+        kept = values >= tf.constant(int(rate * 2**16) - 2**15, tf.int16)
+        return tf.reshape(tf.cast(kept, dtype) / (1 - rate), shape)
     num_bits = denominator.bit_length() - 1
     words = tf.random.stateless_uniform([num_bits, -(-size // 32)], seed, minval=None, maxval=None, dtype=tf.uint32)
     kept, *words = tf.unstack(words)
@@ -28,6 +32,40 @@ def _random_mask(shape: tf.Tensor, rate: float, seed: tf.Tensor, dtype: tf.DType
     rows = np.unpackbits(np.arange(256, dtype=np.uint8)[:, np.newaxis], axis=1) / (1 - rate)
     mask = tf.gather(tf.constant(rows, dtype), tf.cast(tf.bitcast(kept, tf.uint8), tf.int32))
     return tf.reshape(tf.reshape(mask, [-1])[:size], shape)
+
+
+def _next_seed(generator: keras.random.SeedGenerator) -> tf.Tensor:
+    """Return a fresh seed, another one on each replica."""
+    seed = generator.next()
+    replica_context = tf.distribute.get_replica_context()
+    if replica_context is not None:
+        # Replicas hold equal generators but see different examples: without this they would share their masks.
+        replica = tf.cast(replica_context.replica_id_in_sync_group, seed.dtype)
+        seed += tf.stack([tf.zeros_like(replica), 2**32 * replica])
+    return seed
+
+
+def _mask_shape(inputs: tf.Tensor, noise_shape: tuple[int | None, ...] | None) -> tf.Tensor:
+    shape = tf.shape(inputs)
+    if noise_shape is None:
+        return shape
+    return tf.stack([shape[i] if size is None else size for i, size in enumerate(noise_shape)])
+
+
+@keras.saving.register_keras_serializable(package="uncertainty_suite")
+class Dropout(keras.layers.Dropout):
+    """Drop inputs at random in training, by masks that take half of the random bits of Keras' layer, or fewer.
+
+    Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html. Same arguments and distribution as Keras'
+    layer, but other masks for the same seed, and different ones on each replica. A rate is rounded to the nearest
+    multiple of 1/65536, by which the kept values are scaled, too.
+    """
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if not training or self.rate == 0:
+            return inputs
+        shape = _mask_shape(inputs, self.noise_shape)
+        return inputs * _random_mask(shape, self.rate, _next_seed(self.seed_generator), inputs.dtype)
 
 
 @keras.saving.register_keras_serializable(package="uncertainty_suite")
@@ -42,7 +80,8 @@ class MonteCarloDropout(keras.layers.Layer):
     `model.variables`). Keras saves it nowhere: an exact resume sets or checkpoints it explicitly.
 
     Args:
-        rate: Fraction of the inputs to drop, in [0, 1). With 0 the layer is the identity and has no state.
+        rate: Fraction of the inputs to drop, in [0, 1), rounded to the nearest multiple of 1/65536. With 0 the layer is
+            the identity and has no state.
         noise_shape: Shape of the mask, broadcast to the inputs; `None` entries take the size of the inputs.
         filterwise: Whether to drop whole channels (last axis) of an example rather than single values: the mask has
             shape `[batch, 1, ..., 1, channels]`. Not to be combined with `noise_shape`.
@@ -88,24 +127,12 @@ class MonteCarloDropout(keras.layers.Layer):
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         if self.rate == 0:
             return inputs
-        seed = self.seed_generator.next()
-        replica_context = tf.distribute.get_replica_context()
-        if replica_context is not None:
-            # Replicas hold equal generators but see different examples: without this they would share their masks.
-            replica = tf.cast(replica_context.replica_id_in_sync_group, seed.dtype)
-            seed += tf.stack([tf.zeros_like(replica), 2**32 * replica])
-        shape = self._mask_shape(inputs)
+        shape = _mask_shape(inputs, self.noise_shape)
+        if self.filterwise:
+            shape = tf.concat([shape[:1], tf.ones_like(shape[1:-1]), shape[-1:]], axis=0)
         if self.shared_masks and not training:
             shape = tf.concat([[1], shape[1:]], axis=0)
-        return inputs * _random_mask(shape, self.rate, seed, inputs.dtype)
-
-    def _mask_shape(self, inputs: tf.Tensor) -> tf.Tensor:
-        shape = tf.shape(inputs)
-        if self.filterwise:
-            return tf.concat([shape[:1], tf.ones_like(shape[1:-1]), shape[-1:]], axis=0)
-        if self.noise_shape is not None:
-            return tf.stack([shape[i] if size is None else size for i, size in enumerate(self.noise_shape)])
-        return shape
+        return inputs * _random_mask(shape, self.rate, _next_seed(self.seed_generator), inputs.dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape

@@ -23,15 +23,15 @@ def run_together(trainings: Sequence[Training[T]], at_once: int | None = None) -
 
     Args:
         trainings: What to run; one that has not started takes no memory.
-        at_once: How many share the cores, and memory; by default as many as there are cores, and one after another on
-            anything but one CPU.
+        at_once: How many share the cores, and memory; by default two for each core, and one after another on anything
+            but one CPU.
 
     Raises:
         Interrupted: The program was asked to stop, and each training under way has saved a checkpoint.
     """
     if at_once is None:
         one_cpu = get_strategy().num_replicas_in_sync == 1 and not tf.config.list_logical_devices("GPU")
-        at_once = num_cpus() if one_cpu else 1
+        at_once = 2 * num_cpus() if one_cpu else 1
     results = []
     for start in range(0, len(trainings), at_once):
         with interruption.held():
