@@ -103,7 +103,12 @@ class SpectralNormalization(keras.layers.Wrapper):
         # From zero there is no return: a kernel that starts at zero would never be normalised, so keep u and v then.
         self.u.assign(tf.where(sigma > 0, u, self.u))
         self.v.assign(tf.where(sigma > 0, v, self.v))
-        self.layer.kernel.assign(kernel * tf.minimum(self.norm_bound / sigma, 1.0))
+        # Where nothing is to be done, not even writing the kernel back: that takes longer than the power method.
+        tf.cond(
+            sigma > self.norm_bound,
+            lambda: self.layer.kernel.assign(kernel * (self.norm_bound / sigma)),
+            lambda: kernel,
+        )
 
     def _apply(self, kernel: tf.Tensor, v: tf.Tensor) -> tf.Tensor:
         if isinstance(self.layer, keras.layers.Dense):
