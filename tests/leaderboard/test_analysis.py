@@ -1,6 +1,7 @@
 """Tables' statistics: who ties with the best, who differs from the reference, ranks over tasks."""
 
 import csv
+import dataclasses
 import io
 
 import numpy as np
@@ -112,3 +113,59 @@ def test_latex_and_terminal(make_run):
     terminal = render(found, "terminal", "test/nll").splitlines()
     assert terminal[4].split() == ["a_b", "&", "<c>", "1", "0.0500*"]
     assert terminal[5].split() == ["b", "1", "0.5000"]
+
+
+@pytest.fixture
+def two_precisions(make_run):
+    """Runs of two tasks; in bfloat16 `a` is the better of two methods, in float32, with more seeds, `b` is."""
+    runs = []
+    for task in ("digits", "mnist"):
+        for precision, nll_of, num_seeds in [
+            ("mixed_bfloat16", {"deterministic": 0.5, "a": 0.1, "b": 0.2}, 2),
+            ("float32", {"deterministic": 0.4, "a": 0.03, "b": 0.02}, 3),
+        ]:
+            for method, nll in nll_of.items():
+                for seed in range(num_seeds):
+                    runs.append(
+                        make_run(
+                            f"{task}-{precision}-{method}-{seed}",
+                            {"test/nll": nll + 0.001 * seed},
+                            task=task,
+                            method=method,
+                            seed=seed,
+                            config={"precision": precision, "method": method},
+                            config_hash=f"{precision}{method}".encode().hex()[:40],
+                        )
+                    )
+    return tables(read_records(runs))
+
+
+def test_rows_stand_in_the_order_of_methods_and_settings(two_precisions):
+    for table in two_precisions:
+        assert [(row.method, row.settings["precision"]) for row in table.rows] == [
+            (method, precision) for method in ("a", "b", "deterministic") for precision in ("float32", "mixed_bfloat16")
+        ]
+
+
+def test_a_row_is_compared_with_the_deterministic_network_of_its_own_settings(two_precisions):
+    table = two_precisions[0]
+    nll_of_reference = {"float32": 0.4, "mixed_bfloat16": 0.5}
+    for row, estimate in zip(table.rows, Analysis(table).estimates("test/nll")):
+        if row.method == "deterministic":
+            assert (estimate.difference, estimate.p_reference) == (None, None)
+        else:
+            expected = estimate.statistic.values[0] - nll_of_reference[row.settings["precision"]]
+            assert estimate.difference == pytest.approx(expected)
+            assert estimate.p_reference < 0.001
+
+
+def test_without_one_of_its_own_settings_it_is_the_one_with_the_most_seeds(two_precisions):
+    table = two_precisions[0]
+    rows = [row for row in table.rows if (row.method, row.settings["precision"]) != ("deterministic", "mixed_bfloat16")]
+    analysis = Analysis(dataclasses.replace(table, rows=tuple(rows)))
+    assert [rows[i].settings["precision"] for i in analysis.references] == ["float32"] * len(rows)
+
+
+def test_ranks_are_of_one_setting(two_precisions):
+    ranking = rank(two_precisions, "test/nll")
+    assert (ranking.methods, ranking.ranks) == (("b", "a", "deterministic"), (1, 2, 3))

@@ -41,7 +41,7 @@ class Analysis:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self.reference = _reference(table.rows)
+        self.references = [_reference(row, table.rows) for row in table.rows]
 
     @functools.cached_property
     def _scores(self) -> list[dict[int, dict[str, np.ndarray]]]:
@@ -87,14 +87,15 @@ class Analysis:
         p_best = statistics.holm_pairs(comparison.p)[best]
         tied = p_best >= SIGNIFICANCE  # NaN is not
         tied[best] = tied.sum() > 1
-        reference = present.index(self.reference) if self.reference in present else None
-        if reference is not None:
-            others = np.arange(len(present)) != reference
-            p_reference = np.full(len(present), np.nan)
+        low, high = comparison.interval()
+        references = [present.index(self.references[i]) if self.references[i] in present else None for i in present]
+        p_reference = np.full(len(present), np.nan)
+        for reference in set(references) - {None}:
+            others = [k for k, of_row in enumerate(references) if of_row == reference != k]
             p_reference[others] = statistics.holm(comparison.p[reference, others])
-            low, high = comparison.interval()
         for k, i in enumerate(present):
-            compared = reference is not None and k != reference
+            reference = references[k]
+            compared = reference is not None and reference != k
             tested = compared and not np.isnan(p_reference[k])
             result[i] = Estimate(
                 statistic_of[i],
@@ -155,10 +156,13 @@ def _welch(values: Sequence[Sequence[float]]) -> statistics.Comparison:
     return statistics.Comparison(means[:, None] - means, nothing, nothing.copy(), p)
 
 
-def _reference(rows: Sequence[Row]) -> int | None:
-    """Return the row that others are compared with: the deterministic network's, with the most seeds if several."""
-    candidates = [i for i, row in enumerate(rows) if row.method == REFERENCE]
-    return max(candidates, key=lambda i: (len(rows[i].seeds), -i), default=None)
+def _reference(row: Row, rows: Sequence[Row]) -> int | None:
+    """Return the row that a row is compared with: the deterministic network's.
+
+    Of several the one with the row's own settings, then the most seeds, then the first.
+    """
+    candidates = [i for i, other in enumerate(rows) if other.method == REFERENCE]
+    return max(candidates, key=lambda i: (rows[i].settings == row.settings, len(rows[i].seeds), -i), default=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,18 +181,20 @@ class Ranking:
 def rank(tables: Sequence[Table], metric: str) -> Ranking | None:
     """Rank the methods that all tasks have, by their means of a metric; None for fewer than two tasks or methods.
 
-    Where a task has several rows of a method, the one with the most seeds counts, then the first: a choice that does
-    not look at the result. Tasks without the metric are left out.
+    Of each task only rows of the same settings count: the settings with the most methods, then the most seeds, then the
+    first; and of several rows of a method the one with the most seeds, then the first. No choice looks at the results.
+    Tasks without the metric are left out.
     """
     by_task: dict[str, dict[str, float]] = {}
     for table in tables:
-        means: dict[str, tuple[int, float]] = {}
+        by_settings: dict[tuple[str, ...], dict[str, Row]] = {}
         for row in table.rows:
-            statistic = row.statistic(metric)
-            if statistic and len(row.seeds) > means.get(row.method, (0,))[0]:
-                means[row.method] = (len(row.seeds), statistic.mean)
-        if means:
-            by_task[table.task] = {method: mean for method, (_, mean) in means.items()}
+            if row.statistic(metric):
+                of_method = by_settings.setdefault(tuple(row.settings.values()), {})
+                of_method[row.method] = max(of_method.get(row.method, row), row, key=lambda row: len(row.seeds))
+        if by_settings:
+            chosen = max(by_settings.values(), key=lambda rows: (len(rows), sum(len(r.seeds) for r in rows.values())))
+            by_task[table.task] = {method: row.statistic(metric).mean for method, row in chosen.items()}
     methods = sorted(set.intersection(*map(set, by_task.values()))) if by_task else []
     if len(by_task) < 2 or len(methods) < 2:
         return None

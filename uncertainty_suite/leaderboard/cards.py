@@ -104,7 +104,7 @@ def _span(row: Row, key: str) -> str:
 
 def _results(analysis: Analysis, row: Row, metrics: Iterable[str]) -> str:
     index = analysis.table.rows.index(row)
-    against = analysis.reference is not None and analysis.reference != index
+    against = analysis.references[index] not in (None, index)
     header = ["metric", "mean", "95 % over seeds", "95 % over test examples"]
     header += [f"minus {REFERENCE}, 95 %", "p"] if against else []
     lines = [header, ["---", *["---:"] * (len(header) - 1)]]

@@ -16,7 +16,6 @@ from uncertainty_suite.leaderboard.tables import Row, Statistic, higher_is_bette
 NOTE = "Mean ± standard error over seeds. ↑ higher is better, ↓ lower is better, the best in bold"
 TIES_NOTE = ", with what the tests do not tell from it (5 %, Holm-corrected)"
 
-_SETTINGS = ("precision", "epochs", "batch_size")
 _ARROWS = {True: " ↑", False: " ↓", None: ""}
 
 
@@ -101,9 +100,8 @@ def labels(rows: Sequence[Row]) -> list[dict[str, str]]:
     Rows that are still alike are told apart by the hash of their configuration.
     """
     names = [{"method": row.method} for row in rows]
-    settings = {"model": [row.model for row in rows]}
-    settings |= {name: [str(row.records[0].config.get(name, "—")) for row in rows] for name in _SETTINGS}
-    for setting, values in settings.items():
+    for setting in rows[0].settings:
+        values = [row.settings[setting] for row in rows]
         if len(set(values)) > 1:
             names = [{**name, setting: value} for name, value in zip(names, values)]
     if len({tuple(name.values()) for name in names}) < len(rows):

@@ -20,6 +20,7 @@ HEADLINE = (
     *("ood/near/auroc", "ood/far/auroc"),
 )
 
+_SETTINGS = ("precision", "epochs", "batch_size")
 _SECTIONS = ("test", "shift", "ood")
 _ORDER = ("accuracy", "nll", "brier", "ece", "entropy", "auroc", "aupr_in", "aupr_out", "fpr95", "max_prob")
 
@@ -53,6 +54,12 @@ class Row:
     @property
     def seeds(self) -> tuple[int, ...]:
         return tuple(record.seed for record in self.records)
+
+    @functools.cached_property
+    def settings(self) -> dict[str, str]:
+        """The model and how it was trained: where these differ, more than the method does."""
+        config = self.records[0].config
+        return {"model": self.model, **{name: str(config.get(name, "—")) for name in _SETTINGS}}
 
     def statistic(self, metric: str) -> Statistic | None:
         """Return the statistic of a metric over the seeds that have it, None if no seed has."""
@@ -97,6 +104,7 @@ def tables(records: Iterable[Record]) -> list[Table]:
     for task, in_task in itertools.groupby(records, key=lambda record: record.task):
         in_task = list(in_task)
         rows = [Row(*names, tuple(group)) for names, group in itertools.groupby(in_task, key=experiment)]
+        rows.sort(key=lambda row: (row.method, *row.settings.values()))  # stable: else by hash
         names = {name for record in in_task for name in record.metrics}
         result.append(Table(task, in_task[0].protocol_version, tuple(rows), tuple(sorted(names, key=_column_order))))
     return result
