@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +17,16 @@ import pytest
 from tests.conftest import ROOT
 from tests.reliability.conftest import arguments, assert_same, content, diverging_arguments, rollbacks
 
-
-def until(path: Path, pattern: str):
-    return lambda: any(path.glob(pattern))
-
-
 # One owner.
 
 
-def hold(scripts, command, folder, pattern="checkpoints/0*.npz"):
-    """Start a run and stop it (it stays alive, and holds its folder) once a file is there; return its process id."""
-    process = scripts.start(command)
-    scripts.signal_when(process, signal.SIGSTOP, until(folder, pattern))
+def hold(scripts, command, folder):
+    """Start a run that halts (it stays alive, and holds its folder) at its second checkpoint; return its process id."""
+    process = scripts.start(command, signal_at=[f"{folder}/checkpoints/.000000002", signal.SIGSTOP])
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     return process
 
 
@@ -60,7 +59,7 @@ def test_a_second_process_is_refused_and_a_dead_owner_is_not(scripts, second, un
 def test_members_share_a_folder_and_nothing_else_does(scripts, second, uninterrupted, tmp_path):
     folder = tmp_path / "run"
     whole = arguments("deep_ensemble", folder, "--checkpoint_every=1steps")
-    process = hold(scripts, [*whole, "--members=0"], folder, "members/0/checkpoints/0*.npz")
+    process = hold(scripts, [*whole, "--members=0"], folder / "members/0")
     for command, held in ((whole, folder), ([*whole, "--members=0"], folder / "members/0")):
         refused = second.run(command)
         assert refused.status == 1
