@@ -327,8 +327,8 @@ def mc_dropout(settings: Settings) -> Iterator[Row]:
 
     Ours is the difference of many and few samples, which leaves out what is computed once for all of them. In a loop
     over `predict` or over the model, each pass costs the same, so one is timed. The targets are for what one has
-    without the suite, in float32 and in the batches of 32 that `predict` takes unless it is told otherwise; in the
-    other rows the other side has our precision, and batches of 500 as ours.
+    without the suite: a loop over `predict` in float32, in the batches of 32 that it takes unless it is told otherwise.
+    The other rows, for information, are loops in our precision.
     """
     num_images, few, many = 500 if settings.quick else 10_000, 2, 10
     inputs = make_data("convnet", num_images).features

@@ -40,7 +40,7 @@ def get(
         name: One of `names()`.
         input_shape: Shape of one example, without the batch.
         num_classes: Units of the head.
-        layers: The layer set of the method; plain Keras if None.
+        layers: The layer set of the method; the default one if None.
         **options: What the architecture's function takes besides, e.g. `depth=28, width=10` for `wide_resnet`.
 
     Returns:
