@@ -5,8 +5,10 @@ the table in this package's `__init__.py` gives the parameter. Results are clipp
 sees another one of its batch: the batch only makes it fast.
 """
 
+import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -22,23 +24,22 @@ class Random:
         self._key = key
         self._element_ids = tf.cast(element_ids, tf.int64)
 
-    def _each(self, draw: Callable[..., tf.Tensor], *arguments: tf.Tensor) -> tf.Tensor:
+    def _each(self, draw_each: Callable[..., tf.Tensor], *arguments: tf.Tensor) -> tf.Tensor:
         seeds = tf.stack([tf.fill(tf.shape(self._element_ids), tf.constant(self._key, tf.int64)), self._element_ids], 1)
         self._key += 1
-        return tf.map_fn(lambda each: draw(*each), (seeds, *arguments), fn_output_signature=tf.float32)
+        return draw_each(seeds, *arguments)
 
     def uniform(self, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> tf.Tensor:
         """Return uniform numbers, float32 `[batch, *shape]`."""
-        return self._each(lambda seed: tf.random.stateless_uniform(shape, seed, low, high, alg="philox"))
+        return self._each(_draw_each(_uniform, tuple(shape), low, high))
 
     def normal(self, shape: tuple[int, ...]) -> tf.Tensor:
         """Return standard normal numbers, float32 `[batch, *shape]`."""
-        return self._each(lambda seed: tf.random.stateless_normal(shape, seed, alg="philox"))
+        return self._each(_draw_each(_normal, tuple(shape)))
 
     def poisson(self, rates: tf.Tensor) -> tf.Tensor:
         """Return a Poisson number for every rate `[batch, ...]`, float32."""
-        shape = rates.shape[1:]
-        return self._each(lambda seed, rate: tf.random.stateless_poisson(shape, seed, rate, dtype=tf.float32), rates)
+        return self._each(_draw_each(_poisson, tuple(rates.shape[1:])), rates)
 
     def sign(self) -> tf.Tensor:
         """Return -1 or 1, float32 `[batch]`."""
@@ -46,14 +47,37 @@ class Random:
 
     def direction(self, low: float = 0.0, high: float = 2 * math.pi) -> tuple[tf.Tensor, tf.Tensor]:
         """Return x and y of a point on the unit circle at an angle in [low, high), float32 `[batch]` each."""
-
-        # Image by image: the sine of a whole batch is vectorised, and its last bit depends on the place in the batch.
-        def draw(seed: tf.Tensor) -> tf.Tensor:
-            angle = tf.random.stateless_uniform((), seed, low, high, alg="philox")
-            return tf.stack([tf.cos(angle), tf.sin(angle)])
-
-        x, y = tf.unstack(self._each(draw), axis=1)
+        x, y = tf.unstack(self._each(_draw_each(_direction, low, high)), axis=1)
         return x, y
+
+
+@functools.cache  # tracing a loop takes longer than what a hundred images draw; all corruptions share these few
+def _draw_each(draw: Callable[..., tf.Tensor], *options: Any) -> Callable[..., tf.Tensor]:
+    """Return a function that draws for each image: from seeds int64 `[batch, 2]`, and what `draw` takes besides."""
+
+    @functools.partial(tf.function, autograph=False, reduce_retracing=True)
+    def draw_each(*arguments: tf.Tensor) -> tf.Tensor:
+        return tf.map_fn(lambda each: draw(*options, *each), arguments, fn_output_signature=tf.float32)
+
+    return draw_each
+
+
+def _uniform(shape: tuple[int, ...], low: float, high: float, seed: tf.Tensor) -> tf.Tensor:
+    return tf.random.stateless_uniform(shape, seed, low, high, alg="philox")
+
+
+def _normal(shape: tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
+    return tf.random.stateless_normal(shape, seed, alg="philox")
+
+
+def _poisson(shape: tuple[int, ...], seed: tf.Tensor, rates: tf.Tensor) -> tf.Tensor:
+    return tf.random.stateless_poisson(shape, seed, rates, dtype=tf.float32)
+
+
+def _direction(low: float, high: float, seed: tf.Tensor) -> tf.Tensor:
+    # Image by image: the sine of a whole batch is vectorised, and its last bit depends on the place in the batch.
+    angle = tf.random.stateless_uniform((), seed, low, high, alg="philox")
+    return tf.stack([tf.cos(angle), tf.sin(angle)])
 
 
 def _side(images: tf.Tensor) -> int:
