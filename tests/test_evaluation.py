@@ -1,6 +1,8 @@
 import json
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -250,6 +252,57 @@ def test_predict_is_compiled_once_for_all_batches_and_splits(run):
 
     evaluation.evaluate(predict, run)
     assert shapes == [(300, 2)]
+
+
+def test_batches_are_made_and_splits_saved_while_others_are_predicted(run, monkeypatch):
+    made, load = [], datasets.Dataset.load
+    predicted = []
+
+    def noted(data, *arguments, **options):
+        for batch in load(data, *arguments, **options):
+            made.append((data.split, threading.current_thread()))
+            yield batch
+
+    def predict(features):
+        predicted.append(made[max(0, len(predicted) - 1)][0])  # the first batch comes twice: once to compile
+        if predicted.count("grid") == 1:  # its other batches, and the file of the split before, come even so
+            assert wait_for(lambda: [split for split, _ in made].count("grid") > 3)
+            assert wait_for(lambda: (run.path / "predictions/ood/ood.npz").exists())
+        return predict_by_distance(features)
+
+    monkeypatch.setattr(datasets.Dataset, "load", noted)
+    evaluation.evaluate(predict, run)
+    here = threading.current_thread()
+    assert [split for split, _ in made] == 4 * ["test"] + 2 * ["ood"] + 34 * ["grid"]
+    assert {(split, thread is here) for split, thread in made} == {("test", True), ("ood", False), ("grid", False)}
+
+
+def wait_for(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    return condition()
+
+
+@pytest.mark.parametrize("where", ["load", "split_metrics"])
+def test_what_goes_wrong_in_another_thread_is_raised_here_and_ends_it(where, run, monkeypatch):
+    owner = datasets.Dataset if where == "load" else evaluation
+    original, calls, num_threads = getattr(owner, where), [], threading.active_count()
+
+    def fails_the_second_time(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise InputError("gone")
+        return original(*arguments, **options)
+
+    config = run.config
+    with config.unlocked():
+        config.evaluation.splits = ("test", "test", "test")
+    monkeypatch.setattr(owner, where, fails_the_second_time)
+    with pytest.raises(InputError, match="gone"):
+        evaluation.evaluate(predict_by_distance, run)
+    assert len(calls) == 2
+    assert threading.active_count() == num_threads
 
 
 def test_the_page_names_every_score_and_method():

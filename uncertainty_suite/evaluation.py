@@ -6,10 +6,14 @@ or score, with `python -m uncertainty_suite.evaluate`.
 """
 
 import collections
+import contextlib
+import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -26,7 +30,10 @@ OOD_METRICS = ("auroc", "aupr_in", "aupr_out", "fpr95")
 
 _FIELDS = {"samples": "probs", "logits": "logits", "features": "features"}  # of Predictions, by saved array
 
+_BATCHES_AHEAD = 4  # made while others are predicted
+
 Saved = dict[str, np.ndarray]  # the arrays of a `predictions/<split>.npz`
+T = TypeVar("T")
 
 
 def evaluate(predict: Callable[[Any], Predictions], run: "Run") -> dict[str, float]:
@@ -41,12 +48,14 @@ def evaluate(predict: Callable[[Any], Predictions], run: "Run") -> dict[str, flo
     Returns:
         What `compute` returns, and `milliseconds_per_example`, the time of predicting the first split after a warm-up.
     """
-    seconds = predict_splits(predict, run)
-    return {**compute(run.path), "milliseconds_per_example": 1000 * seconds}
+    seconds, known = predict_splits(predict, run)
+    return {**compute(run.path, known=known), "milliseconds_per_example": 1000 * seconds}
 
 
-def predict_splits(predict: Callable[[Any], Predictions], run: "Run") -> float:
-    """Predict every split that `config.evaluation` names and save it; return the seconds an example of the first took.
+def predict_splits(predict: Callable[[Any], Predictions], run: "Run") -> tuple[float, dict[str, dict[str, float]]]:
+    """Predict every split that `config.evaluation` names, save it, and compute the metrics of labelled ones.
+
+    While batches are predicted, one thread makes the next ones and another saves and measures the split before.
 
     The files are `predictions/<key>.npz` with `probs` float32 `[n, classes]`, the mean over samples; `labels` int32
     `[n]`; `element_id` int64 `[n]`; `uncertainty/<name>` float32 `[n]` for each further uncertainty of the method, and
@@ -57,6 +66,9 @@ def predict_splits(predict: Callable[[Any], Predictions], run: "Run") -> float:
     Args:
         predict: As for `evaluate`.
         run: The run.
+
+    Returns:
+        The seconds that an example of the first split took, and `split_metrics` by split.
     """
     config = run.config.evaluation
     scores = [ood_scores.info(name) for name in config.ood_scores]
@@ -76,16 +88,36 @@ def predict_splits(predict: Callable[[Any], Predictions], run: "Run") -> float:
     if to_fit:
         plan.append(("fit", run.get_data("train"), config.fit_examples, {*config.save, *to_fit}))
 
-    seconds_per_example = None
-    with tqdm(plan, desc="predict", unit="split", disable=None) as bar:
-        for key, data, max_examples, arrays in bar:
+    def load_batches(plan: list[tuple]) -> Iterator[Any]:
+        for _, data, max_examples, _ in plan:
+            yield from data.load(config.batch_size, max_examples=max_examples)
+            yield None  # the split ends
+
+    def save(key: str, saved: Saved) -> dict[str, float]:
+        saved["run"] = np.array(run_id(run.saved_config))
+        write_atomic(run.path / "predictions" / f"{key}.npz", lambda file: np.savez(file, **saved))
+        return split_metrics(saved, config.metrics) if key in config.splits or key.startswith("shift/") else {}
+
+    seconds_per_example, measured = None, []
+    with (
+        tqdm(plan, desc="predict", unit="split", disable=None) as bar,
+        ThreadPoolExecutor(max_workers=1) as saver,
+        contextlib.closing(_ahead(load_batches(plan[1:]), _BATCHES_AHEAD)) as ahead,
+    ):
+        # The first split is the one that is timed, so nothing else runs beside it, and what compiles comes before.
+        batches = itertools.chain(load_batches(plan[:1]), ahead)
+        first = next(batches)
+        predict(_filled_up(first["features"], config.batch_size))
+        batches = itertools.chain([first], batches)
+        for key, _, _, arrays in bar:
             bar.set_postfix(split=key, refresh=False)
-            saved, seconds = _predict(predict, data, config.batch_size, max_examples, arrays)
-            saved["run"] = np.array(run_id(run.saved_config))
-            write_atomic(run.path / "predictions" / f"{key}.npz", lambda file, saved=saved: np.savez(file, **saved))
+            saved, seconds = _predict(predict, iter(lambda: next(batches), None), config.batch_size, arrays)
             if seconds_per_example is None:
                 seconds_per_example = seconds / len(saved["labels"])
-    return seconds_per_example
+            if measured:
+                measured[-1].result()  # raises what went wrong there; and never do several splits wait in memory
+            measured.append(saver.submit(save, key, saved))
+    return seconds_per_example, {key: future.result() for (key, *_), future in zip(plan, measured)}
 
 
 def compute(
@@ -93,6 +125,7 @@ def compute(
     more_metrics: Iterable[str] = (),
     more_ood_scores: Iterable[str] = (),
     more_posthoc: Iterable[str] = (),
+    known: Mapping[str, dict[str, float]] = MappingProxyType({}),
 ) -> dict[str, float]:
     """Compute every metric from the saved predictions of a run.
 
@@ -101,6 +134,7 @@ def compute(
         more_metrics: Metrics beside those of `config.evaluation.metrics`.
         more_ood_scores: OOD scores beside those of `config.evaluation.ood_scores`.
         more_posthoc: Calibrations and conformal predictors beside those of `config.evaluation.posthoc`.
+        known: What `split_metrics` has given already, by split.
 
     Returns:
         Metrics keyed by what they were measured on:
@@ -127,7 +161,7 @@ def compute(
     inside = load(folder, first)
     results = {}
     for split in evaluation["splits"]:
-        results |= _prefixed(split, split_metrics(load(folder, split), names))
+        results |= _prefixed(split, known.get(split) or split_metrics(load(folder, split), names))
     for name in dict.fromkeys([*evaluation["posthoc"], *more_posthoc]):
         if "validation" not in evaluation["splits"]:
             raise InputError(
@@ -135,17 +169,18 @@ def compute(
                 "--config.dataset.validation_percent=0.1 --config.evaluation.splits=\"('test', 'validation')\"."
             )
         results |= _prefixed(f"{first}/{name}", posthoc_metrics(name, load(folder, "validation"), inside, names))
-    results |= _shift_metrics(folder, evaluation, inside, names)
+    results |= _shift_metrics(folder, evaluation, inside, names, known)
 
     scores = [ood_scores.get(name) for name in dict.fromkeys([*evaluation["ood_scores"], *more_ood_scores])]
     if any(score.fit_needs for score in scores):
         train = load(folder, "fit")
         scores = [score.fit(train) for score in scores]
+    scored = {score.name: score(inside) for score in scores} if _ood(evaluation) else {}
     for distance in ("near", "far"):
         aurocs = []
         for source in evaluation[f"ood_{distance}"]:
             key = ood_key(source, config["dataset"]["name"])
-            results |= _prefixed(key, ood_metrics(inside, load(folder, key), scores))
+            results |= _prefixed(key, ood_metrics(inside, load(folder, key), scores, scored))
             aurocs.append(results[f"{key}/auroc"])
         if aurocs:
             results[f"ood/{distance}/auroc"] = float(np.mean(aurocs))
@@ -174,13 +209,19 @@ def posthoc_metrics(name: str, validation: Saved, test: Saved, names: Iterable[s
     return split_metrics({"probs": fitted(test["probs"]), "labels": test["labels"]}, names)
 
 
-def ood_metrics(inside: Saved, outside: Saved, scores: Iterable[ood_scores.Score] = ()) -> dict[str, float]:
+def ood_metrics(
+    inside: Saved,
+    outside: Saved,
+    scores: Iterable[ood_scores.Score] = (),
+    known: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> dict[str, float]:
     """Return how well each uncertainty tells an OOD set from the in-distribution one.
 
     Args:
         inside: Saved predictions of the in-distribution split.
         outside: Saved predictions of the OOD set.
         scores: Fitted OOD scores, beside `uncertainties`.
+        known: What they have given for `inside` already, by name.
 
     Returns:
         `max_prob`, the mean largest probability on the OOD set; `auroc`, `aupr_in`, `aupr_out`, `fpr95` and `oscr` by
@@ -188,7 +229,9 @@ def ood_metrics(inside: Saved, outside: Saved, scores: Iterable[ood_scores.Score
     """
     results = {"max_prob": float(outside["probs"].max(axis=-1).mean(dtype=np.float64))}
     pairs = {name: (values, uncertainties(outside)[name]) for name, values in uncertainties(inside).items()}
-    pairs |= {score.name: (score(inside), score(outside)) for score in scores}
+    for score in scores:
+        scored_in = known[score.name] if score.name in known else score(inside)
+        pairs[score.name] = scored_in, score(outside)
     for score, (scores_in, scores_out) in pairs.items():
         is_ood = np.repeat([0, 1], [len(scores_in), len(scores_out)])
         collection = metrics.Collection(list(OOD_METRICS))
@@ -240,20 +283,22 @@ def run_id(config: dict[str, Any]) -> str:
     return f"{configuration.config_hash(config)}/{config['seed']}"
 
 
-def _ood(config: Any) -> list[str]:
-    return [*config.ood_near, *config.ood_far]
+def _ood(evaluation: Mapping[str, Any]) -> list[str]:
+    return [*evaluation["ood_near"], *evaluation["ood_far"]]
 
 
 def _prefixed(prefix: str, results: dict[str, float]) -> dict[str, float]:
     return {f"{prefix}/{name}" if prefix else name: value for name, value in results.items()}
 
 
-def _shift_metrics(folder: Path, evaluation: dict, inside: Saved, names: list[str]) -> dict[str, float]:
+def _shift_metrics(
+    folder: Path, evaluation: dict, inside: Saved, names: list[str], known: Mapping[str, dict[str, float]]
+) -> dict[str, float]:
     results, by_severity = {}, collections.defaultdict(list)
     for name in evaluation["corruptions"]:
         for severity in evaluation["severities"]:
             key = f"shift/{name}_{severity}"
-            of_one = split_metrics(load(folder, key), names)
+            of_one = known.get(key) or split_metrics(load(folder, key), names)
             results |= _prefixed(key, of_one)
             by_severity[severity].append(of_one)
     if not by_severity:
@@ -273,32 +318,44 @@ def _means(rows: list[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
+def _ahead(items: Iterable[T], how_many: int) -> Iterator[T]:
+    """Iterate over what a thread of its own makes, so many items ahead."""
+    iterator, end = iter(items), object()
+    thread = ThreadPoolExecutor(max_workers=1)
+    try:
+        pending = collections.deque(thread.submit(next, iterator, end) for _ in range(how_many))
+        while (item := pending.popleft().result()) is not end:
+            pending.append(thread.submit(next, iterator, end))
+            yield item
+    finally:
+        thread.shutdown(cancel_futures=True)
+
+
+def _filled_up(features: Any, batch_size: int) -> np.ndarray:
+    features = np.asarray(features)
+    return np.pad(features, [(0, batch_size - len(features))] + [(0, 0)] * (features.ndim - 1), mode="edge")
+
+
 def _predict(
-    predict: Callable[[Any], Predictions], data: Any, batch_size: int, max_examples: int, arrays: Iterable[str]
+    predict: Callable[[Any], Predictions], batches: Iterable[Any], batch_size: int, arrays: Iterable[str]
 ) -> tuple[Saved, float]:
-    """Predict the first `max_examples` of a split, all if 0; also return the seconds it took."""
+    """Predict the batches of a split; also return the seconds it took."""
     parts: dict[str, list[np.ndarray]] = collections.defaultdict(list)
     seconds = 0.0
-    batches = data.load(batch_size)
-    if max_examples:
-        batches = batches.unbatch().take(max_examples).batch(batch_size)
     for batch in batches:
-        features = batch["features"].numpy()
-        count = len(features)
-        features = np.pad(features, [(0, batch_size - count)] + [(0, 0)] * (features.ndim - 1), mode="edge")
-        if not parts:
-            first = predict(features)  # not timed, for it compiles
-            missing = [name for name, field in _FIELDS.items() if name in arrays and getattr(first, field) is None]
-            if missing:
-                raise InputError(
-                    f"predict() of this method gives no {' and no '.join(sorted(missing))}, which "
-                    "config.evaluation.ood_scores or config.evaluation.save ask for."
-                )
+        count = len(batch["labels"])
+        features = _filled_up(batch["features"], batch_size)
         started_at = time.perf_counter()
         predictions = predict(features)
         samples = np.asarray(predictions.probs)[:, :count]  # [samples, batch, classes]
         uncertainty = {name: np.asarray(values)[:count] for name, values in predictions.uncertainty.items()}
         seconds += time.perf_counter() - started_at
+        missing = [name for name, field in _FIELDS.items() if name in arrays and getattr(predictions, field) is None]
+        if missing:
+            raise InputError(
+                f"predict() of this method gives no {' and no '.join(sorted(missing))}, which "
+                "config.evaluation.ood_scores or config.evaluation.save ask for."
+            )
         if len(samples) > 1:
             uncertainty["mutual_information"] = metrics.mutual_information(samples)
         parts["probs"].append(samples.mean(axis=0, dtype=np.float64).astype(np.float32))

@@ -67,6 +67,17 @@ def test_a_pass_is_in_the_stored_order(batch_size):
     np.testing.assert_array_equal(np.concatenate([b["features"] for b in batches]) * 16, data.features)
 
 
+@pytest.mark.parametrize(
+    ("max_examples", "sizes"), [(0, (200, 200, 100)), (250, (200, 50)), (400, (200, 200)), (900, (200, 200, 100))]
+)
+def test_a_pass_may_end_early(max_examples, sizes):
+    data = datasets.get("digits", split="test")
+    batches = list(data.load(200, max_examples=max_examples))
+    assert tuple(len(batch["labels"]) for batch in batches) == sizes
+    element_ids = np.concatenate([batch["element_id"] for batch in batches])
+    np.testing.assert_array_equal(element_ids, data.element_ids[: sum(sizes)])
+
+
 def test_element_spec():
     spec = datasets.get("digits").load(32, training=True).element_spec
     assert spec == {
@@ -96,6 +107,14 @@ def test_validation_delivers_the_ids_of_train():
         (
             {"batch_size": 10, "training": True, "start_step": -1},
             "start_step must be 0, or above 0 in training; received -1.",
+        ),
+        (
+            {"batch_size": 10, "max_examples": -1},
+            "max_examples must be 0, or above 0 outside of training; received -1.",
+        ),
+        (
+            {"batch_size": 10, "training": True, "max_examples": 5},
+            "max_examples must be 0, or above 0 outside of training; received 5.",
         ),
     ],
 )

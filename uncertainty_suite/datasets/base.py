@@ -76,7 +76,8 @@ def _check_classes(classes: Sequence[int], source: Source) -> None:
         raise InputError(f"classes of data set '{source.name}' names all {len(classes)}: none would be unknown.")
 
 
-# Train and validation come from the same stored split: it is read once while a builder of either is alive.
+# Several builders may be of one stored split (train and validation, the corruptions of test): it is read once while one
+# of them is alive.
 _arrays_in_use: weakref.WeakValueDictionary[tuple, _Arrays] = weakref.WeakValueDictionary()
 
 
@@ -262,7 +263,9 @@ class Dataset:
             digest.update(repr(described).encode())
         return digest.hexdigest()
 
-    def load(self, batch_size: int, training: bool = False, start_step: int = 0) -> tf.data.Dataset:
+    def load(
+        self, batch_size: int, training: bool = False, start_step: int = 0, max_examples: int = 0
+    ) -> tf.data.Dataset:
         """Return the batches: one ordered pass, or the endless shuffled and augmented stream of training.
 
         Training never ends and every batch is full, because shapes that never change let the train step be compiled
@@ -275,6 +278,7 @@ class Dataset:
             batch_size: Examples a batch over all devices together.
             training: False: stored order, once, the last batch may be smaller.
             start_step: Number of batches of the training stream to leave out.
+            max_examples: The ordered pass ends after so many, all if 0.
 
         Returns:
             Batches as dicts: `features` float32 `[batch, *input_shape]`, `labels` int32 `[batch]` and `element_id`
@@ -295,11 +299,14 @@ class Dataset:
             )
         if start_step < 0 or (start_step and not training):
             raise InputError(f"start_step must be 0, or above 0 in training; received {start_step}.")
+        if max_examples < 0 or (max_examples and training):
+            raise InputError(f"max_examples must be 0, or above 0 outside of training; received {max_examples}.")
 
         with tf.device("CPU:0"):  # where the input pipeline runs; a GPU's memory is for the model
             features, labels = tf.constant(self.features), tf.constant(self.labels)
             element_ids = tf.constant(self.element_ids)
 
+        @tf.autograph.experimental.do_not_convert  # nothing to convert, and looking takes longer than tracing
         def get_batch(chosen: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             index = chosen["index"]
             batch = tf.gather(features, index)
@@ -321,8 +328,9 @@ class Dataset:
         # Workers of a cluster share the examples of each batch; there are no files to be shared out instead.
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
         if not training:
-            chosen = tf.data.Dataset.range(self.num_examples).batch(batch_size).map(lambda index: {"index": index})
-            return chosen.map(get_batch, tf.data.AUTOTUNE).with_options(options).prefetch(tf.data.AUTOTUNE)
+            index = tf.data.Dataset.range(min(max_examples or self.num_examples, self.num_examples)).batch(batch_size)
+            batches = index.map(lambda index: get_batch({"index": index}), tf.data.AUTOTUNE)
+            return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
 
         def get_epoch(chosen: dict[str, tf.Tensor]) -> tf.data.Dataset:
             examples = get_batch({name: tf.reshape(x, [-1, *x.shape[2:]]) for name, x in chosen.items()})

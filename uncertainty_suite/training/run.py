@@ -77,6 +77,7 @@ class Run:
         self.path = Path(output_dir)
         self._data_dir = data_dir
         self._data_fingerprint = {}
+        self._evaluation_data: list[datasets.Dataset] = []
         self.rollbacks: list[dict[str, Any]] = []
         self._validate()
         try:
@@ -136,7 +137,7 @@ class Run:
                 self._get_data("test", corruption=corruption, severity=severity)
 
     def _read_evaluation_data(self) -> None:
-        """Read what evaluation needs hours later, so that what is missing or damaged is known now.
+        """Read what evaluation needs hours later, so that what is missing or damaged is known now, and keep it.
 
         Training and validation data are left out, being the script's first need.
         """
@@ -144,7 +145,9 @@ class Run:
         sources = [*evaluation.splits, *["test"] * bool(evaluation.corruptions), *evaluation.predict_only]
         for source in dict.fromkeys([*sources, *evaluation.ood_near, *evaluation.ood_far]):
             if source not in ("train", "validation"):
-                _ = self._get_data(source).num_examples
+                data = self._get_data(source)
+                _ = data.num_examples  # reads it
+                self._evaluation_data.append(data)
 
     def _open(self, shared: bool) -> None:
         self._read_folder()
