@@ -5,8 +5,8 @@ trains with `--config.seed` set to `member_seed(s, i)`. Differs from the paper i
 
     python baselines/deep_ensemble.py --config=configs/two_moons/deep_ensemble.py --config.deep_ensemble.size=10
 
-takes seconds on two CPU cores. Two members for each CPU core are trained at the same time, on GPUs one after another;
-`--members_at_once=1` has it otherwise, e.g. where memory is short, and changes no bit of the results.
+takes seconds on two CPU cores. About two members for each CPU core are trained at the same time, on GPUs one after
+another; `--members_at_once=1` has it otherwise, e.g. where memory is short, and changes no bit of the results.
 `--members=0 --members=1` trains only these, so that they can be spread over machines that share the run folder (or
 whose `members/` folders are brought together); the command without that flag trains those that are missing, and
 evaluates. Every value of the configuration can be overridden as above. A run that was stopped goes on, bit for bit,
@@ -106,5 +106,7 @@ if __name__ == "__main__":
     launch.run(
         main,
         members=flags.DEFINE_multi_integer("members", None, "Train only this member; can be repeated."),
-        members_at_once=flags.DEFINE_integer("members_at_once", None, "By default two a CPU core, with GPUs 1.", 1),
+        members_at_once=flags.DEFINE_integer(
+            "members_at_once", None, "By default about two a CPU core, with GPUs 1.", 1
+        ),
     )

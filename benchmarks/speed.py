@@ -19,7 +19,9 @@ The sides:
 - tutorials: what the tutorials on MC dropout and SNGP do: a loop over `model(x, training=True)`; the covariance of all
   points, for its diagonal.
 - PyTorch: the same networks trained eagerly (see `pytorch.py`; `pip install -e ".[benchmarks]"`), left out if absent.
-- SNGP rows compare our SNGP with our deterministic network, start-up rows a script with `import tensorflow` alone.
+- SNGP rows compare our SNGP with our deterministic network, and that network with a head of SNGP's matrix products
+  alone; start-up rows a script with `import tensorflow` alone.
+- one step after another: batches made, predicted, saved and measured as `evaluation` does, but nothing beside anything.
 
 The peak is the fastest matrix product or convolution that this machine was seen to do, by TensorFlow or PyTorch. A
 training's share of it counts three forward passes a step, two operations a multiply-add, of convolutions and dense
@@ -27,11 +29,13 @@ layers.
 """
 
 import argparse
+import collections
 import contextlib
 import dataclasses
 import functools
 import importlib.metadata
 import importlib.util
+import itertools
 import json
 import math
 import os
@@ -50,10 +54,12 @@ import keras
 import tensorflow as tf
 from comparison import HEADER, Row, compare, draw, format_line, read_rows
 
-from uncertainty_suite import datasets, errors, layers, models, training
+from uncertainty_suite import configuration, datasets, errors, evaluation, layers, models, training
 from uncertainty_suite.datasets.preprocessing import Preprocessing
 from uncertainty_suite.files import write_atomic, write_json
-from uncertainty_suite.training.run import num_cpus, provenance
+from uncertainty_suite.predictions import Predictions
+from uncertainty_suite.training.parallel import share_out
+from uncertainty_suite.training.run import provenance
 from uncertainty_suite.training.strategy import compile_steps_together
 
 ROOT = Path(__file__).parent.parent
@@ -76,6 +82,19 @@ ARCHITECTURES = {  # input shape, classes, options
     "wide_resnet 10-2": ((32, 32, 3), 10, {"depth": 10, "width": 2}),
     "wide_resnet 16-4": ((32, 32, 3), 10, {"depth": 16, "width": 4}),
 }
+
+
+class ProductsAlone(keras.layers.Layer):
+    """The matrix products that SNGP's head cannot do without, and nothing else."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.project, self.whiten = (keras.layers.Dense(1024, use_bias=False, trainable=False) for _ in range(2))
+        self.classify = keras.layers.Dense(units)
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        features = self.project(inputs)
+        return self.classify(features), tf.reduce_sum(self.whiten(features), axis=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,8 +163,8 @@ def in_turn(functions: list[Callable[[], Any]]) -> Callable[[], None]:
 
 
 def suite_training(networks: Sequence[keras.Model], data: datasets.Dataset, epochs: int = 1) -> Callable[[], None]:
-    """Return a function that trains epochs as the scripts do, a compiled call each for two networks a core."""
-    at_once = 2 * num_cpus()
+    """Return a function that trains epochs as the scripts do, a compiled call each for some networks together."""
+    at_once = share_out(len(networks))
     steps = data.steps_per_epoch(BATCH_SIZE)
     calls = []
     for start in range(0, len(networks), at_once):
@@ -291,15 +310,30 @@ def sngp(settings: Settings) -> Iterator[Row]:
         ("convnet", 4, 1.05, 1.05),
         *([] if settings.quick else [("wide_resnet 16-4", 2, 1.05, 1.05)]),
     ]:
-        data = make_data(name, BATCH_SIZE * num_batches)
-        inputs = data.features[:BATCH_SIZE]
-        sngp_model, deterministic = build(name, SNGP), build(name)
-        for what, make, given, repeats, target in (
-            ("training", lambda model, data: suite_training([model], data), data, settings.repeats, training_target),
-            ("prediction with variance", predict_batch, inputs, 4 * settings.repeats, prediction_target),
+        networks = {"sngp": build(name, SNGP), "deterministic": build(name)}
+        if not settings.quick:
+            networks["products"] = build(name, layers.LayerSet(head=ProductsAlone))
+        data, inputs = make_data(name, BATCH_SIZE * num_batches), make_data(name, PREDICTION_BATCH_SIZE).features
+        for what, made, repeats, target in (
+            ("training", lambda model, data=data: suite_training([model], data), settings.repeats, training_target),
+            (
+                "prediction",
+                lambda model, inputs=inputs: predict_batch(model, inputs),
+                4 * settings.repeats,
+                prediction_target,
+            ),
         ):
-            seconds = compare({"sngp": make(sngp_model, given), "det": make(deterministic, given)}, repeats)
-            yield Row(f"SNGP {what}, {name}", "deterministic", *seconds.values(), "x its time", target)
+            seconds = compare({side: made(model) for side, model in networks.items()}, repeats)
+            for side, of_what, target_of_side in (("sngp", "", target), ("products", ", its products alone", None)):
+                if side in seconds:
+                    yield Row(
+                        f"SNGP {what}, {name}{of_what}",
+                        "deterministic",
+                        seconds[side],
+                        seconds["deterministic"],
+                        "x its time",
+                        target_of_side,
+                    )
     if settings.quick:
         return
     model, points = build("resnet_mlp", SNGP), datasets.get("two_moons", split="grid").features
@@ -409,6 +443,55 @@ def input_pipeline(settings: Settings) -> Iterator[Row]:
         yield Row(what, "the train step alone", seconds["pipeline"], seconds["step"], "x its time")
 
 
+def evaluate_in_turn(predict: Callable[[Any], Predictions], run: training.Run) -> dict[str, float]:
+    """Return what `evaluation.evaluate` does, made by one step after another."""
+    config, results = run.config.evaluation, {}
+    sets = {"test": (run.get_data("test"), 0)}
+    for name, severity in itertools.product(config.corruptions, config.severities):
+        data = run.get_data("test", corruption=name, severity=severity)
+        sets[f"shift/{name}_{severity}"] = data, config.shift_examples
+    for key, (data, max_examples) in sets.items():
+        parts = collections.defaultdict(list)
+        for batch in data.load(config.batch_size, max_examples=max_examples):
+            parts["probs"].append(predict(batch["features"].numpy()).probs.numpy().mean(axis=0))
+            parts["labels"].append(batch["labels"].numpy())
+        saved = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+        write_atomic(run.path / "in_turn" / f"{key}.npz", lambda file, saved=saved: np.savez(file, **saved))
+        metrics = evaluation.split_metrics(saved, config.metrics)
+        results |= {f"{key}/{name}": value for name, value in metrics.items()}
+    return results
+
+
+def evaluating(settings: Settings) -> Iterator[Row]:
+    """Evaluation on the test set of MNIST and on 1,000 of its images in each of 105 shifted sets."""
+    if settings.quick:
+        return
+    config = configuration.load(ROOT / "configs/mnist/deterministic.py")
+    config.evaluation.ood_near = config.evaluation.ood_far = config.evaluation.ood_scores = ()
+    model = build("convnet")
+    predict = tf.function(lambda inputs: Predictions(tf.nn.softmax(model(inputs, training=False))[tf.newaxis]))
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            run = training.Run(config, "deterministic.py", Path(folder) / "run")
+        except errors.InputError as error:
+            print(f"# Evaluation is not measured: {error}")
+            return
+        results = {}
+
+        def side(evaluate: Callable[..., dict[str, float]]) -> Callable[[], None]:
+            def call() -> None:
+                datasets.corruptions.forget_compiled()  # each run compiles them
+                results[evaluate] = evaluate(predict, run)
+
+            return call
+
+        functions = evaluation.evaluate, evaluate_in_turn
+        seconds = compare({function.__name__: side(function) for function in functions}, 3)
+        ours, theirs = (results[function] for function in functions)
+        assert theirs.items() <= ours.items()
+        yield Row("evaluation on MNIST, 105 shifted sets", "one step after another", *seconds.values(), "x faster")
+
+
 def scripts(settings: Settings) -> Iterator[Row]:
     """Commands from their start to their results."""
 
@@ -451,6 +534,7 @@ GROUPS = {
     "sngp": sngp,
     "mc_dropout": mc_dropout,
     "input_pipeline": input_pipeline,
+    "evaluation": evaluating,
     "scripts": scripts,
 }
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from uncertainty_suite import training
 from uncertainty_suite.errors import InputError
+from uncertainty_suite.training.parallel import share_out
 
 NAMES = ("a", "b", "c")
 
@@ -53,6 +54,19 @@ def test_each_training_is_what_it_would_be_alone(at_once, run):
         assert ended(results) == [(name, 12) for name in NAMES]
     for i, name in enumerate(NAMES):
         assert history_of(run, name) == [(1, 4, 100 * i + 1.5), (2, 8, 100 * i + 5.5), (3, 12, 100 * i + 9.5)]
+
+
+@pytest.mark.parametrize(
+    ("num_cpus", "num_trainings", "at_once"),
+    [(2, 10, 5), (2, 4, 4), (2, 8, 4), (2, 9, 5), (2, 3, 3), (1, 5, 3), (8, 10, 10), (2, 1, 1), (2, 0, 1)],
+)
+def test_trainings_are_shared_out_evenly(num_cpus, num_trainings, at_once, monkeypatch):
+    monkeypatch.setattr("uncertainty_suite.training.parallel.num_cpus", lambda: num_cpus)
+    assert share_out(num_trainings) == at_once
+
+
+def test_nothing_to_train():
+    assert training.run_together([]) == []
 
 
 def test_some_may_be_further_than_others(run, monkeypatch):

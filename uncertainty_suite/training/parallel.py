@@ -1,5 +1,6 @@
 """Several trainings at once in one process, as one small network does not keep all cores busy."""
 
+import math
 from collections.abc import Generator, Sequence
 from typing import Any, TypeVar
 
@@ -23,20 +24,26 @@ def run_together(trainings: Sequence[Training[T]], at_once: int | None = None) -
 
     Args:
         trainings: What to run; one that has not started takes no memory.
-        at_once: How many share the cores, and memory; by default two for each core, and one after another on anything
-            but one CPU.
+        at_once: How many share the cores, and memory, at most. By default two for each core or, where that leaves some
+            over, a few more, as many each time; and one after another on anything but one CPU.
 
     Raises:
         Interrupted: The program was asked to stop, and each training under way has saved a checkpoint.
     """
     if at_once is None:
         one_cpu = get_strategy().num_replicas_in_sync == 1 and not tf.config.list_logical_devices("GPU")
-        at_once = 2 * num_cpus() if one_cpu else 1
+        at_once = share_out(len(trainings)) if one_cpu else 1
     results = []
     for start in range(0, len(trainings), at_once):
         with interruption.held():
             results += _run(trainings[start : start + at_once])
     return results
+
+
+def share_out(num_trainings: int) -> int:
+    """Return how many trainings are best run at once on one CPU: two for each core, the rest shared out evenly."""
+    groups = max(1, num_trainings // (2 * num_cpus()))
+    return max(1, math.ceil(num_trainings / groups))
 
 
 def _run(trainings: Sequence[Training[T]]) -> list[T]:
