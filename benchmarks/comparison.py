@@ -22,7 +22,7 @@ UNITS = {
     "s beyond it": (lambda ours, theirs: ours - theirs, "<="),
     "s": (lambda ours, theirs: ours, "<="),
 }
-HEADER = f"{'what':<50} {'ours ms':>8} {'theirs ms':>9} {'spread':>6} {'value':>18} {'target':>7} {'of peak':>7}"
+HEADER = f"{'what':<53} {'ours ms':>8} {'theirs ms':>9} {'spread':>6} {'value':>18} {'target':>7} {'of peak':>7}"
 
 
 def compare(sides: dict[str, Callable[[], Any]], repeats: int, warm_up: bool = True) -> dict[str, np.ndarray]:
@@ -92,7 +92,7 @@ def format_line(row: dict[str, Any]) -> str:
     theirs = "" if row["theirs"] is None else f"{1000 * row['theirs']:.1f}"
     share = "" if row["share_of_peak"] is None else f"{row['share_of_peak']:.1%}"
     return (
-        f"{row['what']:<50} {1000 * row['ours']:8.1f} {theirs:>9} {row['spread']:6.0%} {row['value']:6.2f} "
+        f"{row['what']:<53} {1000 * row['ours']:8.1f} {theirs:>9} {row['spread']:6.0%} {row['value']:6.2f} "
         f"{row['unit']:<11} {_wanted(row):>7} {share:>7} {'' if row['met'] else 'MISSED':<6} against {row['against']}"
     )
 
