@@ -64,17 +64,25 @@ def test_outputs_beside_the_randomness_are_passed_on():
     assert np.any(samples["dropped"] != expected)
 
 
+@pytest.fixture
+def policy(request):
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"], indirect=True)
 @pytest.mark.parametrize(("copies", "dimensions"), [(1, 4), (3, 4), (6, 4), (1, None)])
-def test_samples_are_repeated_passes_bit_for_bit(copies, dimensions, monkeypatch):
+def test_samples_are_repeated_passes_bit_for_bit(policy, copies, dimensions, monkeypatch):
     model = models.get("convnet", (8, 8, 1), 5, LayerSet(dropout=MonteCarloDropout), num_filters=(3, 4), num_hidden=8)
     trunk, rest = split_at_dropout(keras.Model(model.input, (model.layers[-1].input, model.output)))
     hidden = trunk(np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32))
     (tensor,) = keras.tree.flatten(hidden)
-    monkeypatch.setattr(split, "_BYTES_PER_PASS", copies * tensor.numpy().nbytes)
+    monkeypatch.setattr(split, "_BYTES_PER_PASS", copies * tensor.shape.num_elements() * tensor.dtype.size)
     reseed(model)
     passes = [rest(tf.concat([tensor] * copies, axis=0), training=False) for _ in range(6 // copies)]
     reseed(model)
-    signature = [tf.TensorSpec((dimensions, *tensor.shape[1:]))]
+    signature = [tf.TensorSpec((dimensions, *tensor.shape[1:]), tensor.dtype)]
     samples = tf.function(lambda x: draw_samples(rest, [x], num_samples=6), input_signature=signature)(tensor)
     for each, *parts in zip(samples, *passes):
         assert each.shape[:2] == (6, 4)

@@ -77,8 +77,27 @@ def draw_samples(rest: keras.Model, hidden: Any, num_samples: int) -> Any:
     """
     copies = _copies_per_pass(rest, keras.tree.flatten(hidden), num_samples)
     tiled = keras.tree.map_structure(lambda x: tf.concat([x] * copies, axis=0), hidden)
+    # Kernels are cast to the precision of the products here, once, instead of in every pass.
+    kernels = [
+        (layer.kernel, tf.cast(layer.kernel, layer.compute_dtype))
+        for layer in rest.layers
+        if isinstance(layer, (keras.layers.Dense, keras.layers.Conv2D)) and layer.compute_dtype != layer.variable_dtype
+    ]
+    others = [variable for variable in rest.variables if all(variable is not kernel for kernel, _ in kernels)]
+
+    def one_pass(_: tf.Tensor) -> Any:
+        with keras.StatelessScope() as scope:
+            for kernel in kernels:
+                scope.add_update(kernel)
+            outputs = rest(tiled, training=False)
+        for variable in others:  # the masks' generators: what they were set to, the scope has kept to itself
+            value = scope.get_current_value(variable)
+            if value is not None:
+                variable.assign(value)
+        return outputs
+
     outputs = tf.map_fn(
-        lambda _: rest(tiled, training=False),
+        one_pass,
         tf.range(num_samples // copies),
         fn_output_signature=keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), rest.output),
         parallel_iterations=1,  # the passes draw from the same generators, so their order must be fixed
