@@ -1,7 +1,9 @@
 """What all tests share: two virtual CPU devices, and where the data and the golden values lie."""
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,29 @@ def two_devices():
     import tensorflow as tf
 
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture
+def stopped_at(monkeypatch):
+    """A function of a step that returns a context: training within it is stopped there, as by Ctrl-C, having saved."""
+
+    @contextlib.contextmanager
+    def stopped_at(step: int) -> Iterator[None]:
+        from uncertainty_suite import training
+
+        update = training.Loop.update
+
+        def stop(loop, values):
+            update(loop, values)
+            if loop.step >= step:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr("uncertainty_suite.training.loop._SECONDS_PER_CHECKPOINT", 0)  # after every call
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(training.Loop, "update", stop)
+            yield
+
+    return stopped_at
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

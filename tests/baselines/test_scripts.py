@@ -87,19 +87,10 @@ def test_same_seed_gives_the_same_bits_and_a_finished_run_is_not_repeated(method
 
 @pytest.mark.parametrize("stop_at", [3, 8, 13])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_stopped_run_goes_on_bit_for_bit(method, stop_at, finished, tmp_path, monkeypatch):
+def test_a_stopped_run_goes_on_bit_for_bit(method, stop_at, finished, tmp_path, stopped_at):
     folder, _ = finished(method)
     script, config = load_script(method), tiny_config(method)
-    monkeypatch.setattr("uncertainty_suite.training.loop._SECONDS_PER_CHECKPOINT", 0)
-    update = training.Loop.update
-
-    def stop(loop, values):
-        update(loop, values)
-        if loop.step >= stop_at:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training.Loop, "update", stop)
+    with stopped_at(stop_at):
         script.main(config, tmp_path / "stopped")
     assert not (tmp_path / "stopped/results.json").exists()
     # Only what was saved survives: what was written after the last checkpoint is the killed process's.
@@ -197,19 +188,10 @@ def test_members_trained_at_once_are_the_networks_that_they_would_be_alone(tmp_p
 
 
 @pytest.mark.parametrize("first", [1, 2])
-def test_how_many_members_train_at_once_may_change_on_the_way(first, finished, tmp_path, monkeypatch):
+def test_how_many_members_train_at_once_may_change_on_the_way(first, finished, tmp_path, stopped_at):
     folder, _ = finished("deep_ensemble")
     script, config = load_script("deep_ensemble"), tiny_config("deep_ensemble")
-    monkeypatch.setattr("uncertainty_suite.training.loop._SECONDS_PER_CHECKPOINT", 0)
-    update = training.Loop.update
-
-    def stop(loop, values):
-        update(loop, values)
-        if loop.step >= 5:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training.Loop, "update", stop)
+    with stopped_at(5):
         script.main(config, tmp_path / "run", members_at_once=first)
     assert len(list((tmp_path / "run").glob("members/*/checkpoints"))) == first
     script.main(config, tmp_path / "run", members_at_once=3 - first)

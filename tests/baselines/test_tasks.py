@@ -6,7 +6,7 @@ import pytest
 
 from tests.baselines.conftest import METHODS, load_script
 from tests.conftest import ROOT
-from uncertainty_suite import configuration, training
+from uncertainty_suite import configuration
 
 OOD = {"mnist": "fashion_mnist/test", "fashion_mnist": "mnist/test", "cifar10": "fashion_mnist/test"}
 
@@ -40,18 +40,9 @@ QUICK = {("mnist", "sngp"), ("fashion_mnist", "mc_dropout"), ("mnist", "deep_ens
         for method in METHODS
     ],
 )
-def test_image_tasks_run_and_resume(task, method, data_dir, tmp_path, monkeypatch):
+def test_image_tasks_run_and_resume(task, method, data_dir, tmp_path, stopped_at):
     script, config = load_script(method), small_config(task, method)
-    monkeypatch.setattr("uncertainty_suite.training.loop._SECONDS_PER_CHECKPOINT", 0)
-    update = training.Loop.update
-
-    def stop(loop, values):
-        update(loop, values)
-        if loop.step >= 6:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training.Loop, "update", stop)
+    with stopped_at(6):
         script.main(config, tmp_path / "run", data_dir)
     results = script.main(config, tmp_path / "run", data_dir)
     metrics = results["metrics"]

@@ -69,17 +69,8 @@ def test_nothing_to_train():
     assert training.run_together([]) == []
 
 
-def test_some_may_be_further_than_others(run, monkeypatch):
-    monkeypatch.setattr("uncertainty_suite.training.loop._SECONDS_PER_CHECKPOINT", 0)
-    update = training.Loop.update
-
-    def stop(loop, values):
-        update(loop, values)
-        if loop.step >= 5:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training.Loop, "update", stop)
+def test_some_may_be_further_than_others(run, stopped_at):
+    with stopped_at(5):
         training.run_together([train(run, "b")])
     results = training.run_together([train(run, name) for name in NAMES], 3)
     assert ended(results) == [(name, 12) for name in NAMES]
