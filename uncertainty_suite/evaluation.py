@@ -1,8 +1,8 @@
 """Every metric on every test set of a task, through the one prediction contract.
 
-Two steps: `predict_splits` asks the model once about every example and saves what it says; `compute` makes every metric
-from what is saved, without the model and without TensorFlow. So a finished run can be evaluated anew, by another metric
-or score, with `python -m uncertainty_suite.evaluate`.
+Two steps: `predict_splits` asks the model once about every example and saves what it says (and measures labelled splits
+meanwhile); `compute` makes every metric from what is saved, without the model and without TensorFlow. So a finished run
+can be evaluated anew, by another metric or score, with `python -m uncertainty_suite.evaluate`.
 """
 
 import collections

@@ -126,5 +126,5 @@ def _compiled(name: str, severity: int, seed: int, shape: tuple[int, ...]) -> Ca
 
 
 def forget_compiled() -> None:
-    """Forget the compiled functions, so that what they cost can be measured."""
+    """Forget the compiled corruptions, but not the draws that they share, so that what they cost can be measured."""
     _compiled.cache_clear()
