@@ -1,42 +1,71 @@
 """Benchmarks and baselines for predictive uncertainty and robustness.
 
-Importing the package imports nothing else: each part is imported when it is first used, so that the leaderboard and
-the metrics never pay for TensorFlow. Import it before TensorFlow and Keras (the scripts do) for the two settings below
-to hold.
+Each part is imported when it is first used, so that the leaderboard, the metrics and a script's `--help` never pay for
+TensorFlow. Keras and TensorFlow are parts like the others: `from uncertainty_suite import keras, tf` is how the scripts
+and the library get them, and no sorting of imports can bring them in before the settings below are made.
 """
 
 import importlib
 import os
+import types
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
 
 os.environ["KERAS_BACKEND"] = "tensorflow"  # the train steps are tf.functions, whatever the user's keras.json says
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # a dozen lines about CPU features would bury our one
 
 __version__ = "0.1.0"
 
-_MODULES = (
-    "configuration",
-    "datasets",
-    "errors",
-    "evaluation",
-    "figures",
-    "launch",
-    "layers",
-    "leaderboard",
-    "metrics",
-    "models",
-    "ood_scores",
-    "posthoc",
-    "predictions",
-    "training",
+_PARTS = (
+    *("configuration", "datasets", "errors", "evaluation", "figures", "launch", "layers", "leaderboard"),
+    *("likelihoods", "metrics", "models", "ood_scores", "posthoc", "predictions", "registry", "runs", "tasks"),
+    *("testing", "training"),
 )
+_MODULES = {"keras": "keras", "tf": "tensorflow", **{part: f"{__name__}.{part}" for part in _PARTS}}
 
-__all__ = list(_MODULES)
+__all__ = ["keras", "tf"]
 
 
-def __getattr__(name: str):
-    if name in _MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+class _Lazy(types.ModuleType):
+    """A module that is imported when something of it is first used."""
+
+    def _imported(self) -> types.ModuleType:
+        module = self.__dict__.get("_module")
+        if module is None:
+            module = self.__dict__["_module"] = importlib.import_module(self.__name__)
+            _check_backend(module)
+        return module
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._imported(), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._imported(), name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._imported(), name)
+
+    def __dir__(self) -> list[str]:
+        return dir(self._imported())
+
+
+def _check_backend(module: types.ModuleType) -> None:
+    if module.__name__ == "keras" and module.config.backend() != "tensorflow":
+        from uncertainty_suite.errors import InputError
+
+        raise InputError(
+            f"Keras was imported with the backend '{module.config.backend()}' before uncertainty_suite, which needs "
+            "'tensorflow'. Import uncertainty_suite first, or set KERAS_BACKEND=tensorflow."
+        )
+
+
+def __getattr__(name: str) -> types.ModuleType:
+    if name not in _MODULES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return _Lazy(_MODULES[name])
 
 
 def __dir__() -> list[str]:

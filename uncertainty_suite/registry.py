@@ -1,0 +1,129 @@
+"""Things known by name, each with its options: metrics, OOD scores, calibrations, architectures, data sets, optimizers.
+
+A text names one, with options where it should not have the usual ones: `"ece"` or `"ece(num_bins=10)"`.
+"""
+
+import ast
+import inspect
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from uncertainty_suite.errors import InputError, unknown_name
+
+Entry = TypeVar("Entry", bound=Callable[..., Any])
+
+
+class Registry(Generic[Entry]):
+    """The functions or classes of one kind, by name.
+
+    Example:
+        >>> scores = Registry("OOD score")
+        >>> @scores.register
+        ... class KNN:
+        ...     name = "knn"
+        ...     def __init__(self, k: int = 50): ...
+        >>> scores.make("knn(k=10)")
+    """
+
+    def __init__(self, kind: str) -> None:
+        """Create an empty registry.
+
+        Args:
+            kind: What its entries are, for errors: `"OOD score"`.
+        """
+        self.kind = kind
+        self._entries: dict[str, Entry] = {}
+
+    def register(self, entry: Entry) -> Entry:
+        """Make an entry known by its `name`, or without one by that of the function; a decorator.
+
+        Raises:
+            InputError: Another entry has that name.
+        """
+        name = getattr(entry, "name", None) or entry.__name__
+        known = self._entries.get(name)
+        # A module that is imported twice, as a configuration file is, defines the same entry twice.
+        if known is not None and (known.__module__, known.__qualname__) != (entry.__module__, entry.__qualname__):
+            raise InputError(
+                f"There are two {self.kind}s named '{name}': in {known.__module__} and {entry.__module__}."
+            )
+        self._entries[name] = entry
+        return entry
+
+    def names(self) -> list[str]:
+        """Return all names, sorted."""
+        return sorted(self._entries)
+
+    def info(self, text: str) -> Entry:
+        """Return the entry that a text names, without making anything; its options may be in the text.
+
+        Raises:
+            InputError: The text is no name with options, or the name is unknown.
+        """
+        name, _ = parse(text)
+        if name not in self._entries:
+            raise unknown_name(self.kind, name, self._entries)
+        return self._entries[name]
+
+    def options(self, text: str, skip: int = 0) -> dict[str, Any]:
+        """Return the options of the entry that a text names, with their values there or else their defaults.
+
+        Args:
+            text: A name, with options or without.
+            skip: How many leading parameters of the entry are no options.
+
+        Raises:
+            InputError: As `info`; or an option is unknown.
+        """
+        entry = self.info(text)
+        name, given = parse(text)
+        parameters = list(inspect.signature(entry).parameters.values())[skip:]
+        defaults = {one.name: one.default for one in parameters if one.kind is not inspect.Parameter.VAR_KEYWORD}
+        for option in given:
+            if option not in defaults:
+                raise unknown_name(f"option of {self.kind} '{name}'", option, defaults)
+        return {**defaults, **given}
+
+    def make(self, text: str, *args: Any, **options: Any) -> Any:
+        """Call the entry that a text names, with its options and those given here.
+
+        Args:
+            text: A name, with options or without.
+            *args: The leading parameters that are no options.
+            **options: Further options.
+
+        Raises:
+            InputError: As `options`; or the entry refuses a value.
+        """
+        entry = self.info(text)
+        name, given = parse(text)
+        allowed = list(inspect.signature(entry).parameters)[len(args) :]
+        options = {**given, **options}
+        for option in options:
+            if option not in allowed:
+                raise unknown_name(f"option of {self.kind} '{name}'", option, allowed)
+        return entry(*args, **options)
+
+
+def parse(text: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and the options in a text such as `"ece(num_bins=10)"`.
+
+    Raises:
+        InputError: The text is not written like that.
+    """
+    name, bracket, _ = text.partition("(")
+    if not bracket:
+        return text, {}
+    try:
+        call = ast.parse(f"_{text[len(name) :]}", mode="eval").body
+        if not isinstance(call, ast.Call) or call.args or not name.isprintable() or name != name.strip():
+            raise ValueError("no name with options")
+        return name, {str(option.arg): ast.literal_eval(option.value) for option in call.keywords}
+    except (SyntaxError, TypeError, ValueError) as error:
+        raise InputError(f"Cannot read '{text}': a name with options is written like name(option=value).") from error
+
+
+def spelled(name: str, options: dict[str, Any]) -> str:
+    """Return the text that names an entry with options, as `parse` reads it."""
+    inside = ", ".join(f"{option}={value!r}" for option, value in options.items())
+    return f"{name}({inside})" if inside else name
