@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: install benchmark test test-slow lint clean
+.PHONY: install benchmark test test-slow lint types sync-check clean
 
 install: $(VENV)/installed
 
@@ -26,6 +26,13 @@ test-slow: install
 lint: install
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(VENV)/bin/codespell
+
+types: install
+	$(RUN) -m mypy
+
+sync-check: install
+	$(RUN) tools/sync_check.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info

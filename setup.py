@@ -16,7 +16,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["uncertainty_suite", "uncertainty_suite.*"]),
-    package_data={"uncertainty_suite.leaderboard": ["*.css", "*.html", "*.js"]},
+    package_data={"uncertainty_suite": ["py.typed"], "uncertainty_suite.leaderboard": ["*.css", "*.html", "*.js"]},
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",
@@ -42,6 +42,17 @@ setup(
             "tf-keras>=2.18",
         ],
         # Playwright drives the Chromium that the system has; its own browsers are not needed.
-        "test": ["hypothesis>=6.100", "playwright>=1.40", "pytest>=8.2", "ruff>=0.9", "threadpoolctl>=3.5"],
+        "test": [
+            "codespell>=2.3",
+            "hypothesis>=6.100",
+            "mypy>=1.13",
+            "playwright>=1.40",
+            "pre-commit>=4.0",
+            "pytest>=8.2",
+            "ruff>=0.9",
+            "threadpoolctl>=3.5",
+            "types-requests>=2.31",
+            "types-tqdm>=4.66",
+        ],
     },
 )

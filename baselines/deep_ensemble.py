@@ -1,26 +1,27 @@
 """Train several networks that differ in their seed alone, and average their predictions: a deep ensemble.
 
 Lakshminarayanan et al. 2017 (arXiv:1612.01474). Member i of seed s is exactly the network that `deterministic.py`
-trains with `--config.seed` set to `member_seed(s, i)`. Differs from the paper in that no adversarial examples are used.
+trains with `--config.seed` set to `member_seed(s, i)`. The prediction is the mixture of the members'. Differs from the
+paper in that no adversarial examples are used.
 
-    python baselines/deep_ensemble.py --config=configs/two_moons/deep_ensemble.py --config.deep_ensemble.size=10
+    python baselines/deep_ensemble.py --config=configs/two_moons.py --config.deep_ensemble.size=10
 
-takes seconds on two CPU cores. About two members for each CPU core are trained at the same time, on GPUs one after
+takes a minute on two CPU cores. About two members for each CPU core are trained at the same time, on GPUs one after
 another; `--members_at_once=1` has it otherwise, e.g. where memory is short, and changes no bit of the results.
 `--members=0 --members=1` trains only these, so that they can be spread over machines that share the run folder (or
 whose `members/` folders are brought together); the command without that flag trains those that are missing, and
 evaluates. Every value of the configuration can be overridden as above. A run that was stopped goes on, bit for bit,
-when the same command is given again. Expected results stand in the README.
+when the same command is given again. Expected results stand at the top of each configuration.
 """
 
-import keras
 import numpy as np
-import tensorflow as tf
 from absl import flags
 
-from uncertainty_suite import evaluation, launch, layers, models, training
+from uncertainty_suite import evaluation, launch, layers, models, tf, training
+from uncertainty_suite.configuration import Parameter, Section
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.predictions import Predictions
+
+CONFIG = Section("deep_ensemble", samples="size", size=Parameter(4, "members", at_least=1))
 
 
 def member_seed(seed, member):
@@ -28,83 +29,66 @@ def member_seed(seed, member):
     return int(np.random.SeedSequence([seed, member]).generate_state(1)[0] >> 1)
 
 
-def train_member(run, member):
-    """Train a member, or restore it if it is trained already; return it and the seconds that its training took.
-
-    A generator for `training.run_together`, which takes the steps that it yields.
-    """
-    config = run.config
+def get_member(run, member):
+    """Return a member's model and its training loop, which has restored what was trained already."""
+    config, likelihood = run.config, run.task.likelihood
     seed = member_seed(config.seed, member)
-    train_data = run.get_data("train", seed=seed)
-    steps_per_epoch = train_data.steps_per_epoch(config.batch_size)
+    data = run.get_data("train", seed=seed)
 
-    # Model.
-    strategy = training.get_strategy()
-    with strategy.scope():
-        keras.utils.set_random_seed(seed)
-        keras.config.set_dtype_policy(config.precision)
-        model = models.from_config(config.model, train_data, layers.LayerSet())
-        optimizer = training.get_optimizer(config.optimizer, model.trainable_variables, steps_per_epoch, config.epochs)
+    # Model. Not shared: each member has a seed of its own.
+    with run.scope(seed):
+        model = models.build(config.model, data, likelihood, layers.LayerSet())
+        optimizer = training.get_optimizer(config, model, data)
 
-    # Training.
+    # Train step. [shared]
     def train_step(batch):
         with tf.GradientTape() as tape:
-            logits = model(batch["features"], training=True)
-            loss = keras.losses.sparse_categorical_crossentropy(batch["labels"], logits, from_logits=True)
-            loss = tf.reduce_mean(loss)
-            penalty = training.l2_penalty(model.trainable_variables, config.optimizer.l2) + sum(model.losses)
-            objective = (loss + penalty) / strategy.num_replicas_in_sync
-        gradients = tape.gradient(objective, model.trainable_variables)
-        optimizer.apply(gradients, model.trainable_variables)
-        accuracy = keras.metrics.sparse_categorical_accuracy(batch["labels"], logits)
-        norm = tf.linalg.global_norm(gradients)
-        return {"loss": loss, "accuracy": tf.reduce_mean(accuracy), "gradient_norm": norm}
+            outputs = model(batch["features"], training=True)["outputs"]
+            loss = tf.reduce_mean(likelihood.loss(outputs, batch["labels"]))
+            objective = loss + training.penalty(model, config.optimizer.l2)
+        norm = training.update(model, optimizer, tape, objective)
+        return {"loss": loss, "gradient_norm": norm, **likelihood.progress(outputs, batch["labels"])}
 
-    loop = training.Loop(run, model, optimizer, steps_per_epoch, name=f"members/{member}")
-    batches = train_data.load(config.batch_size, training=True, start_step=loop.step)
-    batches = iter(strategy.experimental_distribute_dataset(batches))
-    for num_steps in loop:
-        loop.update((yield train_step, batches, num_steps))
-    return model, loop.seconds
+    return model, training.Loop(run, data, model, optimizer, train_step, name=f"members/{member}")
 
 
-def main(config, output_dir=None, data_dir=None, members=None, members_at_once=None):
+def main(config, options=None, members=None, members_at_once=None):
     """Train and evaluate; return the results, which are also in the run folder's `results.json`.
 
-    With `members`, only these are trained, nothing is evaluated, and None is returned. How many are trained at the same
-    time, `members_at_once`, changes no result.
+    With `members` given, only these are trained, and None is returned. How many are trained at the same time,
+    `members_at_once`, changes no result.
     """
-    run = training.Run(config, __file__, output_dir, data_dir, shared=bool(members))
+    run = training.Run(config, __file__, options, CONFIG, shared=bool(members))
     if run.results:
         return run.results
-    config = run.config
-    size = config.deep_ensemble.size
+    size, likelihood = run.config.deep_ensemble.size, run.task.likelihood
     if not set(members or ()) <= set(range(size)):
         raise InputError(f"--members must be among 0 to {size - 1}, the members of this ensemble, not {members}.")
-    trainings = [train_member(run, member) for member in sorted(set(members or range(size)))]
-    trained = training.run_together(trainings, members_at_once)
+
+    # Training. Not shared: several members at once.
+    ensemble, loops = [], []
+    for group in training.shared_out(run, sorted(set(members or range(size))), members_at_once):
+        built = [get_member(run, member) for member in group]
+        training.train_together(run, [loop for _, loop in built])
+        ensemble += [model for model, _ in built]
+        loops += [loop for _, loop in built]
     if members:
         return None
-    ensemble, seconds = zip(*trained)
 
     # Prediction.
-    networks = [keras.Model(model.input, (model.layers[-1].input, model.output)) for model in ensemble]
-
     @tf.function
     def predict(inputs):
-        features, logits = zip(*[network(inputs, training=False) for network in networks])
-        logits = tf.stack(logits)  # [samples, batch, classes]
-        return Predictions(probs=tf.nn.softmax(logits), logits=logits, features=tf.add_n(features) / len(features))
+        said = [model(inputs, training=False) for model in ensemble]
+        features = tf.add_n([each["features"] for each in said]) / size
+        return likelihood.predict(tf.stack([each["outputs"] for each in said]), features)
 
-    metrics = evaluation.evaluate(predict, run)
-    return run.finish(
-        metrics, num_parameters=sum(model.count_params() for model in ensemble), train_seconds=sum(seconds)
-    )
+    return run.finish(evaluation.evaluate(predict, run), ensemble, loops)
 
 
 if __name__ == "__main__":
     launch.run(
         main,
+        CONFIG,
         members=flags.DEFINE_multi_integer("members", None, "Train only this member; can be repeated."),
         members_at_once=flags.DEFINE_integer(
             "members_at_once", None, "By default about two a CPU core, with GPUs 1.", 1

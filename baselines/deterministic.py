@@ -1,70 +1,54 @@
 """Train one network by maximum likelihood: the baseline that every other method is compared with.
 
-Its uncertainty is the softmax of its logits (Hendrycks and Gimpel 2017, arXiv:1610.02136). To add a method, copy this
-file: most methods change the layer set, the loss or `predict`, and leave the rest as it stands.
+Its uncertainty is that of its likelihood: the softmax of its logits (Hendrycks and Gimpel 2017, arXiv:1610.02136), or a
+Gaussian whose mean and standard deviation are its outputs (Nix and Weigend 1994). To add a method, copy this file: most
+methods change the layer set, the loss or `predict`, and leave the rest as it stands. Blocks marked [shared] are the
+same in every script; `make sync-check` compares them.
 
-    python baselines/deterministic.py --config=configs/two_moons/deterministic.py --config.seed=1
+    python baselines/deterministic.py --config=configs/two_moons.py --config.seed=1
 
 takes seconds on two CPU cores. Every value of the configuration can be overridden in that way. A run that was stopped
-goes on, bit for bit, when the same command is given again. Expected results stand in the README.
+goes on, bit for bit, when the same command is given again. Expected results stand at the top of each configuration.
 """
 
-import keras
-import tensorflow as tf
-
-from uncertainty_suite import evaluation, launch, layers, models, training
-from uncertainty_suite.predictions import Predictions
+from uncertainty_suite import evaluation, launch, layers, models, tf, training
 
 
-def main(config, output_dir=None, data_dir=None):
+def main(config, options=None):
     """Train and evaluate; return the results, which are also in the run folder's `results.json`."""
-    run = training.Run(config, __file__, output_dir, data_dir)
+    run = training.Run(config, __file__, options)
     if run.results:
         return run.results
-    config = run.config
-    train_data = run.get_data("train")
-    steps_per_epoch = train_data.steps_per_epoch(config.batch_size)
+    config, data, likelihood = run.config, run.get_data("train"), run.task.likelihood
+    layer_set = layers.LayerSet()
 
-    # Model.
-    strategy = training.get_strategy()
-    with strategy.scope():
-        keras.utils.set_random_seed(config.seed)
-        keras.config.set_dtype_policy(config.precision)
-        model = models.from_config(config.model, train_data, layers.LayerSet())
-        optimizer = training.get_optimizer(config.optimizer, model.trainable_variables, steps_per_epoch, config.epochs)
+    # Model. [shared]
+    with run.scope():
+        model = models.build(config.model, data, likelihood, layer_set)
+        optimizer = training.get_optimizer(config, model, data)
 
-    # Training.
+    # Train step. [shared]
     def train_step(batch):
         with tf.GradientTape() as tape:
-            logits = model(batch["features"], training=True)
-            loss = keras.losses.sparse_categorical_crossentropy(batch["labels"], logits, from_logits=True)
-            loss = tf.reduce_mean(loss)
-            penalty = training.l2_penalty(model.trainable_variables, config.optimizer.l2) + sum(model.losses)
-            objective = (loss + penalty) / strategy.num_replicas_in_sync
-        gradients = tape.gradient(objective, model.trainable_variables)
-        optimizer.apply(gradients, model.trainable_variables)
-        accuracy = keras.metrics.sparse_categorical_accuracy(batch["labels"], logits)
-        norm = tf.linalg.global_norm(gradients)
-        return {"loss": loss, "accuracy": tf.reduce_mean(accuracy), "gradient_norm": norm}
+            outputs = model(batch["features"], training=True)["outputs"]
+            loss = tf.reduce_mean(likelihood.loss(outputs, batch["labels"]))
+            objective = loss + training.penalty(model, config.optimizer.l2)
+        norm = training.update(model, optimizer, tape, objective)
+        return {"loss": loss, "gradient_norm": norm, **likelihood.progress(outputs, batch["labels"])}
 
-    train_steps = training.compile_steps(train_step, strategy)
-    loop = training.Loop(run, model, optimizer, steps_per_epoch)
-    batches = train_data.load(config.batch_size, training=True, start_step=loop.step)
-    batches = iter(strategy.experimental_distribute_dataset(batches))
-    for num_steps in loop:
-        loop.update(train_steps(batches, num_steps))
+    # Training. [shared]
+    loop = training.Loop(run, data, model, optimizer, train_step)
+    for steps in loop:
+        loop.take(steps)
 
     # Prediction.
-    network = keras.Model(model.input, (model.layers[-1].input, model.output))
-
     @tf.function
     def predict(inputs):
-        features, logits = network(inputs, training=False)
-        logits = logits[tf.newaxis]  # [samples=1, batch, classes]
-        return Predictions(probs=tf.nn.softmax(logits), logits=logits, features=features)
+        said = model(inputs, training=False)
+        return likelihood.predict(said["outputs"][tf.newaxis], said["features"])  # one sample
 
-    metrics = evaluation.evaluate(predict, run)
-    return run.finish(metrics, num_parameters=model.count_params(), train_seconds=loop.seconds)
+    evaluated = evaluation.evaluate(predict, run, models.linear_head(model))
+    return run.finish(evaluated, model, loop)
 
 
 if __name__ == "__main__":

@@ -3,23 +3,45 @@
 Liu et al. 2020 (arXiv:2006.10108), Liu et al. 2022 (arXiv:2205.00403). Differs from `deterministic.py` in the layer set
 (spectral normalisation bounds each residual branch, so that distances survive; a Gaussian process in random features is
 the head), in one pass over the training data after training, which gives the posterior covariance, and in `predict`,
-where the mean-field approximation pulls logits of large variance to zero.
+where the variance makes predictions less certain: of classes by the mean-field approximation, which pulls logits of
+large variance to zero, of targets by a wider Gaussian.
 
 Differs from the paper and the tutorial (tensorflow.org/tutorials/understanding/sngp) in that the precision matrix is
 computed for the final weights, exactly, after training: they accumulate it in every step of the last epoch, while the
 weights still move. `--config.sngp.precision=every_step` does as they do.
 
-    python baselines/sngp.py --config=configs/two_moons/sngp.py --config.sngp.spec_norm_bound=0.9
+    python baselines/sngp.py --config=configs/two_moons.py --config.sngp.spec_norm_bound=0.5
 
 takes seconds on two CPU cores. Every value of the configuration can be overridden in that way. A run that was stopped
-goes on, bit for bit, when the same command is given again. Expected results stand in the README.
+goes on, bit for bit, when the same command is given again. Expected results stand at the top of each configuration.
 """
 
-import keras
-import tensorflow as tf
+from uncertainty_suite import evaluation, keras, launch, layers, models, tf, training
+from uncertainty_suite.configuration import Parameter, Section
+from uncertainty_suite.errors import InputError
 
-from uncertainty_suite import evaluation, launch, layers, models, training
-from uncertainty_suite.predictions import Predictions
+CONFIG = Section(
+    "sngp",
+    spec_norm_bound=Parameter(6.0, "greatest spectral norm of a layer", above=0),
+    spec_norm_iterations=Parameter(1, "power iterations a training step", at_least=1),
+    num_features=Parameter(1024, "random features of the Gaussian process", at_least=1),
+    kernel_scale=Parameter(1.0, "squared length scale of its kernel", above=0),
+    feature_type=Parameter("orthogonal", "how the random features are drawn", choices=("orthogonal", "random")),
+    feature_stddev=Parameter(0.05, "standard deviation of their directions", above=0),
+    scale_features=Parameter(False, "multiply them by sqrt(2 / num_features)"),
+    normalize_input=Parameter(True, "layer normalisation before them, in place of the kernel scale"),
+    ridge_penalty=Parameter(1.0, "prior precision of the output weights", above=0),
+    momentum=Parameter(-1.0, "of a moving average of the precision; at or below 0 for the exact sum", below=1),
+    precision=Parameter(
+        "after_training", "when the precision matrix is computed", choices=("after_training", "every_step")
+    ),
+    mean_field_factor=Parameter(0.5, "how much the variance counts in a prediction; at or below 0 for not at all"),
+)
+# The hyper-parameters that the head takes as they are.
+GAUSSIAN_PROCESS = (
+    *("num_features", "kernel_scale", "feature_type", "feature_stddev"),
+    *("scale_features", "normalize_input", "ridge_penalty", "momentum"),
+)
 
 
 def get_layer_set(config):
@@ -31,85 +53,78 @@ def get_layer_set(config):
     return layers.LayerSet(
         conv=lambda *args, **kwargs: normalized(keras.layers.Conv2D(*args, **kwargs)),
         dense=lambda *args, **kwargs: normalized(keras.layers.Dense(*args, **kwargs)),
-        head=lambda units: layers.RandomFeatureGaussianProcess(
+        head=lambda units, **kwargs: layers.RandomFeatureGaussianProcess(
             units,
-            num_features=config.num_features,
-            kernel_scale=config.kernel_scale,
-            feature_type=config.feature_type,
-            feature_stddev=config.feature_stddev,
-            scale_features=config.scale_features,
-            normalize_input=config.normalize_input,
-            ridge_penalty=config.ridge_penalty,
-            momentum=config.momentum,
+            **{name: config[name] for name in GAUSSIAN_PROCESS},
             update_in_training=config.precision == "every_step",
+            **kwargs,
         ),
     )
 
 
-def main(config, output_dir=None, data_dir=None):
+def main(config, options=None):
     """Train and evaluate; return the results, which are also in the run folder's `results.json`."""
-    run = training.Run(config, __file__, output_dir, data_dir)
+    run = training.Run(config, __file__, options, CONFIG)
     if run.results:
         return run.results
-    config = run.config
-    train_data = run.get_data("train")
-    steps_per_epoch = train_data.steps_per_epoch(config.batch_size)
+    config, data, likelihood = run.config, run.get_data("train"), run.task.likelihood
+    every_step = config.sngp.precision == "every_step"
+    if config.sngp.momentum > 0 and not every_step:
+        raise InputError(
+            "config.sngp.momentum is of a moving average over training steps, and config.sngp.precision is "
+            "'after_training', an exact sum. Give --config.sngp.precision=every_step too, or leave momentum out."
+        )
+    layer_set = get_layer_set(config.sngp)
 
-    # Model.
-    strategy = training.get_strategy()
-    with strategy.scope():
-        keras.utils.set_random_seed(config.seed)
-        keras.config.set_dtype_policy(config.precision)
-        model = models.from_config(config.model, train_data, get_layer_set(config.sngp))
-        head = model.layers[-1]
-        backbone = keras.Model(model.input, head.input)
-        optimizer = training.get_optimizer(config.optimizer, model.trainable_variables, steps_per_epoch, config.epochs)
+    # Model. [shared]
+    with run.scope():
+        model = models.build(config.model, data, likelihood, layer_set)
+        optimizer = training.get_optimizer(config, model, data)
 
-    # Training.
+    # Train step. [shared]
     def train_step(batch):
         with tf.GradientTape() as tape:
-            logits, _ = model(batch["features"], training=True)
-            loss = keras.losses.sparse_categorical_crossentropy(batch["labels"], logits, from_logits=True)
-            loss = tf.reduce_mean(loss)
-            penalty = training.l2_penalty(model.trainable_variables, config.optimizer.l2) + sum(model.losses)
-            objective = (loss + penalty) / strategy.num_replicas_in_sync
-        gradients = tape.gradient(objective, model.trainable_variables)
-        optimizer.apply(gradients, model.trainable_variables)
-        accuracy = keras.metrics.sparse_categorical_accuracy(batch["labels"], logits)
-        norm = tf.linalg.global_norm(gradients)
-        return {"loss": loss, "accuracy": tf.reduce_mean(accuracy), "gradient_norm": norm}
+            outputs = model(batch["features"], training=True)["outputs"]
+            loss = tf.reduce_mean(likelihood.loss(outputs, batch["labels"]))
+            objective = loss + training.penalty(model, config.optimizer.l2)
+        norm = training.update(model, optimizer, tape, objective)
+        return {"loss": loss, "gradient_norm": norm, **likelihood.progress(outputs, batch["labels"])}
 
-    train_steps = training.compile_steps(train_step, strategy)
-    loop = training.Loop(run, model, optimizer, steps_per_epoch)
-    batches = train_data.load(config.batch_size, training=True, start_step=loop.step)
-    batches = iter(strategy.experimental_distribute_dataset(batches))
-    for num_steps in loop:
-        if loop.starts_epoch and config.sngp.precision == "every_step" and config.sngp.momentum <= 0:
+    # Training. Not shared: the exact sum begins anew with every epoch.
+    head = model.get_layer("head")
+    loop = training.Loop(run, data, model, optimizer, train_step)
+    for steps in loop:
+        if loop.starts_epoch and every_step and config.sngp.momentum <= 0:
             head.reset_precision()
-        loop.update(train_steps(batches, num_steps))
+        loop.take(steps)
 
     # Posterior covariance.
+    backbone = keras.Model(model.input, model.output["features"])
+
     @tf.function(reduce_retracing=True)
     def update_precision(inputs):
         head.update_precision(backbone(inputs, training=False))
 
-    if config.sngp.precision == "after_training":
+    def fit_precision():
         head.reset_precision()
-        for batch in train_data.load(config.batch_size):
+        for batch in data.load(config.batch_size):
             update_precision(batch["features"])
+
+    if not every_step:
+        loop.once(fit_precision)
     inverse_cholesky = head.inverse_cholesky()  # once, not in every call of predict
 
     # Prediction.
     @tf.function
     def predict(inputs):
         features = backbone(inputs, training=False)
-        logits, variance = head(features, inverse_cholesky=inverse_cholesky)
-        logits = layers.mean_field_logits(logits, variance, config.sngp.mean_field_factor)[tf.newaxis]
-        return Predictions(tf.nn.softmax(logits), logits, features, uncertainty={"variance": variance})
+        said = head(features, inverse_cholesky=inverse_cholesky)
+        latent_variance = max(config.sngp.mean_field_factor, 0.0) * said["variance"]
+        outputs, uncertainty = said["outputs"][tf.newaxis], {"variance": said["variance"]}  # one sample
+        return likelihood.predict(outputs, features, latent_variance, uncertainty)
 
-    metrics = evaluation.evaluate(predict, run)
-    return run.finish(metrics, num_parameters=model.count_params(), train_seconds=loop.seconds)
+    return run.finish(evaluation.evaluate(predict, run), model, loop)
 
 
 if __name__ == "__main__":
-    launch.run(main)
+    launch.run(main, CONFIG)

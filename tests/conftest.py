@@ -53,9 +53,9 @@ def stopped_at(monkeypatch):
             if loop.step >= step:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr("uncertainty_suite.training.loop._SECONDS_PER_CHECKPOINT", 0)  # after every call
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(training.Loop, "update", stop)
+            patch.setattr(training.Options, "seconds_per_checkpoint", 0)  # after every call
             yield
 
     return stopped_at

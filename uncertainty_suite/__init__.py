@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+    from uncertainty_suite.trained import load
+
 os.environ["KERAS_BACKEND"] = "tensorflow"  # the train steps are tf.functions, whatever the user's keras.json says
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # a dozen lines about CPU features would bury our one
 
@@ -22,11 +24,11 @@ __version__ = "0.1.0"
 _PARTS = (
     *("configuration", "datasets", "errors", "evaluation", "figures", "launch", "layers", "leaderboard"),
     *("likelihoods", "metrics", "models", "ood_scores", "posthoc", "predictions", "registry", "runs", "tasks"),
-    *("testing", "training"),
+    *("testing", "trained", "training"),
 )
 _MODULES = {"keras": "keras", "tf": "tensorflow", **{part: f"{__name__}.{part}" for part in _PARTS}}
 
-__all__ = ["keras", "tf"]
+__all__ = ["keras", "load", "tf"]
 
 
 class _Lazy(types.ModuleType):
@@ -62,11 +64,13 @@ def _check_backend(module: types.ModuleType) -> None:
         )
 
 
-def __getattr__(name: str) -> types.ModuleType:
+def __getattr__(name: str) -> Any:
+    if name == "load":
+        return _Lazy(f"{__name__}.trained").load
     if name not in _MODULES:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     return _Lazy(_MODULES[name])
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_MODULES])
+    return sorted([*globals(), "load", *_MODULES])

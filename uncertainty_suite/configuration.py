@@ -1,9 +1,10 @@
-"""Configurations: reading them from files, hashing and comparing them."""
+"""Configurations: their parameters, reading them from files, hashing and comparing them."""
 
-import ast
+import dataclasses
 import hashlib
 import importlib.util
 import json
+import math
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +13,117 @@ from ml_collections import ConfigDict
 
 from uncertainty_suite.errors import InputError, unknown_name
 from uncertainty_suite.files import read_json
+
+REQUIRED: Any = object()  # the default of a parameter that has none
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One value of a configuration: its default, what it means, and which values are allowed.
+
+    Attributes:
+        default: Its value where nobody gives another one; it decides the type.
+        meaning: What it is, in one line.
+        at_least: The least value allowed, or None.
+        above: A value that it must be above, or None.
+        at_most: The greatest value allowed, or None.
+        below: A value that it must be below, or None.
+        choices: The values allowed, or none where the type alone decides.
+        of: For a tuple, the type of what is in it.
+        kind: The type, where there is no default.
+
+    Example:
+        >>> num_samples = Parameter(10, "forward passes of a prediction", at_least=1)
+    """
+
+    default: Any
+    meaning: str
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+    below: float | None = None
+    choices: tuple[Any, ...] = ()
+    of: type = str
+    kind: type | None = None
+
+    @property
+    def type(self) -> type:
+        """The type of its values; `float` takes integers too."""
+        return self.kind or type(self.default)
+
+    @property
+    def range(self) -> str:
+        """The values allowed, for people."""
+        if self.choices:
+            return f"one of {', '.join(map(str, self.choices))}"
+        kinds = {bool: "True or False", int: "an integer", float: "a number", str: "a text"}
+        if self.type is tuple:
+            return "a tuple of names, e.g. ('a',)" if self.of is str else "a tuple of numbers, e.g. (1,)"
+        limits = {"of at least": self.at_least, "above": self.above, "of at most": self.at_most, "below": self.below}
+        said = [f"{word} {limit}" for word, limit in limits.items() if limit is not None]
+        if self.type is int and self.at_least is not None and self.at_most is not None:
+            said = [f"from {self.at_least} to {self.at_most}"]
+        return " ".join([kinds[self.type], " and ".join(said)]).strip()
+
+    def check(self, field: str, value: Any) -> None:
+        """Refuse a value, as JSON has it, that is not allowed.
+
+        Args:
+            field: Its name, for the error.
+            value: The value; a list for a tuple.
+
+        Raises:
+            InputError: The value is of another type or out of range.
+        """
+        if self.type is tuple:
+            kinds = (int, float) if self.of is float else (self.of,)
+            good = isinstance(value, list) and all(type(each) in kinds for each in value)
+        else:
+            kinds = (int, float) if self.type is float else (self.type,)
+            good = type(value) in kinds and (type(value) in (str, bool) or self._in_limits(value))
+        if good and self.choices and value not in self.choices:
+            raise unknown_name(field, value, map(str, self.choices))
+        if not good:
+            raise InputError(f"{field} must be {self.range}, received {value!r}.")
+
+    def _in_limits(self, value: float) -> bool:
+        return (
+            math.isfinite(value)
+            and (self.at_least is None or value >= self.at_least)
+            and (self.above is None or value > self.above)
+            and (self.at_most is None or value <= self.at_most)
+            and (self.below is None or value < self.below)
+        )
+
+
+class Section:
+    """The hyper-parameters of a method, which its script declares: its part of the configuration.
+
+    Example:
+        >>> CONFIG = Section("mc_dropout", num_samples=Parameter(50, "forward passes of a prediction", at_least=1))
+        >>> CONFIG.name  # so they are config.mc_dropout.num_samples and so on
+        'mc_dropout'
+    """
+
+    def __init__(self, name: str, samples: str = "", **parameters: Parameter) -> None:
+        """Declare a section.
+
+        Args:
+            name: Its name in the configuration.
+            samples: The parameter that says how many samples a prediction has; without it there is one.
+            **parameters: The hyper-parameters.
+        """
+        self.name = name
+        self.samples = samples
+        self.parameters = parameters
+
+    def help(self) -> str:
+        """Return a line for each hyper-parameter: its default, range and meaning."""
+        lines = [
+            f"  --config.{self.name}.{name}={one.default}\n      {one.meaning}; {one.range}"
+            for name, one in self.parameters.items()
+        ]
+        return "\n".join(["Hyper-parameters:", *lines])
 
 
 def load(path: str | Path, *args: Any) -> ConfigDict:
@@ -25,7 +137,7 @@ def load(path: str | Path, *args: Any) -> ConfigDict:
         InputError: There is no such file, it is no Python, it has no `get_config`, or that returns something else.
     """
     if not Path(path).is_file():
-        raise InputError(f"No configuration file {path}. The suite's own lie in configs/<task>/<method>.py.")
+        raise InputError(f"No configuration file {path}. The suite's own are configs/<task>.py.")
     try:
         module = load_module(path)
     except SyntaxError as error:
@@ -48,31 +160,27 @@ def load_module(path: str | Path) -> ModuleType:
     if not path.is_file():
         raise InputError(f"There is no file {path}.")
     spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path} is no Python file.")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def override(config: ConfigDict, assignment: str) -> None:
-    """Set one value of a configuration, `field=value` with the field dotted as in `--config.<field>=<value>`.
-
-    Raises:
-        InputError: There is no such field, or the value is not of its type.
-    """
-    field, _, text = assignment.partition("=")
-    fields = flatten(config.to_dict())
-    if field not in fields:
-        raise unknown_name("configuration field", field, fields)
-    try:
-        value = text if isinstance(fields[field], str) else type(fields[field])(ast.literal_eval(text))
-    except (SyntaxError, TypeError, ValueError) as error:
-        raise InputError(f"The value of {field} must be like {fields[field]!r}, and '{text}' is not.") from error
-    config.update_from_flattened_dict({field: value})
-
-
 def to_json(config: ConfigDict) -> dict[str, Any]:
     """Return a configuration as plain dicts, lists and scalars, as it reads back from a JSON file."""
     return json.loads(json.dumps(config.to_dict(), sort_keys=True))
+
+
+def from_json(config: dict[str, Any]) -> ConfigDict:
+    """Return the configuration that `to_json` made plain."""
+
+    def with_tuples(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: with_tuples(each) for key, each in value.items()}
+        return tuple(value) if isinstance(value, list) else value
+
+    return ConfigDict(with_tuples(config))
 
 
 def read(folder: str | Path) -> dict[str, Any]:
@@ -89,18 +197,39 @@ def read(folder: str | Path) -> dict[str, Any]:
 
 
 def config_hash(config: dict[str, Any]) -> str:
-    """Return 16 hexadecimal digits that name a configuration, whatever its seed.
+    """Return 16 hexadecimal digits that name an experiment: a configuration, whatever its seed and fold.
 
     Args:
         config: As `to_json` returns it.
     """
-    without_seed = {key: value for key, value in config.items() if key != "seed"}
-    return hashlib.sha256(json.dumps(without_seed, sort_keys=True).encode()).hexdigest()[:16]
+    without = {key: value for key, value in config.items() if key != "seed"}
+    if isinstance(without.get("dataset"), dict):
+        without["dataset"] = {key: value for key, value in without["dataset"].items() if key != "fold"}
+    return _sha256(without)[:16]
+
+
+def replicate(config: dict[str, Any]) -> tuple[int, int]:
+    """Return what tells the runs of an experiment apart: the fold of the data, 0 where it has none, and the seed."""
+    return config["dataset"].get("fold", 0), config["seed"]
+
+
+def trained_id(config: dict[str, Any]) -> str:
+    """Return what names a trained network: all of a configuration but how it is evaluated."""
+    return _sha256({key: value for key, value in config.items() if key != "evaluation"})[:16]
+
+
+def run_id(config: dict[str, Any]) -> str:
+    """Return what names a trained network and how it is evaluated: the whole configuration."""
+    return _sha256(config)[:16]
+
+
+def _sha256(value: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return a nested dict as one level of dotted names, e.g. `{"optimizer.learning_rate": 0.1}`."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, dict):
             flat |= flatten(value, f"{prefix}{key}.")

@@ -1,20 +1,30 @@
-"""Compute the metrics of finished runs anew from their saved predictions, without the models and without TensorFlow.
+"""Evaluate finished runs anew.
 
     python -m uncertainty_suite.evaluate runs/digits/*/seed*
     python -m uncertainty_suite.evaluate RUN --metrics mce sce --ood_scores energy --posthoc temperature_scaling raps
+    python -m uncertainty_suite.evaluate RUN --ood noise/uniform --corruptions fog --save logits
 
+Metrics, scores and calibrations are computed from the saved predictions, without the model and without TensorFlow.
 Metrics that were not asked for when the run was made are added to its `results.json`; those that were come out as they
 were recorded, or the command says which do not.
+
+Other splits and arrays (`--ood`, `--ood_near`, `--corruptions`, `--save`) are predicted from the trained network,
+without training: the run is then what its command would have made with them in its configuration.
 """
 
 import argparse
-import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from uncertainty_suite import evaluation
+from uncertainty_suite import configuration, evaluation
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.files import write_json
+from uncertainty_suite.runs import RunFolder
+
+_MEASURED = ("metrics", "ood_scores", "posthoc")
+_PREDICTED = {"ood": "ood_far", "ood_near": "ood_near", "corruptions": "corruptions", "save": "save"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,31 +38,59 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--metrics", nargs="+", default=[], help="metrics to add")
     parser.add_argument("--ood_scores", nargs="+", default=[], help="OOD scores to add")
     parser.add_argument("--posthoc", nargs="+", default=[], help="calibrations and conformal predictors to add")
+    parser.add_argument("--ood", nargs="+", default=[], metavar="SET", help="far OOD sets to add, <data set>/<split>")
+    parser.add_argument("--ood_near", nargs="+", default=[], metavar="SET", help="near OOD sets to add")
+    parser.add_argument("--corruptions", nargs="+", default=[], help="corruptions to add")
+    parser.add_argument("--save", nargs="+", default=[], help="arrays to save: samples, logits, features")
+    parser.add_argument("--predict", action="store_true", help="predict anew, as metrics that compare samples need")
+    parser.add_argument("--data_dir", help="prepared data sets")
     arguments = parser.parse_args(argv)
+    predict = arguments.predict or any(getattr(arguments, name) for name in _PREDICTED)
     try:
         for folder in arguments.runs:
-            print(f"{folder}: {reevaluate(folder, arguments.metrics, arguments.ood_scores, arguments.posthoc)}")
+            run = RunFolder(folder)
+            if predict:
+                report = predict_anew(run, vars(arguments))
+            else:
+                report = measure_anew(run, *(getattr(arguments, name) for name in _MEASURED))
+            print(f"{folder}: {report}")
     except InputError as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def reevaluate(folder: Path, metrics: list[str], ood_scores: list[str], posthoc: list[str]) -> str:
+def measure_anew(run: RunFolder, metrics: Sequence[str], ood_scores: Sequence[str], posthoc: Sequence[str]) -> str:
     """Compute a run's metrics anew, write `results.json` if something is new or changed, and say what."""
-    path = folder / "results.json"
-    try:
-        results = json.loads(path.read_text())
-        recorded = results["metrics"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder} is no finished run: its results.json cannot be read ({error}).") from error
-    computed = evaluation.compute(folder, metrics, ood_scores, posthoc)
+    results = run.results
+    if results is None:
+        raise InputError(f"{run.path} is no finished run: it has no results.json of its configuration.")
+    recorded = results["metrics"]
+    computed, left_out = evaluation.compute(run, metrics, ood_scores, posthoc)
     changed = [name for name, value in computed.items() if name in recorded and recorded[name] != value]
     added = [name for name in computed if name not in recorded]
-    if changed or added:
-        write_json(path, {**results, "metrics": {**recorded, **computed}})
+    left_out = {name: reason for name, reason in left_out.items() if name not in recorded}
+    if changed or added or left_out != results.get("left_out", {}):
+        new = {**results, "metrics": {**recorded, **computed}, "left_out": left_out}
+        write_json(run.path / "results.json", new)
     report = f"{len(computed)} metrics, {len(added)} added, {len(changed)} changed"
-    return f"{report} ({', '.join(changed)})" if changed else report
+    report += f" ({', '.join(changed)})" if changed else ""
+    return report + "".join(f"; no {name}: {reason}" for name, reason in left_out.items())
+
+
+def predict_anew(run: RunFolder, more: dict[str, Any]) -> str:
+    """Predict from a run's trained network with more in its configuration's `evaluation`, measure, and say what."""
+    from uncertainty_suite import trained, training
+
+    config = configuration.from_json(run.config)
+    before = configuration.to_json(config)
+    for name, field in {**dict(zip(_MEASURED, _MEASURED)), **_PREDICTED}.items():
+        config.evaluation[field] = tuple(dict.fromkeys([*config.evaluation[field], *more[name]]))
+    if configuration.to_json(config) == before and run.results is not None:
+        return "has all of that already"
+    script = trained.script_of(run)
+    results = script.main(config, training.Options(output_dir=run.path, data_dir=more["data_dir"]))
+    return f"predicted anew, {len(results['metrics'])} metrics"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import json
 import os
 import secrets
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,7 +16,7 @@ from uncertainty_suite.errors import InputError
 _PARTIAL = ".partial"
 
 
-def write_atomic(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def write_atomic(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Write a file so that whoever looks sees the old one or the whole new one, even after a power cut.
 
     Args:
@@ -47,6 +47,16 @@ def write_json(path: Path, value: Any) -> None:
     """Write a value as an indented JSON file, atomically; NaN and infinity are refused with a ValueError."""
     text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
     write_atomic(path, lambda file: file.write(text.encode()))
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as an `.npz` file, atomically.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    named: dict[str, Any] = dict(arrays)
+    write_atomic(path, lambda file: np.savez(file, **named))
 
 
 def append_line(path: Path, line: str) -> None:

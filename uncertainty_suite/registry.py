@@ -5,12 +5,31 @@ A text names one, with options where it should not have the usual ones: `"ece"` 
 
 import ast
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from uncertainty_suite.errors import InputError, unknown_name
 
 Entry = TypeVar("Entry", bound=Callable[..., Any])
+
+_NO_OPTION = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+class Named:
+    """Something that keeps the text by which a registry made it; its results stand under that text.
+
+    Attributes:
+        name: Its name.
+        suffix: The options in the text, `"(num_bins=10)"`; empty where there are none.
+    """
+
+    name: str
+    suffix: str = ""
+
+    @property
+    def key(self) -> str:
+        """The whole text: `"ece(num_bins=10)"`."""
+        return self.name + self.suffix
 
 
 class Registry(Generic[Entry]):
@@ -73,16 +92,9 @@ class Registry(Generic[Entry]):
             skip: How many leading parameters of the entry are no options.
 
         Raises:
-            InputError: As `info`; or an option is unknown.
+            InputError: As `info`; or an option is unknown, or one without a default is missing.
         """
-        entry = self.info(text)
-        name, given = parse(text)
-        parameters = list(inspect.signature(entry).parameters.values())[skip:]
-        defaults = {one.name: one.default for one in parameters if one.kind is not inspect.Parameter.VAR_KEYWORD}
-        for option in given:
-            if option not in defaults:
-                raise unknown_name(f"option of {self.kind} '{name}'", option, defaults)
-        return {**defaults, **given}
+        return self._options(text, {}, skip)
 
     def make(self, text: str, *args: Any, **options: Any) -> Any:
         """Call the entry that a text names, with its options and those given here.
@@ -90,19 +102,36 @@ class Registry(Generic[Entry]):
         Args:
             text: A name, with options or without.
             *args: The leading parameters that are no options.
-            **options: Further options.
+            **options: Further options, which come before those in the text.
+
+        Returns:
+            What the entry returns; a `Named` knows the text and the further options.
 
         Raises:
             InputError: As `options`; or the entry refuses a value.
         """
+        self._options(text, options, len(args))
+        _, given = parse(text)
+        made = self.info(text)(*args, **{**given, **options})
+        if isinstance(made, Named):
+            made.suffix = suffix(text, options)
+        return made
+
+    def _options(self, text: str, more: Mapping[str, Any], skip: int) -> dict[str, Any]:
+        """Return all options of an entry, having refused unknown and missing ones."""
         entry = self.info(text)
         name, given = parse(text)
-        allowed = list(inspect.signature(entry).parameters)[len(args) :]
-        options = {**given, **options}
-        for option in options:
-            if option not in allowed:
-                raise unknown_name(f"option of {self.kind} '{name}'", option, allowed)
-        return entry(*args, **options)
+        parameters = list(inspect.signature(entry).parameters.values())[skip:]
+        options = {one.name: one.default for one in parameters if one.kind not in _NO_OPTION}
+        for option in [*given, *more]:
+            if option not in options:
+                raise unknown_name(f"option of {self.kind} '{name}'", option, options)
+        options |= {**given, **more}
+        missing = [option for option, value in options.items() if value is inspect.Parameter.empty]
+        if missing:
+            needed = ", ".join(f"{option}=..." for option in missing)
+            raise InputError(f"The {self.kind} '{name}' does not work without an option; write {name}({needed}).")
+        return options
 
 
 def parse(text: str) -> tuple[str, dict[str, Any]]:
@@ -111,19 +140,32 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
     Raises:
         InputError: The text is not written like that.
     """
+    if not isinstance(text, str):
+        raise InputError(f"A name with options must be a text like 'name(option=value)', got {text!r}.")
     name, bracket, _ = text.partition("(")
     if not bracket:
         return text, {}
     try:
         call = ast.parse(f"_{text[len(name) :]}", mode="eval").body
-        if not isinstance(call, ast.Call) or call.args or not name.isprintable() or name != name.strip():
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args or name != name.strip():
             raise ValueError("no name with options")
-        return name, {str(option.arg): ast.literal_eval(option.value) for option in call.keywords}
+        options = {str(option.arg): ast.literal_eval(option.value) for option in call.keywords}
+        if len(options) < len(call.keywords):
+            raise ValueError("an option twice")
+        return name, options
     except (SyntaxError, TypeError, ValueError) as error:
         raise InputError(f"Cannot read '{text}': a name with options is written like name(option=value).") from error
 
 
-def spelled(name: str, options: dict[str, Any]) -> str:
+def spelled(name: str, options: Mapping[str, Any]) -> str:
     """Return the text that names an entry with options, as `parse` reads it."""
     inside = ", ".join(f"{option}={value!r}" for option, value in options.items())
     return f"{name}({inside})" if inside else name
+
+
+def suffix(text: str, more: Mapping[str, Any]) -> str:
+    """Return what follows the name in a text, as it is written there; spelled anew where there are more options."""
+    name, given = parse(text)
+    if given and not more:
+        return text[len(name) :]
+    return spelled("", {**given, **more})

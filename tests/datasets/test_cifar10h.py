@@ -18,7 +18,7 @@ def test_most_people_agree_with_the_labels(data_dir):
     assert counts.dtype == np.int64
     assert (counts.argmax(axis=1) == test.labels).mean() == pytest.approx(0.9921, abs=0.0005)
 
-    known = datasets.get("cifar10", split="test", data_dir=data_dir, classes=(2, 3))
+    known = datasets.get("cifar10", split="test", data_dir=data_dir).classes((2, 3))
     assert (test.labels[np.isin(test.original_ids, known.original_ids)] // 2 == 1).all()
 
 

@@ -346,7 +346,7 @@ def test_a_data_set_is_corrupted_before_it_is_normalised(data_dir):
         np.concatenate([b["features"] for b in data.load(16).take(2).as_numpy_iterator()])
         for data in (
             datasets.get("cifar10", split="test", data_dir=data_dir),
-            datasets.get("cifar10", split="test", data_dir=data_dir, corruption="brightness", severity=1),
+            datasets.get("cifar10", split="test", data_dir=data_dir).corrupted("brightness", 1),
         )
     )
     deviations = np.array([0.2470, 0.2435, 0.2616])
@@ -357,7 +357,7 @@ def test_a_data_set_is_corrupted_before_it_is_normalised(data_dir):
 
 @pytest.mark.parametrize("name", ["gaussian_noise", "elastic_transform", "motion_blur", "jpeg_compression"])
 def test_a_data_set_is_the_same_for_any_batch_size_and_seed(name):
-    data = [datasets.get("digits", split="test", seed=seed, corruption=name, severity=3) for seed in (0, 1)]
+    data = [datasets.get("digits", split="test").corrupted(name, 3).seeded(seed) for seed in (0, 1)]
     first, second = (
         np.concatenate([b["features"] for b in d.load(size).as_numpy_iterator()]) for d, size in zip(data, (500, 33))
     )
@@ -367,14 +367,14 @@ def test_a_data_set_is_the_same_for_any_batch_size_and_seed(name):
 
 
 def test_an_ood_set_is_corrupted_at_the_size_of_the_task():
-    data = datasets.get("digits", split="photos", like="mnist", corruption="impulse_noise", severity=3)
+    data = datasets.get("digits", split="photos").like("mnist").corrupted("impulse_noise", 3)
     batch = next(iter(data.load(100)))["features"].numpy()
     assert batch.shape == (100, 28, 28, 1)
     assert (batch == 0).mean() > 0.01  # resized afterwards, hardly any would be
 
 
 def test_training_data_can_be_corrupted():
-    data = datasets.get("digits", corruption="shot_noise", severity=5)
+    data = datasets.get("digits").corrupted("shot_noise", 5)
     batch = next(iter(data.load(8, training=True)))
     images = data.features[batch["element_id"]] / np.float32(16)
     corrupted = _corrupt(images, "shot_noise", 5, batch["element_id"])
@@ -382,56 +382,52 @@ def test_training_data_can_be_corrupted():
 
 
 def test_fingerprints_tell_corruptions_apart():
-    arguments = [
-        {},
-        {"corruption": "fog", "severity": 1},
-        {"corruption": "fog", "severity": 2},
-        {"corruption": "frost", "severity": 2},
-        {"corruption": "fog", "severity": 1, "corruption_seed": 1},
-        {"corruption": "fog", "severity": 1, "like": "mnist"},
+    test = datasets.get("digits", split="test")
+    views = [
+        test,
+        test.corrupted("fog", 1),
+        test.corrupted("fog", 2),
+        test.corrupted("frost", 2),
+        test.corrupted("fog", 1, seed=1),
+        test.corrupted("fog", 1).like("mnist"),
     ]
-    fingerprints = [datasets.get("digits", split="test", **given).fingerprint() for given in arguments]
-    assert len(set(fingerprints)) == len(arguments)
-    again = datasets.get("digits", split="test", seed=3, **arguments[1]).fingerprint()
-    assert again == fingerprints[1]
+    fingerprints = [view.fingerprint() for view in views]
+    assert len(set(fingerprints)) == len(views)
+    assert test.seeded(3).corrupted("fog", 1).fingerprint() == fingerprints[1]
+    assert test.corrupted("fog", 1).corrupted(None).fingerprint() == fingerprints[0]
 
 
 def test_repr_names_the_corruption():
-    data = datasets.get("digits", split="test", corruption="fog", severity=2)
+    data = datasets.get("digits", split="test").corrupted("fog", 2)
     assert "corruption='fog', severity=2" in repr(data)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("name", "corruption", "message"),
     [
         (
-            {"name": "digits", "corruption": "gausian_noise", "severity": 1},
+            "digits",
+            ("gausian_noise", 1),
             "Unknown corruption 'gausian_noise'. Did you mean 'gaussian_noise'? Known: brightness, ",
         ),
+        ("digits", ("fog",), "The severity of corruption 'fog' is 1, 2, 3, 4 or 5, received 0."),
+        ("digits", ("fog", 6), "The severity of corruption 'fog' is 1, 2, 3, 4 or 5, received 6."),
+        ("digits", (None, 2), "There is no severity 2 without a corruption: name one, or set severity to 0."),
         (
-            {"name": "digits", "corruption": "fog"},
-            "The severity of corruption 'fog' is 1, 2, 3, 4 or 5, received 0.",
-        ),
-        (
-            {"name": "digits", "corruption": "fog", "severity": 6},
-            "The severity of corruption 'fog' is 1, 2, 3, 4 or 5, received 6.",
-        ),
-        (
-            {"name": "digits", "severity": 2},
-            "There is no severity 2 without a corruption: name one, or set severity to 0.",
-        ),
-        (
-            {"name": "two_moons", "corruption": "fog", "severity": 1},
+            "two_moons",
+            ("fog", 1),
             "Corruptions are made for images (height, width, 1 or 3), not for examples of shape (2,).",
         ),
-        (
-            {"name": "mnist", "corruption": "saturate", "severity": 1},
-            "Corruption 'saturate' needs colour: it would leave gray images as they are.",
-        ),
+        ("mnist", ("saturate", 1), "Corruption 'saturate' needs colour: it would leave gray images as they are."),
     ],
 )
-def test_wrong_arguments(arguments, message):
+def test_wrong_arguments(name, corruption, message):
     with pytest.raises(InputError) as error:
-        datasets.get(**arguments)
+        datasets.get(name).corrupted(*corruption)
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+def test_a_form_without_colour_is_refused_after_a_corruption_that_needs_it():
+    with pytest.raises(InputError, match="Corruption 'saturate' needs colour"):
+        datasets.get("svhn_cropped", "test").corrupted("saturate", 1).like("mnist")

@@ -7,23 +7,23 @@ import pytest
 import tensorflow as tf
 
 from uncertainty_suite import datasets
-from uncertainty_suite.datasets import augmentation, base
-from uncertainty_suite.datasets.base import Dataset, Source
-from uncertainty_suite.datasets.preprocessing import Preprocessing
+from uncertainty_suite.datasets import Dataset, Source, augmentation, pipeline
+from uncertainty_suite.datasets.forms import Images
 from uncertainty_suite.errors import InputError
 
 _NUM_IMAGES = 53
 
 
-def _images(seed: int = 0, **arguments) -> Dataset:
+def _images(seed: int = 0) -> Dataset:
     """Return a small augmented colour set of random pixels from 1 to 255, so that padding can be told from content."""
 
     def read(split, data_dir):
         rng = np.random.default_rng(0)
         return rng.integers(1, 256, (_NUM_IMAGES, 32, 32, 3)).astype(np.uint8), np.arange(_NUM_IMAGES) % 10
 
-    source = Source("images", ("train",), 10, Preprocessing((32, 32, 3)), read, maximum=255, augmented=True)
-    return Dataset(source, "train", preprocessing=source.preprocessing, seed=seed, **arguments)
+    form = Images(32, 32, 3)
+    source = Source("images", ("train",), form, read, num_classes=10, maximum=255, augmented=True)
+    return Dataset(source, "train").seeded(seed)
 
 
 def _take(data: Dataset, num_batches: int, batch_size: int, **arguments) -> list[dict[str, np.ndarray]]:
@@ -50,7 +50,7 @@ def test_epochs_made_at_once_are_those_made_batch_by_batch(monkeypatch):
         return _take(_images(seed=3), 12, batch_size=16, start_step=2)  # four batches an epoch
 
     at_once = take()
-    monkeypatch.setattr(base, "_EPOCH_BYTES", 0)
+    monkeypatch.setattr(pipeline, "_EPOCH_BYTES", 0)
     _assert_same(at_once, take())
 
 
@@ -89,7 +89,7 @@ def test_element_spec():
 
 
 def test_validation_delivers_the_ids_of_train():
-    data = datasets.get("digits", split="validation", validation_percent=0.2)
+    data = datasets.get("digits", split="validation").holding_out(0.2)
     batch = next(iter(data.load(1000)))
     np.testing.assert_array_equal(batch["element_id"], data.element_ids)
     np.testing.assert_array_equal(batch["labels"], datasets.get("digits").labels[data.element_ids])
@@ -137,7 +137,7 @@ def test_each_epoch_sees_each_example(batch_size):
 
 
 def test_features_and_labels_stay_with_their_ids():
-    data = datasets.get("digits", validation_percent=0.1)
+    data = datasets.get("digits").holding_out(0.1)
     whole = datasets.get("digits")
     for batch in _take(data, 12, 100):
         np.testing.assert_array_equal(batch["features"] * 16, whole.features[batch["element_id"]])
@@ -146,7 +146,7 @@ def test_features_and_labels_stay_with_their_ids():
 
 def test_seeds_and_epochs_differ_in_order():
     orders = [
-        _epoch_ids(datasets.get("two_moons", seed=seed), epoch)
+        _epoch_ids(datasets.get("two_moons").seeded(seed), epoch)
         for seed, epoch in itertools.product((0, 1, 2), (0, 1, 2, 256))
     ]
     for a, b in itertools.combinations(orders, 2):
@@ -188,7 +188,7 @@ def _augmented_by_id(data: Dataset, batch_size: int, epoch: int = 0) -> np.ndarr
 def test_augmentation_of_an_example_depends_on_seed_epoch_and_id_only():
     reference = _augmented_by_id(_images(), batch_size=16)
     np.testing.assert_array_equal(_augmented_by_id(_images(), batch_size=7), reference)
-    cut = _images(validation_percent=0.2)
+    cut = _images().holding_out(0.2)
     np.testing.assert_array_equal(_augmented_by_id(cut, batch_size=16), reference[cut.element_ids])
     for other in (_augmented_by_id(_images(seed=1), 16), _augmented_by_id(_images(), 16, epoch=1)):
         same = [np.array_equal(a, b) for a, b in zip(reference, other)]
@@ -224,20 +224,20 @@ def test_no_augmentation_where_it_is_off_or_not_training():
     images = _images().features
     (batch,) = _images().load(_NUM_IMAGES).as_numpy_iterator()
     np.testing.assert_array_equal(np.rint(batch["features"] * 255), images)
-    np.testing.assert_array_equal(np.rint(_augmented_by_id(_images(augment=False), 16) * 255), images)
+    np.testing.assert_array_equal(np.rint(_augmented_by_id(_images().augmented(False), 16) * 255), images)
 
 
 def test_default_augmentation():
     trainable = [name for name in datasets.names() if name not in ("noise", "cifar10_corrupted", "mnist_corrupted")]
     assert [name for name in trainable if datasets.get(name).augment] == ["cifar10", "cifar100"]
-    assert not datasets.get("cifar10", augment=False).augment
+    assert not datasets.get("cifar10").augmented(False).augment
 
 
-# Preprocessing
+# Forms
 
 
 def test_gray_digits_like_cifar10():
-    data = datasets.get("digits", split="test", like="cifar10")
+    data = datasets.get("digits", split="test").like("cifar10")
     assert data.input_shape == (32, 32, 3)
     assert data.num_classes == 10
     features = next(iter(data.load(500)))["features"].numpy()
@@ -251,19 +251,19 @@ def test_gray_digits_like_cifar10():
 def test_colour_like_gray_is_luminance():
     colours = np.eye(3, dtype=np.uint8).reshape(3, 1, 1, 3) * 255  # red, green, blue
     images = np.tile(colours, (1, 32, 32, 1))
-    gray = Preprocessing(input_shape=(8, 8, 1))(tf.constant(images), 255).numpy()
+    gray = Images(8, 8, 1).bring(tf.constant(images), 255).numpy()
     assert gray.shape == (3, 8, 8, 1)
     np.testing.assert_allclose(gray[:, 3, 3, 0], [0.299, 0.587, 0.114], atol=1e-3)
 
 
 def test_shrinking_is_antialiased():
     checkers = np.indices((32, 32)).sum(axis=0).reshape(1, 32, 32, 1) % 2
-    gray = Preprocessing(input_shape=(8, 8, 1))(tf.constant(checkers), 1).numpy()
+    gray = Images(8, 8, 1).bring(tf.constant(checkers), 1).numpy()
     np.testing.assert_allclose(gray[0, 1:-1, 1:-1, 0], 0.5, atol=0.02)
 
 
-def test_preprocessing_does_not_depend_on_the_batch():
-    data = datasets.get("digits", split="photos", like="fashion_mnist")
+def test_the_form_does_not_depend_on_the_batch():
+    data = datasets.get("digits", split="photos").like("fashion_mnist")
     small, large = (np.concatenate([b["features"] for b in data.load(size).as_numpy_iterator()]) for size in (7, 500))
     np.testing.assert_array_equal(small, large)
 

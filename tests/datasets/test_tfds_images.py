@@ -30,8 +30,7 @@ def test_real_test_splits(name, data_dir):
 
 def test_real_mnist_train(data_dir):
     train, validation = (
-        datasets.get("mnist", split=split, data_dir=data_dir, validation_percent=0.1)
-        for split in ("train", "validation")
+        datasets.get("mnist", split=split, data_dir=data_dir).holding_out(0.1) for split in ("train", "validation")
     )
     assert (train.num_examples, validation.num_examples) == (54_000, 6_000)
     labels = np.empty(60_000, np.int32)
@@ -50,7 +49,7 @@ def test_cifar10_is_standardised(data_dir):
 
 
 def test_ood_set_takes_the_form_of_the_task(data_dir):
-    data = datasets.get("fashion_mnist", split="test", like="cifar10", data_dir=data_dir)
+    data = datasets.get("fashion_mnist", split="test", data_dir=data_dir).like("cifar10")
     assert next(iter(data.load(8)))["features"].shape == (8, 32, 32, 3)
 
 
@@ -62,7 +61,7 @@ def test_environment_names_the_folder(data_dir, monkeypatch):
 @pytest.mark.parametrize(("name", "num_classes"), [("cifar100", 100), ("svhn_cropped", 10)])
 def test_sets_that_are_not_here(name, num_classes, tmp_path):
     with tfds.testing.mock_data(num_examples=37):
-        data = datasets.get(name, split="train", data_dir=tmp_path, validation_percent=0.2)
+        data = datasets.get(name, split="train", data_dir=tmp_path).holding_out(0.2)
         assert data.num_examples == 30
         assert data.num_classes == num_classes
         assert data.features.shape == (30, 32, 32, 3)

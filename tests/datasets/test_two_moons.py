@@ -31,7 +31,7 @@ def test_train_and_test_are_other_points():
 
 
 def test_points_do_not_depend_on_the_seed():
-    assert datasets.get("two_moons", seed=0).fingerprint() == datasets.get("two_moons", seed=1).fingerprint()
+    assert datasets.get("two_moons").fingerprint() == datasets.get("two_moons").seeded(1).fingerprint()
 
 
 def test_grid():

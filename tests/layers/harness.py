@@ -1,61 +1,42 @@
-"""What every test of a layer shares: the standard promises of a layer, golden values, and two replicas."""
+"""The promises that every layer makes."""
+
+from __future__ import annotations
 
 import json
-import os
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
-import keras
 import numpy as np
-import pytest
-import tensorflow as tf
 
-# As the fixture `golden_dir`, but needed when tests are collected: every golden case is a test of its own.
-GOLDEN_DIR = pathlib.Path(
-    os.environ.get("UNCERTAINTY_SUITE_GOLDEN_DIR") or pathlib.Path(__file__).parents[3] / "shared" / "golden"
-)
+from uncertainty_suite import keras, layers, tf
 
 
-class Golden:
-    """The cases of one golden file: `golden["case"]["array"]`, and `golden.parameters["case"]`."""
-
-    def __init__(self, name: str):
-        path = GOLDEN_DIR / "layers" / f"{name}.npz"
-        self.cases, self.parameters = {}, {}
-        if path.exists():
-            with np.load(path, allow_pickle=False) as arrays:
-                self.parameters = json.loads(str(arrays["__meta__"]))["cases"]
-                for key in arrays.files:
-                    case, _, array = key.partition("/")
-                    if array:
-                        self.cases.setdefault(case, {})[array] = arrays[key]
-
-    def __getitem__(self, case: str) -> dict[str, np.ndarray]:
-        return self.cases[case]
-
-    def parametrize(self, *prefixes: str, argument: str = "case"):
-        """Return the mark that runs a test for each case whose name starts with a prefix; skipped without the file."""
-        cases = [case for case in self.cases if case.startswith(prefixes)]
-        skipped = pytest.param(None, marks=pytest.mark.skip(reason=f"no golden values in {GOLDEN_DIR}"))
-        return pytest.mark.parametrize(argument, cases or [skipped])
-
-
-def run_layer_test(
-    make_layer,
+def check_layer(
+    make_layer: Callable[[], Any],
     input_shape: tuple[int, ...],
     output_shapes: list[tuple[int | None, ...]],
     trainable: int,
     non_trainable: int,
     directory: pathlib.Path,
 ) -> None:
-    """Check the promises every layer makes.
+    """Check that a layer keeps the promises of every layer.
+
+    Its shapes and numbers of parameters are the expected ones, symbolically, too; every trained weight has a gradient;
+    it is made again by its configuration; a saved model and saved weights give the same outputs when they are loaded;
+    the paths of its variables differ, and depend on its name only; and it says by `stochastic` whether its predictions
+    are random, and by `draws_per_example` whether they are so for each example independently.
 
     Args:
         make_layer: Returns a new layer.
         input_shape: Shape of one example.
-        output_shapes: Expected shapes of the outputs, with `None` for the batch.
+        output_shapes: Expected shapes of the outputs, with `None` for the batch; those of a dict by sorted keys.
         trainable: Expected number of trainable parameters.
         non_trainable: Expected number of parameters that are not trained (the state of random numbers not counted).
         directory: An empty folder.
+
+    Raises:
+        AssertionError: The layer breaks a promise.
     """
     keras.utils.set_random_seed(1)
     inputs = keras.Input(input_shape)
@@ -66,41 +47,58 @@ def run_layer_test(
     outputs = model(x)
     assert [(None, *y.shape[1:]) for y in keras.tree.flatten(outputs)] == output_shapes
     assert [y.shape for y in model.outputs] == output_shapes
-    shapes = layer.compute_output_shape((None, *input_shape))
-    assert (shapes if isinstance(shapes[0], tuple) else (shapes,)) == tuple(output_shapes)
+    assert _shapes(layer.compute_output_shape((None, *input_shape))) == output_shapes
     assert sum(np.prod(w.shape) for w in layer.trainable_weights) == trainable
     assert sum(np.prod(w.shape) for w in layer.non_trainable_weights) == non_trainable
 
+    _check_stochastic(layer, model, x)
     _check_train_step(model, x)
 
     config = json.dumps(layer.get_config())
     again = type(layer).from_config(json.loads(config))
-    assert json.dumps(again.get_config()) == config
+    assert json.dumps(again.get_config()) == config, "the layer that is made by its configuration has another one"
 
     model.save(directory / "model.keras")
     _check_equal_outputs(model, keras.models.load_model(directory / "model.keras"), x)
     model.save_weights(directory / "model.weights.h5")
     inputs = keras.Input(input_shape)
-    fresh = keras.Model(inputs, make_layer()(inputs))
+    other = make_layer()
+    fresh = keras.Model(inputs, other(inputs))
     fresh.load_weights(directory / "model.weights.h5")
     _check_equal_outputs(model, fresh, x)
+    _check_paths(layer, other)
 
 
-def _check_train_step(model: keras.Model, x: np.ndarray) -> None:
+def _shapes(shapes: Any) -> list[tuple[int | None, ...]]:
+    if isinstance(shapes, dict):
+        return [shapes[key] for key in sorted(shapes)]
+    return [shapes] if shapes[0] is None else list(shapes)
+
+
+def _check_stochastic(layer: Any, model: Any, x: np.ndarray) -> None:
+    first, second = (keras.tree.flatten(model(x, training=False)) for _ in range(2))
+    random = any(np.any(a != b) for a, b in zip(first, second))
+    assert layers.has_stochastic(layer) == random, "attribute stochastic: are two predictions equal or not?"
+    if random and getattr(layer, "draws_per_example", False):
+        copies = keras.tree.flatten(model(np.concatenate([x, x]), training=False))
+        assert any(np.any(y[:4] != y[4:]) for y in copies), "attribute draws_per_example: two copies have equal draws"
+
+
+def _check_train_step(model: Any, x: np.ndarray) -> None:
     @tf.function
-    def step(x):
+    def step(x: Any) -> Any:
         with tf.GradientTape() as tape:
             output = keras.tree.flatten(model(x, training=True))[0]
             loss = tf.reduce_sum(output**2)
         return tape.gradient(loss, [w.value for w in model.trainable_variables])
 
     gradients = step(tf.constant(x))
-    assert all(g is not None and np.any(g != 0) for g in gradients)
+    assert all(g is not None and np.any(g != 0) for g in gradients), "a trained weight has no gradient"
     for weight, gradient in zip(model.trainable_variables, gradients):
         weight.assign_sub(1e-3 * gradient)
 
 
-def _check_equal_outputs(model: keras.Model, other: keras.Model, x: np.ndarray) -> None:
+def _check_equal_outputs(model: Any, other: Any, x: np.ndarray) -> None:
     outputs = []
     for each in (model, other):
         for variable in each.variables:
@@ -108,21 +106,11 @@ def _check_equal_outputs(model: keras.Model, other: keras.Model, x: np.ndarray) 
                 variable.assign([1, 0])
         outputs.append(keras.tree.flatten(each.predict(x, verbose=0)))
     for a, b in zip(*outputs):
-        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a, b, err_msg="a loaded model gives other outputs")
 
 
-def two_replicas() -> tf.distribute.Strategy:
-    """Return a strategy over two virtual CPU devices, or skip the test where the session has only one."""
-    devices = tf.config.list_logical_devices("CPU")
-    if len(devices) < 2:
-        pytest.skip("one CPU device: TensorFlow started before a second was configured")
-    # TensorFlow's default, collective operations, fails where a second strategy is made in the same process: its keys
-    # start anew and clash with those of the first.
-    return tf.distribute.MirroredStrategy(
-        [device.name for device in devices[:2]], cross_device_ops=tf.distribute.ReductionToOneDevice()
-    )
-
-
-def local_values(variable: keras.Variable) -> list[np.ndarray]:
-    """Return the copies that the replicas hold of a variable."""
-    return [copy.numpy() for copy in variable.value.values]
+def _check_paths(layer: Any, other: Any) -> None:
+    paths = [[variable.path.replace(each.name, "layer") for variable in each.variables] for each in (layer, other)]
+    assert paths[0] == paths[1], "names of variables depend on how many layers there were before"
+    assert len(set(paths[0])) == len(paths[0]), "two variables have the same path"
+    assert all(path.startswith("layer/") for path in paths[0]), "a variable is not named after its layer"

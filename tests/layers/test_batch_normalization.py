@@ -1,8 +1,7 @@
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from uncertainty_suite import keras, tf
 from uncertainty_suite.layers import FusedBatchNormalization
 
 OPTIONS = {"momentum": 0.9, "epsilon": 1e-5}

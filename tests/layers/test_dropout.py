@@ -1,9 +1,9 @@
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from tests.layers.harness import run_layer_test, two_replicas
+from tests.layers.harness import check_layer
+from tests.layers.helpers import two_replicas
+from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.layers import Dropout, MonteCarloDropout
 
@@ -13,7 +13,7 @@ from uncertainty_suite.layers import Dropout, MonteCarloDropout
     [{"seed": 3}, {"filterwise": True}, {"noise_shape": (None, 1, None)}, {"shared_masks": True}, {"rate": 0.0}],
 )
 def test_layer_promises(arguments, tmp_path):
-    run_layer_test(lambda: MonteCarloDropout(**{"rate": 0.5, **arguments}), (6, 4), [(None, 6, 4)], 0, 0, tmp_path)
+    check_layer(lambda: MonteCarloDropout(**{"rate": 0.5, **arguments}), (6, 4), [(None, 6, 4)], 0, 0, tmp_path)
 
 
 @pytest.mark.parametrize("training", [None, False, True])
@@ -163,7 +163,7 @@ def test_wrong_arguments(arguments, message):
 
 @pytest.mark.parametrize("arguments", [{"seed": 3}, {"noise_shape": (None, 1, None)}, {"rate": 0.0}, {"rate": 0.1}])
 def test_plain_layer_promises(arguments, tmp_path):
-    run_layer_test(lambda: Dropout(**{"rate": 0.5, **arguments}), (6, 4), [(None, 6, 4)], 0, 0, tmp_path)
+    check_layer(lambda: Dropout(**{"rate": 0.5, **arguments}), (6, 4), [(None, 6, 4)], 0, 0, tmp_path)
 
 
 def test_plain_dropout_is_off_in_prediction():

@@ -1,11 +1,11 @@
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
 
-from tests.layers.harness import Golden, local_values, run_layer_test, two_replicas
+from tests.layers.harness import check_layer
+from tests.layers.helpers import Golden, local_values, two_replicas
+from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.layers import RandomFeatureGaussianProcess
 
@@ -63,17 +63,16 @@ def test_golden_official(case):
     check("precision_0", layer.precision)
     check("test_covariance_before_training", layer.covariance(x_test))
     for k in range(1, 5):
-        logits, _ = layer(common[f"x_train_{k}"], training=True)
-        check(f"train_logits_{k}", logits)
+        check(f"train_logits_{k}", layer(common[f"x_train_{k}"], training=True)["outputs"])
         check(f"precision_{k}", layer.precision)
         if k == 2:
             check("test_covariance_after_2_batches", layer.covariance(x_test))
     check("test_random_features", layer.random_features(x_test))
     check("numpy64_test_covariance", layer.covariance(x_test))
     for inverse in (None, layer.inverse_cholesky()):
-        logits, variance = layer(x_test, inverse_cholesky=inverse)
-        check("test_logits", logits)
-        check("test_variance", variance)
+        said = layer(x_test, inverse_cholesky=inverse)
+        check("test_logits", said["outputs"])
+        check("test_variance", said["variance"])
         check("test_covariance", layer.covariance(x_test, inverse_cholesky=inverse))
     np.testing.assert_allclose(layer.losses, golden["regularization_losses"], rtol=1e-5)
 
@@ -94,9 +93,9 @@ def test_golden_edward2_in_the_exact_form(case):
         if k == 2:
             golden_covariance = golden["test_covariance_after_2_batches"]
             assert_close(layer.covariance(x_test), golden_covariance, tolerance)
-    logits, variance = layer(x_test)
-    assert_close(logits, golden["test_logits"], tolerance)
-    assert_close(variance, golden["test_variance"], tolerance)
+    said = layer(x_test)
+    assert_close(said["outputs"], golden["test_logits"], tolerance)
+    assert_close(said["variance"], golden["test_variance"], tolerance)
     assert_close(layer.covariance(x_test), golden["test_covariance"], tolerance)
     layer.reset_precision()
     layer.update_precision(common["x_train_after_reset"])
@@ -147,9 +146,9 @@ def test_agrees_with_exact_gaussian_process():
         layer.update_precision(x)
         features = layer.random_features(x).numpy().astype("float64")
         layer.kernel.assign(np.linalg.solve(layer.precision.numpy(), features.T @ y))
-        logits, variance = layer(x_test)
-        mean_error[m] = np.sqrt(np.mean((logits[:, 0] - mean) ** 2))
-        variance_error[m] = np.sqrt(np.mean((variance - stddev**2) ** 2))
+        said = layer(x_test)
+        mean_error[m] = np.sqrt(np.mean((said["outputs"][:, 0] - mean) ** 2))
+        variance_error[m] = np.sqrt(np.mean((said["variance"] - stddev**2) ** 2))
     # Kernel values have an error of about 1 / sqrt(m): 0.02 for 2,048 features, and a quarter of that of 128.
     assert variance_error[2048] < 0.03
     assert mean_error[2048] < 0.1
@@ -160,11 +159,11 @@ def test_agrees_with_exact_gaussian_process():
 def test_variance_grows_away_from_the_data_and_the_ridge_cancels_before_it():
     layer = built(2, 3, num_features=512, ridge_penalty=0.01, seed=0)
     near, far = normal(50, 2), 8 + normal(50, 2, seed=1)
-    _, prior = layer(near)
+    prior = layer(near)["variance"]
     np.testing.assert_allclose(prior, np.sum(layer.random_features(near) ** 2, axis=1), rtol=1e-5)
     layer.update_precision(near)
-    assert np.max(layer(near)[1]) < 0.1
-    assert np.min(layer(far)[1]) > 0.8
+    assert np.max(layer(near)["variance"]) < 0.1
+    assert np.min(layer(far)["variance"]) > 0.8
 
 
 def test_large_unscaled_sums_stay_accurate():
@@ -176,7 +175,7 @@ def test_large_unscaled_sums_stay_accurate():
     features, test_features = (layer.random_features(a).numpy().astype("float64") for a in (x, x_test))
     precision = np.eye(128) + 100 * features.T @ features
     expected = np.sum(test_features * np.linalg.solve(precision, test_features.T).T, axis=1)
-    _, variance = layer(x_test, inverse_cholesky=layer.inverse_cholesky())
+    variance = layer(x_test, inverse_cholesky=layer.inverse_cholesky())["variance"]
     np.testing.assert_allclose(variance, expected, rtol=5e-3)
 
 
@@ -191,7 +190,7 @@ def test_the_inverse_is_as_accurate_as_solving_with_the_factor(ridge_penalty, sc
     exact = tf.linalg.triangular_solve(factor, tf.transpose(tf.cast(features, tf.float64)))
     solved = tf.linalg.triangular_solve(tf.cast(factor, tf.float32), tf.transpose(features))
     exact, solved = (ridge_penalty * tf.reduce_sum(y**2, axis=0).numpy() for y in (exact, solved))
-    _, variance = layer(x, inverse_cholesky=layer.inverse_cholesky())
+    variance = layer(x, inverse_cholesky=layer.inverse_cholesky())["variance"]
     error, error_of_solving = (np.max(np.abs(v / exact - 1)) for v in (variance, solved))
     assert error < max(2 * error_of_solving, 1e-6)
     assert error < 1e-3
@@ -227,7 +226,7 @@ def test_unused_variance_costs_nothing(training):
 
     @tf.function
     def logits(x):
-        return layer(x, training=training)[0]
+        return layer(x, training=training)["outputs"]
 
     graph = logits.get_concrete_function(tf.TensorSpec((8, 4))).graph
     needed, pending = set(), [tensor.op for tensor in graph.outputs] + list(graph.control_outputs)
@@ -244,7 +243,7 @@ def test_unused_variance_costs_nothing(training):
 
 def test_layer_promises(tmp_path):
     # The count of the tutorial's output layer: [128, 1024] + [1024] + [1024, 2] + [2] + [1024, 1024].
-    run_layer_test(
+    check_layer(
         lambda: RandomFeatureGaussianProcess(2),
         (128,),
         [(None, 2), (None,)],
@@ -255,7 +254,7 @@ def test_layer_promises(tmp_path):
 
 
 def test_layer_promises_with_every_option(tmp_path):
-    run_layer_test(
+    check_layer(
         lambda: RandomFeatureGaussianProcess(
             1,
             num_features=20,
@@ -300,14 +299,14 @@ def test_the_knobs_turn(change):
     for arguments in ({}, change):
         layer = built(4, 1, **{"num_features": 16, "seed": 1, **arguments})
         layer.update_precision(x)
-        variances.append(layer(2 * x)[1])
+        variances.append(layer(2 * x)["variance"])
     assert np.any(np.abs(variances[0] - variances[1]) > 1e-4)
 
 
 def test_output_bias_and_l2():
     plain, changed = built(4, 2, seed=1, l2=0.0), built(4, 2, seed=1, l2=0.5, output_bias=3.0)
     x = normal(8, 4)
-    np.testing.assert_allclose(plain(x)[0] + 3.0, changed(x)[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(plain(x)["outputs"] + 3.0, changed(x)["outputs"], rtol=1e-5, atol=1e-6)
     assert plain.losses == []
     np.testing.assert_allclose(changed.losses, [0.5 * np.sum(changed.kernel**2)], rtol=1e-5)
 
@@ -325,7 +324,7 @@ def test_always_float32(policy):
             outputs.append(model(np.round(8 * normal(8, 4)) / 8))  # Exact in every precision.
     finally:
         keras.config.set_dtype_policy(original)
-    for a, b in zip(*outputs):
+    for a, b in zip(*[said.values() for said in outputs]):
         assert a.dtype == b.dtype == tf.float32
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
@@ -342,7 +341,7 @@ def test_two_replicas_gather_the_precision_of_one_device(arguments):
     with strategy.scope():
         mirrored = built(4, **arguments)
     x = strategy.experimental_distribute_values_from_function(lambda c: shards[c.replica_id_in_sync_group])
-    train = tf.function(lambda x: strategy.run(lambda x: mirrored(x, training=True)[0], (x,)))
+    train = tf.function(lambda x: strategy.run(lambda x: mirrored(x, training=True)["outputs"], (x,)))
     update = tf.function(lambda x: strategy.run(mirrored.update_precision, (x,)))
     for _ in range(2):
         train(x)

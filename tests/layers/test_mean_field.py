@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from tests.layers.harness import Golden
+from tests.layers.helpers import Golden
+from uncertainty_suite import tf
 from uncertainty_suite.layers import mean_field_logits, monte_carlo_softmax
 
 GOLDEN = Golden("mean_field")

@@ -1,8 +1,8 @@
-import keras
 import numpy as np
 import pytest
 
-from tests.layers.harness import Golden
+from tests.layers.helpers import Golden
+from uncertainty_suite import keras
 from uncertainty_suite.layers import OrthogonalRandomFeatures
 
 GOLDEN = Golden("gp_features")

@@ -1,9 +1,9 @@
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from tests.layers.harness import Golden, local_values, run_layer_test, two_replicas
+from tests.layers.harness import check_layer
+from tests.layers.helpers import Golden, local_values, two_replicas
+from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.layers import SpectralNormalization
 
@@ -164,7 +164,7 @@ def test_gradient_treats_the_factor_as_a_constant():
 
 
 def test_layer_promises_dense(tmp_path):
-    run_layer_test(
+    check_layer(
         lambda: SpectralNormalization(keras.layers.Dense(128, activation="relu"), norm_bound=0.9),
         (128,),
         [(None, 128)],
@@ -175,7 +175,7 @@ def test_layer_promises_dense(tmp_path):
 
 
 def test_layer_promises_convolution(tmp_path):
-    run_layer_test(
+    check_layer(
         lambda: SpectralNormalization(keras.layers.Conv2D(4, 3, strides=2, padding="same"), 6.0, iterations=2),
         (9, 8, 3),
         [(None, 5, 4, 4)],

@@ -6,6 +6,7 @@ import io
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from uncertainty_suite.leaderboard import Analysis, rank, read_records, render, select, tables
 
@@ -100,7 +101,8 @@ def test_csv_has_the_tests(boards):
     assert found == [("test/nll",), ("test/nll",)]
     rows = list(csv.DictReader(io.StringIO(render(read_records([boards]), "csv", "test/nll"))))
     sngp = next(row for row in rows if row["method"] == "sngp")
-    assert float(sngp["p_deterministic"]) < 0.001
+    assert sngp["reference"] == "deterministic"
+    assert float(sngp["p_reference"]) < 0.001
     assert float(sngp["interval_low"]) < float(sngp["mean"]) < float(sngp["interval_high"])
     assert [row["tied_with_best"] for row in rows if row["task"] == "toy"] == ["False", "True", "False"]
 
@@ -133,7 +135,12 @@ def two_precisions(make_run):
                             task=task,
                             method=method,
                             seed=seed,
-                            config={"precision": precision, "method": method},
+                            config={
+                                "precision": precision,
+                                "method": method,
+                                "seed": seed,
+                                **({} if method == "deterministic" else {method: {"size": 4}}),
+                            },
                             config_hash=f"{precision}{method}".encode().hex()[:40],
                         )
                     )
@@ -169,3 +176,53 @@ def test_without_one_of_its_own_settings_it_is_the_one_with_the_most_seeds(two_p
 def test_ranks_are_of_one_setting(two_precisions):
     ranking = rank(two_precisions, "test/nll")
     assert (ranking.methods, ranking.ranks) == (("b", "a", "deterministic"), (1, 2, 3))
+
+
+def test_the_reference_is_the_first_method_without_hyper_parameters_whatever_its_name(make_run):
+    configs = {"plain": {}, "naive": {}, "a": {"a": {"size": 4}}}
+    runs = [
+        make_run(f"{method}-{seed}", {"test/nll": 0.1}, method=method, seed=seed, config={"seed": seed, **config})
+        for method, config in configs.items()
+        for seed in range(2)
+    ]
+    (table,) = tables(read_records(runs))
+    analysis = Analysis(table)
+    assert [analysis.reference(i) for i in range(3)] == ["naive", None, "naive"]
+    without = [record for record in read_records(runs) if record.method == "a"]
+    assert Analysis(tables(without)[0]).reference(0) is None
+
+
+def test_folds_are_compared_in_pairs(fold_boards):
+    (table,) = tables(read_records([fold_boards]))
+    analysis = Analysis(table)
+    values = {row.method: row.statistic("test/crps").by_fold for row in table.rows}
+    found = by_method(analysis, "test/crps")
+    shared = [[values[method][fold] for fold in range(4)] for method in ("twin", "deterministic")]
+    expected = scipy.stats.ttest_rel(*shared)
+    assert found["twin"].difference == pytest.approx(np.mean(shared[0]) - np.mean(shared[1]))
+    # Holm's factor is 2 for the smaller of two p-values and 1 for the larger.
+    assert found["twin"].p_reference == pytest.approx(expected.pvalue)
+    assert found["sngp"].p_reference < 0.001
+    assert found["sngp"].best
+    assert not found["twin"].tied
+    assert analysis.example_intervals == {}  # each fold has examples of its own
+
+
+def test_a_task_with_one_fold_is_compared_over_its_seeds(make_run):
+    runs = [
+        make_run(
+            f"{method}-{seed}",
+            {"test/nll": nll + 0.01 * seed},
+            method=method,
+            seed=seed,
+            config={"seed": seed, "dataset": {"fold": 3}, **({method: {}} if method != "a" else {})},
+        )
+        for method, nll in {"a": 0.5, "b": 0.1}.items()
+        for seed in range(3)
+    ]
+    (table,) = tables(read_records(runs))
+    assert by_method(Analysis(table), "test/nll")["b"].p_reference < 0.001
+
+
+def test_what_has_no_direction_ranks_nothing(boards):
+    assert rank(tables(read_records([boards])), "num_parameters") is None

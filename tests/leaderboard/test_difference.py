@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from uncertainty_suite import evaluation, metrics
+from uncertainty_suite import evaluation, likelihoods, metrics
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.leaderboard import read_record
 from uncertainty_suite.leaderboard.__main__ import main
-from uncertainty_suite.leaderboard.difference import _Resampled, diff, differences
+from uncertainty_suite.leaderboard.difference import Resampled, diff, differences
+from uncertainty_suite.runs import RunFolder
 
 
 def test_a_run_differs_from_itself_by_nothing(make_finished):
@@ -38,18 +39,19 @@ def test_resampled_metrics_are_the_metrics_of_resampled_predictions(make_finishe
     """With every example drawn twice, a metric is what it was; with some drawn, what the library says of these."""
     run = make_finished()
     record = read_record(run)
-    resampled = _Resampled(record, 50)
-    drawn = resampled._weights(300)[7]
+    resampled = Resampled(record, 50)
+    drawn = resampled.weights(300)[7]
     repeated = np.repeat(np.arange(300), np.rint(drawn * 300).astype(int))
 
     def value(split, name):
-        saved = evaluation.load(run, split)
+        saved = RunFolder(run).predictions(split)
         order = np.argsort(saved["element_id"])[repeated]
-        return evaluation.split_metrics({key: saved[key][order] for key in ("probs", "labels")}, [name])[name]
+        drawn = {key: saved[key][order] for key in ("probs", "labels")}
+        return evaluation.split_metrics(drawn, [name], likelihoods.info("categorical")).metrics[name]
 
     split, _, name = metric.rpartition("/")
     if metric == "ood/photos/auroc":
-        inside, outside = (evaluation.load(run, key) for key in ("test", "ood/photos"))
+        inside, outside = (RunFolder(run).predictions(key) for key in ("test", "ood/photos"))
         scores = [
             1 - saved["probs"].max(axis=1)[np.argsort(saved["element_id"])][repeated] for saved in (inside, outside)
         ]
@@ -59,6 +61,19 @@ def test_resampled_metrics_are_the_metrics_of_resampled_predictions(make_finishe
     else:
         expected = value(split, name)
     np.testing.assert_allclose(resampled.metric(metric)[7], expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("metric", ["rmse", "gaussian_nll", "crps", "interval_coverage"])
+def test_metrics_of_regression_are_resampled(make_finished, metric):
+    run = make_finished(regression=True)
+    resampled = Resampled(read_record(run), 50)
+    saved = RunFolder(run).predictions("test")
+    order = np.argsort(saved["element_id"])[
+        np.repeat(np.arange(300), np.rint(resampled.weights(300)[7] * 300).astype(int))
+    ]
+    drawn = {"mean": saved["mean"][:, order], "stddev": saved["stddev"][:, order], "labels": saved["labels"][order]}
+    expected = evaluation.split_metrics(drawn, [metric], likelihoods.info("gaussian")).metrics[metric]
+    np.testing.assert_allclose(resampled.metric(f"test/{metric}")[7], expected, rtol=1e-5)
 
 
 def test_records_have_intervals_of_what_they_have_scores_for(boards):
@@ -72,6 +87,20 @@ def test_runs_of_other_tasks_or_data_are_not_compared(make_finished):
         diff(make_finished(), make_finished(task="other"))
     with pytest.raises(InputError, match=r"data_fingerprint\['test'\] differs"):
         diff(make_finished(), make_finished("sngp", data_fingerprint={"test": "zz"}))
+
+
+def test_records_of_regression_have_intervals_of_what_they_have_scores_for(fold_boards):
+    first, second = (next(fold_boards.glob(f"uci_yacht/{method}-*-fold1-seed0.json")) for method in ("twin", "sngp"))
+    found = {d.metric: d for d in differences(read_record(first), read_record(second)) if d.interval}
+    assert found.keys() == {"test/rmse", "test/gaussian_nll", "test/crps"}
+    for difference in found.values():
+        assert difference.interval[0] < difference.second - difference.first < difference.interval[1]
+
+
+def test_runs_of_other_folds_are_not_compared(fold_boards):
+    first, second = (next(fold_boards.glob(f"uci_yacht/sngp-*-fold{fold}-seed0.json")) for fold in (0, 1))
+    with pytest.raises(InputError, match=r"^The runs are of different folds, 0 and 1\.$"):
+        diff(first, second)
 
 
 def test_a_folder_of_runs_is_not_one_run(boards):

@@ -142,6 +142,63 @@ def test_curves_of_several_seeds_are_pooled(boards):
         assert accuracy == pytest.approx(row["values"]["test/accuracy"]["mean"], abs=1e-3)
 
 
+def test_regression_has_quantiles_and_folds(fold_boards):
+    text = page(read_records([fold_boards]))
+    (task,) = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])["tasks"]
+    assert (task["task"], task["replicates"], task["loss"]) == ("uci/yacht", "folds", "gaussian_nll")
+    assert [name for metric in task["metrics"] if (name := metric["name"]) in task["pareto"]] == [
+        "test/rmse",
+        "test/gaussian_nll",
+    ]
+    for row in task["rows"]:
+        assert row["curves"].keys() == {"quantiles"}
+        assert [level for level, _ in row["curves"]["quantiles"]] == pytest.approx([k / 20 for k in range(1, 20)])
+    assert [(row["method"], row["count"], row.get("reference")) for row in task["rows"]] == [
+        ("deterministic", "6", None),
+        ("sngp", "6", "deterministic"),
+        ("twin", "4", "deterministic"),
+    ]
+
+
+def test_the_page_is_told_where_metrics_were_measured(boards):
+    text = page(read_records([boards]))
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+    metrics = {metric.pop("name"): metric for metric in data["tasks"][0]["metrics"]}
+
+    def told(name):
+        return {key: metrics[name].get(key) for key in ("section", "place", "metric", "mean", "severity")}
+
+    nothing = {"mean": None, "severity": None}
+    assert told("test/nll") == {"section": "inside", "place": "test", "metric": "nll", **nothing}
+    assert told("ood/photos/auroc") == {"section": "ood", "place": "photos", "metric": "auroc", **nothing}
+    assert told("ood/far/auroc")["place"] == "far, mean over sets"
+    assert told("shift/severity_3/nll") == {
+        "section": "shift",
+        "place": "shift/severity_3",
+        "metric": "nll",
+        "mean": True,
+        "severity": 3,
+    }
+    assert told("shift/fog_3/nll")["severity"] is None
+    assert told("num_parameters")["section"] is None
+
+
+@pytest.fixture
+def visit_yacht(visit, fold_boards, tmp_path) -> Page:
+    """Open the page of simulated runs of a regression with folds."""
+    path = tmp_path / "index.html"
+    path.write_text(page(read_records([fold_boards])), encoding="utf-8")
+    return visit(path)
+
+
+def test_regression_is_drawn(visit_yacht):
+    section = visit_yacht.locator("section[aria-label=Figures]")
+    assert section.locator("figcaption > span").all_text_contents() == ["Quantiles", "Cost"]
+    assert visit_yacht.locator(".board tbody .name small").first.inner_text() == "mlp, 6 folds"
+    unfold(visit_yacht, "sngp").click()
+    assert visit_yacht.locator(".detail th").all_text_contents()[:2] == ["fold", "seed"]
+
+
 def test_rows_sort_and_filter(visit_toy):
     view = visit_toy()
     assert view.get_by_role("tab").all_text_contents() == ["other", "toy", "All tasks"]
@@ -235,7 +292,7 @@ def test_names_stay_text(visit_toy):
 def test_the_tab_over_all_tasks(visit_toy):
     view = visit_toy()
     view.get_by_role("tab", name="All tasks").click()
-    assert view.locator("figcaption").all_text_contents() == ["test/nll", "test/accuracy", "test/brier", "test/ece"]
+    assert view.locator("figcaption").all_text_contents() == ["test/accuracy", "test/nll", "test/brier", "test/ece"]
     view.reload()  # the address remembers the tab
     assert view.get_by_role("tab", selected=True).inner_text() == "All tasks"
 
@@ -400,7 +457,7 @@ def test_contrast_is_that_of_wcag_aa(visit_toy, scheme):
         assert poor == set()
     # And the colours of methods that this page has not.
     colors = view.evaluate(
-        """[...Object.values(COLORS), ...OTHER_COLORS].map((color) => {
+        """COLORS.map((color) => {
           document.body.style.outlineColor = color;
           return getComputedStyle(document.body).outlineColor;
         })"""

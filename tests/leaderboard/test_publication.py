@@ -134,6 +134,30 @@ def test_cards_tell_what_is_worse_first_and_how_to_make_it_again(boards):
     assert "seed =" not in card
 
 
+def test_names_with_a_slash_are_tasks_like_others(fold_boards, tmp_path, capsys):
+    (fold_boards / "uci_yacht" / "about.txt").write_text("Boats.")
+    entry = {"task": "uci/yacht", "method": "Ensemble", "model": "MLP", "source": "a paper"}
+    (fold_boards / "published.json").write_text(json.dumps([entry | {"metrics": {"test/gaussian_nll": 0.73}}]))
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- leaderboard: uci/yacht test/rmse -->\n<!-- end -->\n")
+    arguments = [str(readme), "--folder", str(fold_boards)]
+    assert main(["build", *arguments]) == 0
+    assert main(["check", *arguments]) == 0
+    assert "| sngp          |     6 | **" in readme.read_text()
+    text = (fold_boards / "README.md").read_text()
+    assert "## uci/yacht\n\nBoats.\n\n<!-- leaderboard: uci/yacht -->" in text
+    assert "<!-- ranks: test/gaussian_nll -->" in text
+    assert "[sngp](uci_yacht/cards/sngp.md)" in text
+    assert "| Ensemble | MLP | 0.73 | a paper |" in text
+    card = (fold_boards / "uci_yacht" / "cards" / "sngp.md").read_text()
+    assert "# sngp on uci/yacht\n" in card
+    assert "| folds | 0, 1, 2, 3, 4, 5 |\n| seeds | 0 |" in card
+    assert "| metric | mean | 95 % over folds | 95 % over test examples | minus deterministic, 95 % | p |" in card
+    assert "- Better than deterministic in test/rmse, test/gaussian_nll, test/crps" in card
+    (fold_boards / "uci_yacht" / "cards" / "sngp.md").unlink()
+    assert main(["check", *arguments]) == 1
+
+
 def test_a_name_from_a_record_cannot_break_out_of_a_card(make_finished, tmp_path):
     boards = str(tmp_path / "boards")
     command = "python a.py ```` <script>"

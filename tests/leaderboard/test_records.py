@@ -20,7 +20,10 @@ def test_a_record_holds_what_the_file_says(make_run):
     assert (record.task, record.method, record.model, record.seed) == ("two_moons", "sngp", "resnet_mlp", 3)
     assert record.folder == folder
     assert record.metrics == {"test/nll": 1.0, "num_parameters": 99714.0}
-    assert record.config == {"optimizer": {"learning_rate": 0.1}}
+    assert record.config == {"seed": 3, "dataset": {"name": "two_moons"}}
+    assert record.likelihood == {"name": "categorical", "num_classes": 2}
+    assert [split.key for split in record.splits] == ["test", "ood/ood", "shift/blur_1"]
+    assert (record.in_distribution, record.left_out, record.replicate) == ("test", {}, (0, 3))
     assert record.data_fingerprint["ood/ood"] == "cc"
     assert record.provenance["revision"] == "abc"
 
@@ -37,7 +40,7 @@ def test_members_of_an_unfinished_ensemble_are_not_runs(make_run, tmp_path, caps
     (tmp_path / "runs/ensemble/config.json").write_text("{}")
     finished = make_run("runs/finished")
     assert [record.folder for record in read_records([tmp_path / "runs"])] == [finished]
-    assert capsys.readouterr().err == f"unfinished: {tmp_path}/runs/ensemble has no results.json, left out\n"
+    assert capsys.readouterr().err == f"unfinished: {tmp_path}/runs/ensemble has no results, left out\n"
 
 
 @pytest.mark.parametrize("order", [("", "run"), ("run", ""), ("run", "run/../run"), ("", "link")])
@@ -52,7 +55,7 @@ def test_an_unfinished_run_is_named_and_left_out(make_run, tmp_path, capsys):
     finished = make_run("finished")
     (tmp_path / "started").mkdir()
     assert len(read_records([finished, tmp_path / "started"])) == 1
-    assert capsys.readouterr().err == f"unfinished: {tmp_path}/started has no results.json, left out\n"
+    assert capsys.readouterr().err == f"unfinished: {tmp_path}/started has no results, left out\n"
 
 
 def test_nothing_finished_is_an_error(tmp_path):
@@ -72,12 +75,14 @@ def test_a_path_that_is_no_folder_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 2}, "field 'schema_version' is 2, this leaderboard reads 1"),
+        ({"schema_version": 2}, "field 'schema_version' is 2, this leaderboard reads 1 to 1"),
         ({"seed": "0"}, "field 'seed' must be an integer, not '0'"),
         ({"seed": True}, "field 'seed' must be an integer, not True"),
         ({"task": ""}, "field 'task' must be a printable text, not ''"),
         ({"method": "a\x1b[31m\nb"}, r"field 'method' must be a printable text, not 'a\x1b[31m\nb'"),
-        ({"config": None}, "field 'config' must be an object, not None"),
+        ({"likelihood": {"name": "poisson"}}, "field likelihood['name'] is 'poisson', known: categorical, gaussian"),
+        ({"left_out": {"test/ece": 3}}, "field left_out['test/ece'] must be a printable text, not 3"),
+        ({"seed": 3}, "field 'seed' is 3, and its config has 0"),
         ({"data_fingerprint": {"test": 1}}, "field data_fingerprint['test'] must be a printable text, not 1"),
         ({"metrics": [0.5]}, "field 'metrics' must be an object, not [0.5]"),
         ({"metrics": {"test/nll": float("nan")}}, "field metrics['test/nll'] must be a finite number, not nan"),
@@ -95,7 +100,7 @@ def test_a_damaged_field_is_named(make_run, changes, message):
         read_record(folder)
 
 
-@pytest.mark.parametrize("field", ["schema_version", "task", "seed", "config_hash", "metrics", "provenance"])
+@pytest.mark.parametrize("field", ["schema_version", "task", "seed", "config_hash", "model", "data_fingerprint"])
 def test_a_missing_field_is_named(make_run, field):
     folder = make_run("run")
     content = json.loads((folder / "results.json").read_text())
@@ -111,18 +116,63 @@ def test_an_integer_beyond_any_float_is_not_finite(make_run):
         read_record(folder)
 
 
-@pytest.mark.parametrize("text", [b'{"task": ', b"", b"\xff\xfe", b"[" * 100_000])
-def test_what_is_not_json_is_refused_in_one_line(tmp_path, text):
-    (tmp_path / "results.json").write_bytes(text)
-    with pytest.raises(InputError, match=r"results\.json: not JSON \(.*\)$") as error:
-        read_record(tmp_path)
+@pytest.mark.parametrize("text", [b'{"task": ', b"", b"\xff\xfe", b"[" * 100_000, b"[1, 2]", b"{}"])
+def test_results_that_are_no_results_are_refused_in_one_line(make_run, text):
+    folder = make_run("run")
+    (folder / "results.json").write_bytes(text)
+    with pytest.raises(InputError, match=r"results\.json is damaged \(.*\)\. Delete that file") as error:
+        read_record(folder)
     assert "\n" not in str(error.value)
 
 
-def test_json_that_is_no_object_is_refused(tmp_path):
-    (tmp_path / "results.json").write_text("[1, 2]")
-    with refused(f"{tmp_path}/results.json: expected an object, not [1, 2]"):
-        read_record(tmp_path)
+def test_results_of_another_configuration_are_refused(make_run):
+    folder = make_run("run")
+    (folder / "config.json").write_text('{"seed": 7}')
+    with pytest.raises(InputError, match=r"results\.json is of another configuration than config\.json"):
+        read_record(folder)
+
+
+def test_a_run_that_is_being_evaluated_in_another_way_is_unfinished(make_run, capsys):
+    finished, folder = make_run("finished"), make_run("run", seed=1)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"evaluation": {"metrics": ["nll"]}}))
+    assert [record.folder for record in read_records([finished, folder])] == [finished]
+    assert capsys.readouterr().err == f"unfinished: {folder} has no results, left out\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"seed": None}, "field config['seed'] must be an integer, not None"),
+        ({"dataset": "digits"}, "field config['dataset'] must be an object, not 'digits'"),
+        ({"dataset": {"fold": "a"}}, "field config.dataset['fold'] must be an integer, not 'a'"),
+        ({"dataset": {"fold": -1}}, "field config.dataset['fold'] must be at least 0, not -1"),
+    ],
+)
+def test_a_configuration_that_names_no_replicate_is_refused(make_run, config, message):
+    folder = make_run("run", config=config)
+    with refused(f"{folder}/results.json: {message}"):
+        read_record(folder)
+
+
+def test_splits_of_another_form_are_refused(make_run):
+    folder = make_run("run", splits=[{"key": "test"}])
+    with pytest.raises(InputError, match=r"field 'splits' must hold objects with key, role, source, corruption"):
+        read_record(folder)
+
+
+def test_results_of_before_are_of_classes_and_have_the_splits_of_their_configuration(make_run):
+    evaluation = {"splits": ["test"], "ood_near": [], "ood_far": ["mnist/test"], "corruptions": ["fog"]}
+    evaluation |= {"severities": [1, 3], "shift_examples": 0, "predict_only": []}
+    folder = make_run("run", config={"evaluation": evaluation})
+    content = json.loads((folder / "results.json").read_text())
+    for field in ("likelihood", "splits", "in_distribution", "left_out"):
+        del content[field]
+    (folder / "results.json").write_text(json.dumps(content))
+    record = read_record(folder)
+    assert record.likelihood == {"name": "categorical"}
+    assert [split.key for split in record.splits] == ["test", "ood/mnist", "shift/fog_1", "shift/fog_3"]
+    assert (record.in_distribution, record.left_out) == ("test", {})
 
 
 def test_different_protocols_are_never_in_one_table(make_run):
@@ -149,6 +199,24 @@ def test_tasks_may_differ_in_protocol_and_data(make_run):
         ("digits", 2),
         ("two_moons", 1),
     ]
+
+
+def test_folds_have_data_of_their_own(make_run):
+    def run(name, fold, data, **changes):
+        config = {"dataset": {"name": "two_moons", "fold": fold}}
+        return make_run(name, config=config, data_fingerprint={"test": data}, **changes)
+
+    a, b = run("a", 0, "aa"), run("b", 1, "bb")
+    (table,) = tables(read_records([a, b]))
+    assert [record.replicate for record in table.rows[0].records] == [(0, 0), (1, 0)]
+    c = run("c", 1, "cc", method="sngp")
+    message = f"data_fingerprint['test'] of fold 1 differs, bb in {b} and cc in {c}. Such runs are never put in one "
+    with refused(f"Task 'two_moons': {message}table."):
+        tables(read_records([a, b, c]))
+    d = run("d", 1, "bb")
+    message = f"fold 1, seed 0 of 'deterministic' is there twice, in {b} and {d}. Give one of them."
+    with refused(f"Task 'two_moons': {message}"):
+        tables(read_records([a, b, d]))
 
 
 def test_one_seed_twice_is_refused(make_run):

@@ -117,6 +117,58 @@ def test_the_paired_interval_covers_and_finds_more_than_seeds_alone():
     assert np.mean(wrong) > 0.2
 
 
+def folds(generator, num_methods, num_folds, fold_sd, own_sd, shift=0.0):
+    """Draw a metric by fold of each method: effects of the fold, which all methods share, and of both together."""
+    shared = generator.normal(0, fold_sd, num_folds)
+    draws = [method * shift + shared + generator.normal(0, own_sd, num_folds) for method in range(num_methods)]
+    return [dict(enumerate(of_one)) for of_one in draws]
+
+
+def test_folds_are_compared_by_the_paired_t_test():
+    generator = np.random.default_rng(0)
+    first, second, third = folds(generator, 3, 8, 1, 0.3)
+    del second[2], third[5]
+    comparison = statistics.compare_folds([first, second, third])
+    shared = [[of_one[fold] for fold in (0, 1, 3, 4, 6, 7)] for of_one in (second, third)]
+    expected = scipy.stats.ttest_rel(*shared)
+    np.testing.assert_allclose(comparison.p[1, 2], expected.pvalue)
+    np.testing.assert_allclose(comparison.p, comparison.p.T)
+    np.testing.assert_allclose(comparison.difference[2, 1], np.mean(shared[1]) - np.mean(shared[0]))
+    interval = expected.confidence_interval()
+    np.testing.assert_allclose([end[1, 2] for end in comparison.interval()], [interval.low, interval.high])
+
+
+@pytest.mark.parametrize(("num_folds", "fold_sd", "own_sd"), [(2, 1, 1), (5, 2, 0.1), (20, 1, 0.3)])
+def test_the_test_over_folds_keeps_its_level(num_folds, fold_sd, own_sd):
+    generator = np.random.default_rng(5)
+    drawn = [folds(generator, 2, num_folds, fold_sd, own_sd) for _ in range(TRIALS)]
+    assert abs(np.mean([statistics.compare_folds(one).p[0, 1] < 0.05 for one in drawn]) - 0.05) < SLACK
+
+
+def test_pairs_of_folds_find_what_differs_by_less_than_folds_do():
+    generator = np.random.default_rng(6)
+    drawn = [folds(generator, 2, 20, 2, 0.3, shift=0.3) for _ in range(200)]
+    found = [statistics.compare_folds(one).p[0, 1] < 0.05 for one in drawn]
+    unpaired = [statistics.compare([list(of_one.values()) for of_one in one]).p[0, 1] < 0.05 for one in drawn]
+    assert np.mean(found) > 0.7
+    assert np.mean(unpaired) < 0.05
+    low, high = np.transpose([[end[1, 0] for end in statistics.compare_folds(one).interval()] for one in drawn])
+    assert abs(np.mean((low <= 0.3) & (high >= 0.3)) - 0.95) < 3 * (0.05 * 0.95 / 200) ** 0.5
+
+
+def test_fewer_than_two_folds_in_common_are_not_tested():
+    comparison = statistics.compare_folds([{0: 1.0, 1: 2.0}, {1: 2.5, 2: 3.0}, {5: 1.0}])
+    assert np.isnan(comparison.p[0, 1])
+    assert comparison.difference[1, 0] == 0.5
+    assert np.isnan(comparison.difference[0, 2])
+    np.testing.assert_allclose(np.diag(comparison.p), 1)
+
+
+def test_folds_without_spread_are_equal_or_different():
+    comparison = statistics.compare_folds([{0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0}, {0: 1.5, 1: 2.5}])
+    np.testing.assert_allclose(comparison.p[0], [1, 1, 0])
+
+
 def test_without_scores_it_is_welchs_test():
     generator = np.random.default_rng(0)
     first, second = generator.normal(0, 1, 4), generator.normal(1, 3, 6)

@@ -1,5 +1,6 @@
 """Adding runs to the records: what is kept, what is refused, and that nothing is lost."""
 
+import hashlib
 import json
 import multiprocessing
 import re
@@ -7,11 +8,13 @@ import shlex
 
 import numpy as np
 import pytest
+import scipy.stats
 
-from uncertainty_suite import evaluation
+from uncertainty_suite import metrics
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.leaderboard import add, load_scores, read_record, read_records, store
 from uncertainty_suite.leaderboard.__main__ import main
+from uncertainty_suite.runs import RunFolder
 
 
 def edit(path, **changes):
@@ -47,14 +50,15 @@ def test_scores_are_those_of_the_predictions(make_finished, tmp_path):
     add([run], tmp_path / "boards")
     (record,) = read_records([tmp_path / "boards"])
     scores = load_scores(record)
-    saved = evaluation.load(run, "test")
+    saved = RunFolder(run).predictions("test")
     order = np.argsort(saved["element_id"])
     np.testing.assert_array_equal(scores["element_id"], saved["element_id"][order])
     probs, labels = saved["probs"][order], saved["labels"][order]
     np.testing.assert_array_equal(scores["accuracy"], probs.argmax(axis=1) == labels)
     np.testing.assert_allclose(scores["nll"], -np.log(probs[np.arange(len(labels)), labels]), rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(scores["confidence"], probs.max(axis=1), atol=1e-5)
-    for name in store.SCORES:
+    assert scores.keys() == {"element_id", "accuracy", "nll", "brier", "confidence"}
+    for name in ("accuracy", "nll", "brier"):
         np.testing.assert_allclose(scores[name].mean(), record.metrics[f"test/{name}"], rtol=2e-4)
     assert load_scores(read_record(run)) is None
 
@@ -95,9 +99,12 @@ def test_another_result_of_the_same_experiment_needs_replace(make_finished, tmp_
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 2}, "field 'schema_version' is 2, this leaderboard reads 1"),
-        ({"protocol_version": 9}, "field 'protocol_version' is 9, known: 1"),
-        ({"config_hash": "0" * 16}, "field 'config_hash' is 0000000000000000, and of "),
+        ({"schema_version": 2}, "field 'schema_version' is 2, this leaderboard reads 1 to 1"),
+        ({"protocol_version": 9}, "field 'protocol_version' is 9, known: 1 to 1"),
+        ({"config_hash": "0" * 16}, "field 'config_hash' is 0000000000000000, and of its config it is "),
+        ({"likelihood": {"name": "gaussian"}}, "field 'likelihood' is not that of "),
+        ({"splits": []}, "field 'splits' is not that of "),
+        ({"in_distribution": "validation"}, "field 'in_distribution' is not that of "),
         ({"provenance": {"rollbacks": [{}]}}, "its training was rolled back, so its learning rate is not its config"),
         ({"metrics": {}}, "field metrics['test/accuracy'] is missing, and its predictions give 0."),
         ({"metrics": {"test/nll": float("nan")}}, "field metrics['test/nll'] must be a finite number, not nan"),
@@ -222,12 +229,12 @@ def damaged(record, kind):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("truncated", "not JSON"),
+        ("truncated", "not a record ("),
         ("edited", "was changed after it was added (record_sha256 differs)"),
         ("renamed", "holds what belongs into toy/sngp-"),
         ("scores", "the file is not the file that was added"),
         ("no scores", "the file is missing"),
-        ("stale", "field 'protocol_version' is 0, known: 1"),
+        ("stale", "field 'protocol_version' is 0, known: 1 to 1"),
         ("foreign", "data_fingerprint['test'] is other, and bb in the other records of 'toy'"),
     ],
 )
@@ -274,7 +281,74 @@ def test_who_adds_waits_for_who_is_adding(make_finished, tmp_path):
     assert len(read_records([to])) == 1
 
 
-def test_the_protocol_of_new_runs_is_known():
-    source = (store._ROOT / "uncertainty_suite" / "training" / "run.py").read_text()
-    current = int(re.search(r"^PROTOCOL_VERSION = (\d+)$", source, re.MULTILINE)[1])
-    assert current in store.KNOWN_PROTOCOLS
+def test_scores_of_regression_are_those_of_the_predictions(make_finished, tmp_path):
+    run = make_finished(task="uci/yacht", fold=3, regression=True)
+    add([run], tmp_path / "boards")
+    (record,) = read_records([tmp_path / "boards"])
+    assert record.folder.parent.name == "uci_yacht"
+    assert re.fullmatch(r"deterministic-[0-9a-f]{8}-fold3-seed0\.json", record.folder.name)
+    assert record.likelihood == {"name": "gaussian", "mean": 0.0, "stddev": 2.0}
+    scores = load_scores(record)
+    assert scores.keys() == {"element_id", "rmse", "gaussian_nll", "crps", "stddev"}
+    saved = RunFolder(run).predictions("test")
+    order = np.argsort(saved["element_id"])
+    predictions, labels = (saved["mean"][:, order], saved["stddev"][:, order]), saved["labels"][order]
+    for name in ("gaussian_nll", "crps"):
+        expected = metrics.per_example(name, predictions, labels)
+        np.testing.assert_allclose(scores[name], expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(scores["rmse"], (predictions[0].mean(axis=0) - labels) ** 2, rtol=1e-6)
+    mixture = np.sqrt((predictions[1] ** 2).mean(axis=0) + predictions[0].var(axis=0))
+    np.testing.assert_allclose(scores["stddev"], mixture, rtol=1e-6)
+
+
+def test_curves_of_regression_are_shares_below_quantiles(make_finished, tmp_path):
+    run = make_finished(regression=True)
+    add([run], tmp_path / "boards")
+    (record,) = read_records([tmp_path / "boards"])
+    assert record.curves.keys() == {"quantiles"}
+    levels, shares = np.transpose(record.curves["quantiles"])
+    np.testing.assert_allclose(levels, np.arange(1, 20) / 20)
+    saved = RunFolder(run).predictions("test")
+    below = scipy.stats.norm.cdf(saved["labels"], saved["mean"], saved["stddev"]).mean(axis=0) < 0.25
+    assert shares[4] == pytest.approx(below.mean(), abs=1e-5)
+    assert (np.diff(shares) >= 0).all()
+
+
+def test_folds_have_examples_of_their_own(make_finished, tmp_path, capsys):
+    to = tmp_path / "boards"
+    add([make_finished(fold=fold, regression=True) for fold in (0, 1)], to)
+    other = make_finished("sngp", fold=1, regression=True)
+    saved = RunFolder(other).predictions("test")
+    RunFolder(other).save_predictions("test", saved | {"element_id": saved["element_id"] + 1})
+    assert "Task 'toy': element_id differs, " in refusal(other, to, capsys)
+    assert [record.replicate for record in read_records([to])] == [(0, 0), (1, 0)]
+
+
+def test_a_record_has_known_fields_alone(make_finished, tmp_path):
+    run = make_finished()
+    edit(run / "results.json", note="of mine")
+    add([run], tmp_path / "boards")
+    (path,) = tmp_path.glob("boards/*/*.json")
+    content = json.loads(path.read_text())
+    assert "note" not in content
+    assert content["in_distribution"] == "test"
+    assert [split["role"] for split in content["splits"]] == ["test", "far_ood", "shift", "shift"]
+
+
+def test_records_of_before_are_read(make_finished, tmp_path):
+    """They name no likelihood and no splits, and the array of what is right has another name."""
+    add([make_finished()], tmp_path / "boards")
+    (path,) = tmp_path.glob("boards/*/*.json")
+    now = read_record(path)
+    arrays = dict(np.load(path.with_suffix(".npz")))
+    arrays["correct"] = arrays.pop("accuracy")
+    np.savez(path.with_suffix(".npz"), **arrays)
+    content = json.loads(path.read_text())
+    for field in ("likelihood", "splits", "in_distribution", "left_out"):
+        del content[field]
+    content["scores"]["sha256"] = hashlib.sha256(path.with_suffix(".npz").read_bytes()).hexdigest()
+    path.write_text(json.dumps(content | {"record_sha256": store.seal(content)}))
+    record = read_record(path)
+    assert record.likelihood == {"name": "categorical"}
+    assert (record.splits, record.in_distribution) == (now.splits, "test")
+    assert load_scores(record)["accuracy"].mean() == pytest.approx(record.metrics["test/accuracy"])

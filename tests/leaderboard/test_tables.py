@@ -7,8 +7,10 @@ import json
 import numpy as np
 import pytest
 
+from tests.leaderboard.conftest import SPLITS
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.leaderboard import read_records, render, tables
+from uncertainty_suite.leaderboard.tables import HEADLINE
 
 
 def cells(markdown: str, task: str = "two_moons") -> list[dict[str, str]]:
@@ -38,7 +40,7 @@ def test_mean_and_standard_error_are_numpys(records):
     values = [0.931, 0.942, 0.957, 0.925]
     (table,) = tables(records({"sngp": {"test/accuracy": values}}))
     statistic = table.rows[0].statistic("test/accuracy")
-    assert statistic.seeds == (0, 1, 2, 3)
+    assert statistic.replicates == ((0, 0), (0, 1), (0, 2), (0, 3))
     np.testing.assert_allclose(statistic.mean, np.mean(values))
     np.testing.assert_allclose(statistic.standard_error, np.std(values, ddof=1) / np.sqrt(4))
     # By hand: mean 0.93875, squared deviations 0.00059275, root of their third over four.
@@ -218,7 +220,7 @@ def test_json_reads_back_with_every_seed(records):
     assert metric["standard_error"] == pytest.approx(np.std([0.125, 0.5], ddof=1) / np.sqrt(2))
     np.testing.assert_allclose(metric["interval"], 0.3125 + np.array([-1, 1]) * 12.7062 * 0.1875, rtol=1e-4)
     assert (metric["seeds"], metric["values"]) == ([0, 2], [0.125, 0.5])
-    assert (metric["p_best"], metric["p_deterministic"], metric["tied_with_best"]) == (None, None, False)
+    assert (metric["p_best"], metric["p_reference"], metric["tied_with_best"]) == (None, None, False)
     assert b["metrics"]["test/accuracy"]["standard_error"] is None
 
 
@@ -226,3 +228,53 @@ def test_one_table_a_task(make_run):
     markdown = render(read_records([make_run("a"), make_run("b", task="digits", metrics={"test/nll": 0.1})]))
     assert cells(markdown, "digits") == [{"method": "deterministic", "seeds": "1", "test/nll ↓": "0.1000"}]
     assert cells(markdown, "two_moons")[0]["test/nll ↓"] == "0.05000"
+
+
+def test_a_task_of_regression_shows_the_headline_of_its_likelihood(fold_boards):
+    (row, *_) = cells(render(read_records([fold_boards])), "uci/yacht")
+    assert list(row) == [
+        *("method", "folds", "test/rmse ↓", "test/gaussian_nll ↓", "test/crps ↓", "test/interval_coverage"),
+        *("test/interval_width", "test/quantile_calibration_error ↓", "num_parameters", "train_seconds"),
+        "milliseconds_per_example",
+    ]
+
+
+def test_the_headline_is_that_of_the_in_distribution_split(make_run):
+    splits = [{**SPLITS[0], "key": "validation", "role": "validation"}]
+    metrics = {"test/nll": 0.1, "validation/nll": 0.2, "validation/ece": 0.3}
+    run = make_run("run", metrics, splits=splits, in_distribution="validation")
+    (row,) = cells(render(read_records([run])))
+    assert list(row) == ["method", "seeds", "validation/nll ↓", "validation/ece ↓"]
+
+
+def test_the_headline_holds_every_likelihood():
+    assert {"test/nll", "test/rmse", "shift/mean/accuracy", "shift/mean/crps", "ood/far/auroc"} <= set(HEADLINE)
+
+
+def test_folds_are_counted_and_averaged(fold_boards):
+    twin = next(row for row in cells(render(read_records([fold_boards])), "uci/yacht") if row["method"] == "twin")
+    assert twin["folds"] == "4"
+    (table,) = tables(read_records([fold_boards]))
+    (row,) = [row for row in table.rows if row.method == "twin"]
+    assert (row.folds, row.seeds) == ((0, 1, 2, 3), (0,))
+    statistic = row.statistic("test/rmse")
+    assert statistic.mean == pytest.approx(np.mean([record.metrics["test/rmse"] for record in row.records]))
+    assert "standard error over folds." in render(read_records([fold_boards]), metrics="num_parameters")
+    (table,) = json.loads(render(read_records([fold_boards]), "json", "test/rmse"))
+    assert table["rows"][2]["folds"] == [0, 1, 2, 3]
+    assert table["rows"][2]["metrics"]["test/rmse"]["seeds"] == [0, 0, 0, 0]
+
+
+def test_seeds_of_one_fold_are_averaged_before_their_spread_counts(make_run):
+    """Six runs of two folds are two independent results, not six."""
+    values = {(0, 0): 1.0, (0, 1): 1.2, (0, 2): 1.1, (1, 0): 3.0, (1, 1): 3.2, (1, 2): 3.1}
+    runs = [
+        make_run(f"{fold}-{seed}", {"test/nll": value}, seed=seed, config={"seed": seed, "dataset": {"fold": fold}})
+        for (fold, seed), value in values.items()
+    ]
+    (table,) = tables(read_records(runs))
+    statistic = table.rows[0].statistic("test/nll")
+    assert statistic.mean == pytest.approx(2.1)
+    assert statistic.standard_error == pytest.approx(1.0)
+    (row,) = cells(render(read_records(runs)))
+    assert row["folds"] == "2 (6 runs)"

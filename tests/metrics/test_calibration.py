@@ -67,9 +67,18 @@ def test_special_cases_of_the_general_error(seed: int, num_bins: int) -> None:
 def test_a_bin_holds_its_lower_edge_and_the_last_one_both() -> None:
     # 0.29 * 100 is 28.999999999999996, but 0.29 is the lower edge of bin 29.
     probs = np.array([[0.29, 0.71 - 0.29, 0.29], [0.58, 0.42, 0.0], [1.0, 0.0, 0.0]])
-    counts = metrics.get("ece", num_bins=100)
-    counts.add_batch(probs, label=[0, 0, 0])
-    assert np.flatnonzero(counts._counts).tolist() == [42, 58, 99]
+    bins = metrics.calibration_bins(probs, [0, 0, 0], num_bins=100)
+    assert np.flatnonzero(bins.counts).tolist() == [42, 58, 99]
+
+
+def test_the_bins_add_up_to_the_ece() -> None:
+    probs, labels = dirichlet(9)
+    bins = metrics.calibration_bins(probs, labels, num_bins=7)
+    assert len(bins.counts) == 7 and bins.counts.sum() == 300
+    assert bins.correct.sum() / 300 == metrics.accuracy(probs, labels)
+    assert bins.counts[0] == bins.confidence[0] == bins.accuracy[0] == 0  # below a fifth no confidence can be
+    gaps = np.abs(bins.accuracy - bins.confidence)
+    assert bins.counts @ gaps / 300 == pytest.approx(metrics.expected_calibration_error(probs, labels, num_bins=7))
 
 
 def test_where_a_confidence_of_one_goes() -> None:
@@ -136,7 +145,7 @@ def test_the_smooth_error_falls_with_more_calibrated_examples() -> None:
     assert many < 0.02
 
 
-def test_the_sweep_of_a_large_perfect_set_is_fast() -> None:
+def test_the_sweep_of_a_large_perfect_set_ends() -> None:
     probs = np.random.default_rng(0).uniform(0.5, 1, 50_000)
     value = metrics.monotonic_sweep_calibration_error(np.stack([probs, 1 - probs], axis=1), np.zeros(50_000, int))
     assert value == pytest.approx(1 - probs.mean())
@@ -153,12 +162,14 @@ def test_calibration_auc_is_that_of_scikit_learn() -> None:
 
 def test_an_auc_without_both_kinds_is_refused() -> None:
     right, wrong = ([[0.9, 0.1], [0.8, 0.2]], [0, 0]), ([[0.9, 0.1], [0.8, 0.2]], [1, 1])
-    with pytest.raises(InputError, match="'calibration_auc' is undefined: every prediction is correct"):
+    with pytest.raises(metrics.NoValueError, match="'calibration_auc' has no value: 0 of 2 examples are wrong"):
         metrics.calibration_auc(*right)
-    with pytest.raises(InputError, match="'oracle_collaborative_auc' is undefined: no prediction is correct"):
+    with pytest.raises(
+        metrics.NoValueError, match="'oracle_collaborative_auc' has no value: 0 of 2 examples are correct"
+    ):
         metrics.oracle_collaborative_auc(*wrong)
-    with pytest.raises(InputError, match="needs 5 examples of each kind, got 0"):
-        metrics.semiparametric_calibration_error(*right)
+    with pytest.raises(metrics.NoValueError, match="0 of 2 examples are of class 1, and it needs 5 or more"):
+        metrics.semiparametric_calibration_error(*right, target="class1")
 
 
 def test_an_oracle_for_none_some_and_all() -> None:
@@ -195,16 +206,22 @@ def test_the_fitted_temperature_is_the_minimum(seed: int, sharpness: float) -> N
 
 def test_temperature_one_changes_nothing_and_others_do() -> None:
     probs, labels = dirichlet(6)
-    np.testing.assert_allclose(metrics.apply_temperature(probs, 1.0), probs, atol=1e-6)
+    np.testing.assert_allclose(metrics.apply_temperature(probs, 1.0), probs, rtol=1e-12)
     plain = metrics.expected_calibration_error(probs, labels)
-    assert metrics.temperature_scaled_ece(probs, labels, 1.0) == pytest.approx(plain, abs=1e-5)
+    assert metrics.temperature_scaled_ece(probs, labels, 1.0) == pytest.approx(plain, rel=1e-9)
+    tiny, nll = np.array([[1.0 - 1e-12, 1e-12]]), -np.log(1e-12)
+    assert metrics.temperature_scaled_nll(tiny, [1], 1.0) == pytest.approx(nll, rel=1e-9)
+    assert metrics.fit_temperature(probs, labels, epsilon=1e-2) != pytest.approx(
+        metrics.fit_temperature(probs, labels), rel=1e-3
+    )
     assert metrics.temperature_scaled_ece(probs, labels, 2.0) != pytest.approx(plain, abs=1e-3)
 
 
 def test_the_temperature_where_no_optimum_exists() -> None:
     right, wrong = ([[0.9, 0.1], [0.2, 0.8]], [0, 1]), ([[0.9, 0.1], [0.2, 0.8]], [1, 0])
     assert metrics.temperature_scaled_nll(*right, metrics.fit_temperature(*right)) == pytest.approx(0, abs=1e-12)
-    assert metrics.fit_temperature(*wrong) == pytest.approx(1000)
+    assert metrics.fit_temperature(*right) == 0.001
+    assert metrics.fit_temperature(*wrong) == 1000
     assert metrics.fit_temperature([[0.5, 0.5]], [0]) == 1
 
 
@@ -221,8 +238,8 @@ def test_recalibration_helps_on_examples_it_has_not_seen(method: str) -> None:
 
 def test_bad_options_are_refused() -> None:
     probs, labels = dirichlet(8)
-    with pytest.raises(InputError, match=r"temperature=None is not allowed; .* metrics\.fit_temperature"):
-        metrics.get("temperature_scaled_nll")
+    with pytest.raises(InputError, match="temperature=0 is not allowed; expected a number above 0"):
+        metrics.get("temperature_scaled_nll", temperature=0)
     with pytest.raises(InputError, match="num_bins=None, the monotonic sweep, needs"):
         metrics.get("gce", num_bins=None, binning="split")
     with pytest.raises(InputError, match="datapoints_per_bin needs bins of equal count"):
@@ -234,4 +251,4 @@ def test_bad_options_are_refused() -> None:
     with pytest.raises(InputError, match="Labels are missing"):
         metrics.fit_temperature(probs, None)
     with pytest.raises(InputError, match="Unknown option of metric 'gce' 'bins'"):
-        metrics.general_calibration_error(probs, labels, bins=3)
+        metrics.get("gce(bins=3)")

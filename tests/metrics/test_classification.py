@@ -98,8 +98,9 @@ def test_the_brier_decomposition_adds_up_where_predictions_are_constant_in_each_
         assert metric.result() == {part: value}
 
 
-def test_a_decomposition_refuses_a_change_of_classes() -> None:
-    metric = metrics.get("brier_decomposition")
+@pytest.mark.parametrize("name", ["brier_decomposition", "sce", "gce", "ace"])
+def test_a_change_of_classes_is_refused(name: str) -> None:
+    metric = metrics.get(name)
     metric.add_batch([[0.5, 0.5]], label=[0])
     with pytest.raises(InputError, match="Predictions of 3 classes after 2"):
         metric.add_batch([[0.5, 0.5, 0.0]], label=[0])

@@ -15,6 +15,7 @@ from uncertainty_suite import metrics
 
 ROOT = Path(os.environ.get("UNCERTAINTY_SUITE_GOLDEN_DIR", Path(__file__).parents[3] / "shared" / "golden"))
 FOLDER = ROOT / "metrics"
+FLOAT32_EPSILON = float(np.finfo(np.float32).eps)  # what Robustness Metrics adds to probabilities
 
 pytestmark = pytest.mark.skipif(
     not (FOLDER / "expected.json").exists(),
@@ -138,7 +139,7 @@ MAPPING: dict[str, Callable[[Case, re.Match], Any]] = {
     ),
     r"rm/gce/(.+)": gce,
     r"rm/gce_recalibrated/(\w+)/fit=([\d.]+)": lambda c, m: metrics.general_calibration_error(
-        *c.p_y, recalibration=m[1], fit_percent=float(m[2]), seed=0
+        *c.p_y, recalibration=m[1], fit_percent=float(m[2]), seed=0, epsilon=FLOAT32_EPSILON
     ),
     r"rm/ace/bins=(\d+)": lambda c, m: metrics.adaptive_calibration_error(*c.p_y, num_bins=int(m[1])),
     # A defect of the library: the threshold is not applied.
@@ -152,7 +153,7 @@ MAPPING: dict[str, Callable[[Case, re.Match], Any]] = {
     ),
     r"rm/msce": lambda c, m: metrics.monotonic_sweep_calibration_error(*c.p_y),
     r"rm/semiparametric_ce/kernel": lambda c, m: metrics.semiparametric_calibration_error(*c.p_y, target="class1"),
-    r"(?:rm|sp)/temperature_scaling_beta": lambda c, m: 1 / metrics.fit_temperature(*c.p_y),
+    r"(?:rm|sp)/temperature_scaling_beta": lambda c, m: 1 / metrics.fit_temperature(*c.p_y, epsilon=FLOAT32_EPSILON),
     r"rm/calibration_auc/(\w+)/correct_positive=(\w+)": lambda c, m: metrics.calibration_auc(
         *c.p_y, curve=m[1], positive="correct" if m[2] == "True" else "wrong", num_thresholds=200
     ),

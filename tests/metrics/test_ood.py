@@ -50,13 +50,13 @@ def test_streaming_takes_scores_and_whether_ood() -> None:
     metric = metrics.get("fpr95", tpr=0.8)
     metric.add_batch(score[:40], label=is_ood[:40])
     metric.add_batch(score[40:], label=is_ood[40:])
-    assert metric.result() == {"fpr95": metrics.fpr_at_tpr(score[~is_ood], score[is_ood], tpr=0.8)}
+    assert metric.result() == {"fpr95(tpr=0.8)": metrics.fpr_at_tpr(score[~is_ood], score[is_ood], tpr=0.8)}
 
 
 def test_one_kind_only_is_refused() -> None:
     metric = metrics.get("auroc")
     metric.add_batch([0.1, 0.2], label=[0, 0])
-    with pytest.raises(InputError, match="Metric 'auroc' has seen no OOD example; add some of both kinds"):
+    with pytest.raises(metrics.NoValueError, match="Metric 'auroc' has no value: it has seen no OOD example"):
         metric.result()
 
 
@@ -67,7 +67,7 @@ def test_bad_scores_are_refused() -> None:
         metrics.auroc([], [0.0])
     with pytest.raises(InputError, match="Labels must be from 0 to 1"):
         metrics.get("auroc").add_batch([0.1, 0.2], label=[0, 2])
-    with pytest.raises(InputError, match="tpr=95 is not allowed; expected a number from 0 to 1"):
+    with pytest.raises(InputError, match="tpr=95 is not allowed; expected a number of at least 0 and at most 1"):
         metrics.get("fpr95", tpr=95)
 
 
@@ -82,6 +82,8 @@ def test_oscr_is_the_area_under_the_curve_of_its_definition():
     assert metrics.oscr(scores_in, scores_out, correct) == pytest.approx(expected, rel=1e-12)
     assert metrics.oscr(scores_in, scores_out, np.ones(200, bool)) == metrics.auroc(scores_in, scores_out)
     assert metrics.oscr(scores_in, scores_out, np.zeros(200, bool)) == 0
+    with pytest.raises(InputError, match="350 predictions but 349 labels"):
+        metrics.oscr(scores_in, scores_out, correct[1:])
 
 
 def test_bits_do_not_depend_on_the_number_of_threads():

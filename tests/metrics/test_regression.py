@@ -101,7 +101,12 @@ def test_sparsification() -> None:
     best, order = np.array([10, 10, 6, 3, 1]), np.array([10, 10, 9, 7, 4])
     assert worst == pytest.approx(sklearn.metrics.auc(np.arange(5) / 5, (order - best) / 10))
     assert 0 < metrics.ause(mean, np.ones(4), target) < worst
-    assert metrics.ause(target, np.ones(4), target) == 0
+    with pytest.raises(metrics.NoValueError, match="no prediction has an error"):
+        metrics.ause(target, np.ones(4), target)
+
+
+def test_two_samples_in_lists_are_no_pair() -> None:
+    assert metrics.rmse([[1.0, 2.0], [3.0, 4.0]], [2.0, 3.0]) == 0
 
 
 def test_streaming_takes_a_pair() -> None:
@@ -130,7 +135,7 @@ def test_bad_input_is_refused() -> None:
         metrics.interval_width(good[0], good[1], level=95)
     with pytest.raises(InputError, match="mixture='all' is not allowed"):
         metrics.crps(*good, mixture="all")
-    with pytest.raises(InputError, match="The fair CRPS needs at least 2 samples, got 1"):
+    with pytest.raises(metrics.NoValueError, match="of one sample there is no fair CRPS"):
         metrics.crps_samples([[0.0]], [0.0], fair=True)
     with pytest.raises(InputError, match="Metric 'rmse' needs labels"):
         metrics.get("rmse").add_batch(good[0])

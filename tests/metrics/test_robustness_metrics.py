@@ -76,8 +76,8 @@ def test_the_mean_prediction_and_the_labels_are_handed_over(stand_in: None) -> N
     assert predictions.dtype == np.float32
     np.testing.assert_array_equal(metadata["label"], LABELS)
     result = metric.result()
-    assert result == {"rm/ece": 7.0}
-    assert type(result["rm/ece"]) is float
+    assert result == {"rm/ece(num_bins=7)": 7.0}
+    assert type(result["rm/ece(num_bins=7)"]) is float
 
 
 def test_some_metrics_take_something_else(stand_in: None) -> None:
@@ -100,7 +100,10 @@ def test_direction_and_range_are_those_of_the_native_metric(stand_in: None) -> N
     metric = metrics.get("rm/ece")
     assert metric.higher_is_better is False
     assert metric.value_range == (0, 1)
-    assert metrics.get("rm/average_pairwise_diversity").higher_is_better is None
+    diversity = metrics.get("rm/average_pairwise_diversity")
+    assert diversity.higher_is_better is None and "samples" in diversity.needs
+    assert metrics.info("rm/ece(num_bins=7)").higher_is_better is False
+    assert metrics.info("rm/average_pairwise_diversity").higher_is_better is None
 
 
 def test_reset_makes_a_new_one(stand_in: None) -> None:
@@ -108,14 +111,15 @@ def test_reset_makes_a_new_one(stand_in: None) -> None:
     metric.add_batch(PROBS, label=LABELS)
     metric.reset()
     assert metric._metric.seen == []
-    with pytest.raises(InputError, match="Metric 'rm/ece' has seen no example"):
+    with pytest.raises(InputError, match=r"Metric 'rm/ece\(num_bins=7\)' has seen no example"):
         metric.result()
 
 
 def test_a_bridged_metric_fits_in_a_collection(stand_in: None) -> None:
-    collection = metrics.Collection(["rm/ece", "ece"])
+    collection = metrics.Collection(["rm/ece", "rm/ece(num_bins=7)", "ece", "rm/nan"])
     collection.add_batch(PROBS, label=LABELS)
-    assert set(collection.result()) == {"rm/ece", "ece"}
+    assert list(collection.result()) == ["rm/ece", "rm/ece(num_bins=7)", "ece"]
+    assert "Robustness Metrics gives NaN for 'rm/nan'" in collection.left_out["rm/nan"]
 
 
 def test_keras_2_is_asked_for_before_tensorflow_is_imported(stand_in: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +134,9 @@ def test_keras_2_is_asked_for_before_tensorflow_is_imported(stand_in: None, monk
 def test_unknown_names_and_nan_are_refused(stand_in: None) -> None:
     with pytest.raises(InputError, match=r"Unknown metric of Robustness Metrics 'ecee'\. Did you mean 'ece'\?"):
         metrics.get("rm/ecee")
+    with pytest.raises(InputError, match=r"Robustness Metrics refuses the options of 'rm/ece': .*'bins'"):
+        metrics.get("rm/ece(bins=7)")
     metric = metrics.get("rm/nan")
     metric.add_batch(PROBS, label=LABELS)
-    with pytest.raises(InputError, match="Robustness Metrics returned NaN for 'rm/nan'"):
+    with pytest.raises(metrics.NoValueError, match="Robustness Metrics gives NaN for 'rm/nan'"):
         metric.result()

@@ -56,9 +56,6 @@ def test_the_energy_distance_is_that_of_all_pairs(seed: int) -> None:
 
 def test_one_sample_is_an_ensemble_of_one() -> None:
     probs, labels = ensemble(0, samples=1)
-    assert metrics.disagreement(probs).max() == 0
-    assert metrics.pairwise_kl(probs).max() == 0
-    assert metrics.cosine_similarity(probs).min() == 1
     assert metrics.mutual_information(probs).max() == 0
     assert metrics.bregman_kl_variance(probs).max() == pytest.approx(0, abs=1e-12)
     nll = metrics.negative_log_likelihood(probs, labels)
@@ -66,6 +63,13 @@ def test_one_sample_is_an_ensemble_of_one() -> None:
     assert metrics.gibbs_cross_entropy(probs, labels) == pytest.approx(nll)
     assert metrics.joint_nll(probs, labels, groups=20_000) == pytest.approx(nll, rel=0.02)
     assert metrics.gibbs_brier(probs, labels) == pytest.approx(metrics.brier_score(probs, labels))
+
+
+def test_one_sample_makes_no_pair() -> None:
+    probs, _ = ensemble(0, samples=1)
+    for function in (metrics.disagreement, metrics.pairwise_kl, metrics.cosine_similarity):
+        with pytest.raises(metrics.NoValueError, match="one sample makes no pair"):
+            function(probs)
 
 
 def test_equal_samples_have_no_diversity() -> None:
@@ -103,5 +107,8 @@ def test_the_seed_of_the_joint_likelihood_matters() -> None:
     assert values[0] == values[1] != values[2]
 
 
-def test_normalized_disagreement_of_a_perfect_ensemble_is_finite() -> None:
-    assert metrics.normalized_disagreement([[[0.9, 0.1]], [[0.8, 0.2]]], [0]) == 0
+def test_normalized_disagreement_needs_an_error() -> None:
+    probs = [[[0.9, 0.1]], [[0.4, 0.6]]]
+    assert metrics.normalized_disagreement(probs, [1]) == pytest.approx(1)
+    with pytest.raises(metrics.NoValueError, match="every prediction is correct"):
+        metrics.normalized_disagreement(probs, [0])

@@ -68,7 +68,7 @@ def test_one_example() -> None:
 
 def test_bad_options_are_refused() -> None:
     data = predictions(CONFIDENCE, CORRECT)
-    with pytest.raises(InputError, match="coverage=0 answers nothing"):
+    with pytest.raises(InputError, match="coverage=0 is not allowed; expected a number above 0 and at most 1"):
         metrics.risk_at_coverage(*data, coverage=0)
     with pytest.raises(InputError, match="5 predictions but 2 confidences"):
         metrics.aurc(*data, confidence=[0.1, 0.2])

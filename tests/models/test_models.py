@@ -1,21 +1,25 @@
 """Every architecture with every layer set, and the parameter counts that others published."""
 
 import functools
+import subprocess
+import sys
+import types
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from ml_collections import ConfigDict
 
-from uncertainty_suite import layers, models
+from uncertainty_suite import keras, layers, models, tf
 from uncertainty_suite.errors import InputError
 
 # Tiny, but with every part of the architecture.
 ARCHITECTURES = {
     "resnet_mlp": ((3,), {"num_layers": 2, "num_hidden": 8}),
+    "mlp": ((3,), {"num_layers": 2, "num_hidden": 8, "dropout_rate": 0.2}),
     "convnet": ((8, 8, 1), {"num_filters": (3, 4), "num_hidden": 8}),
     "wide_resnet": ((9, 8, 3), {"depth": 10, "width": 1, "dropout_rate": 0.2}),
     "resnet20": ((8, 8, 3), {"dropout_rate": 0.2}),
+    "transformer": ((6,), {"vocabulary_size": 9, "num_layers": 1, "num_hidden": 8, "num_heads": 2}),
 }
 LAYER_SETS = {
     "plain": layers.LayerSet(),
@@ -24,7 +28,9 @@ LAYER_SETS = {
     "sngp": layers.LayerSet(
         conv=lambda *args, **kwargs: layers.SpectralNormalization(keras.layers.Conv2D(*args, **kwargs), 0.5),
         dense=lambda *args, **kwargs: layers.SpectralNormalization(keras.layers.Dense(*args, **kwargs), 0.5),
-        head=lambda units: layers.RandomFeatureGaussianProcess(units, num_features=16, update_in_training=True),
+        head=functools.partial(
+            layers.RandomFeatureGaussianProcess, num_features=16, update_in_training=True, normalize_input=True
+        ),
     ),
 }
 everywhere = pytest.mark.parametrize(
@@ -32,14 +38,22 @@ everywhere = pytest.mark.parametrize(
 )
 
 
+def make(name, input_shape, num_outputs, layer_set=None, **options) -> keras.Model:
+    data, likelihood = types.SimpleNamespace(input_shape=input_shape), types.SimpleNamespace(num_outputs=num_outputs)
+    return models.build({"name": name, **options}, data, likelihood, layer_set)
+
+
 def build(architecture: str, layer_set: str) -> keras.Model:
     input_shape, options = ARCHITECTURES[architecture]
     keras.utils.set_random_seed(1)
-    return models.get(architecture, input_shape, 5, LAYER_SETS[layer_set], **options)
+    return make(architecture, input_shape, 5, LAYER_SETS[layer_set], **options)
 
 
 def features_for(model: keras.Model, batch: int = 4) -> np.ndarray:
-    return np.random.default_rng(0).normal(size=(batch, *model.input_shape[1:])).astype(np.float32)
+    rng, shape = np.random.default_rng(0), (batch, *model.input_shape[1:])
+    if model.name == "transformer":
+        return rng.integers(0, 9, shape).astype(np.float32)
+    return rng.normal(size=shape).astype(np.float32)
 
 
 def reseed(model: keras.Model) -> None:
@@ -49,23 +63,46 @@ def reseed(model: keras.Model) -> None:
             variable.assign([1, 2])
 
 
-def logits_of(model: keras.Model, features: np.ndarray, training: bool = False) -> tf.Tensor:
-    return keras.tree.flatten(model(features, training=training))[0]
+@everywhere
+def test_outputs_are_named_and_features_are_what_the_head_saw(architecture, layer_set):
+    model = build(architecture, layer_set)
+    reseed(model)
+    said = model(features_for(model), training=False)
+    assert set(said) == {"features", "outputs", "variance"} if layer_set == "sngp" else {"features", "outputs"}
+    assert said["outputs"].shape == (4, 5)
+    assert len(said["features"].shape) == 2
+    again = model.get_layer("head")(said["features"])
+    again = again if layer_set == "sngp" else {"outputs": again}
+    for name, value in again.items():
+        np.testing.assert_allclose(value, said[name], rtol=1e-5, atol=1e-5)
 
 
 @everywhere
 def test_saves_and_reloads_to_equal_outputs(architecture, layer_set, tmp_path):
     model = build(architecture, layer_set)
     features = features_for(model)
-    logits_of(model, features, training=True)  # moves statistics, norms and precision off their initial values
+    model(features, training=True)  # moves statistics, norms and precision off their initial values
     reseed(model)
-    expected = keras.tree.flatten(model(features, training=False))
-    assert expected[0].shape == (4, 5)
+    expected = model(features, training=False)
     model.save(tmp_path / "model.keras")
     reloaded = keras.saving.load_model(tmp_path / "model.keras")
     reseed(reloaded)
-    for before, after in zip(expected, keras.tree.flatten(reloaded(features, training=False))):
-        np.testing.assert_array_equal(before, after)
+    said = reloaded(features, training=False)
+    assert set(said) == set(expected)
+    for name in expected:
+        np.testing.assert_array_equal(said[name], expected[name])
+
+
+@everywhere
+def test_names_of_layers_and_variables_do_not_depend_on_what_was_built_before(architecture, layer_set):
+    keras.utils.clear_session()
+    names = []
+    for _ in range(2):
+        model = build(architecture, layer_set)
+        paths = [variable.path for variable in model.variables]
+        assert len(set(paths)) == len(paths)
+        names.append([*paths, *(layer.name for layer in model._flatten_layers())])
+    assert names[0] == names[1]
 
 
 @everywhere
@@ -83,7 +120,7 @@ def test_trains_a_step_on_two_devices(architecture, layer_set, two_devices):
     def train(iterator):
         def step(features, labels):
             with tf.GradientTape() as tape:
-                logits = logits_of(model, features, training=True)
+                logits = model(features, training=True)["outputs"]
                 loss = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
                 loss = tf.reduce_mean(loss) / strategy.num_replicas_in_sync
             optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
@@ -105,35 +142,52 @@ def test_trains_a_step_on_two_devices(architecture, layer_set, two_devices):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_dropout_of_rate_zero_is_the_deterministic_network(architecture):
     input_shape, options = ARCHITECTURES[architecture]
-    option = "dropout_rates" if architecture == "convnet" else "dropout_rate"
-    options = options | {option: (0.0, 0.0) if architecture == "convnet" else 0.0}
+    zero = {"dropout_rates": (0.0, 0.0)} if architecture == "convnet" else {"dropout_rate": 0.0}
     networks = []
     for layer_set in ("plain", "mc_dropout"):
         keras.utils.set_random_seed(1)
-        networks.append(models.get(architecture, input_shape, 5, LAYER_SETS[layer_set], **options))
+        networks.append(make(architecture, input_shape, 5, LAYER_SETS[layer_set], **{**options, **zero}))
     features = features_for(networks[0])
-    np.testing.assert_array_equal(*[logits_of(network, features) for network in networks])
+    np.testing.assert_array_equal(*[network(features)["outputs"] for network in networks])
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_always_on_dropout_gives_another_sample_each_time(architecture):
     model = build(architecture, "mc_dropout")
     features = features_for(model)
-    assert np.any(model.predict(features, verbose=0) != model.predict(features, verbose=0))
+    first, second = (model.predict(features, verbose=0)["outputs"] for _ in range(2))
+    assert np.any(first != second)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("layer_set", ["plain", "sngp"])
+def test_outputs_are_float32_in_every_precision(policy, layer_set):
+    original = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy(policy)
+        said = build("transformer", layer_set)(np.ones((2, 6)))
+    finally:
+        keras.config.set_dtype_policy(original)
+    assert said["outputs"].dtype == tf.float32
 
 
 @pytest.mark.parametrize(
-    ("architecture", "input_shape", "num_classes", "options", "total", "trainable"),
+    ("architecture", "input_shape", "num_outputs", "options", "total", "trainable"),
     [
         ("resnet_mlp", (2,), 2, {}, 99_714, 99_330),
         ("convnet", (28, 28, 1), 10, {}, 1_199_882, 1_199_882),
         ("wide_resnet", (32, 32, 3), 10, {"depth": 28, "width": 10}, 36_497_146, 36_479_194),
         ("wide_resnet", (32, 32, 3), 100, {"depth": 28, "width": 10}, 36_554_836, 36_536_884),
         ("resnet20", (32, 32, 3), 10, {}, 274_442, 273_066),
+        # Uncertainty Baselines' 752, 452 + 50 and 302, with one output and a free noise scale. Here the second of two
+        # outputs is the noise scale: 51 parameters in place of one.
+        ("mlp", (13,), 2, {}, 752 + 50, 752 + 50),
+        ("mlp", (8,), 2, {}, 502 + 50, 502 + 50),
+        ("mlp", (4,), 2, {}, 302 + 50, 302 + 50),
     ],
 )
-def test_parameter_counts(architecture, input_shape, num_classes, options, total, trainable):
-    model = models.get(architecture, input_shape, num_classes, **options)
+def test_parameter_counts(architecture, input_shape, num_outputs, options, total, trainable):
+    model = make(architecture, input_shape, num_outputs, **options)
     assert model.count_params() == total
     assert sum(variable.shape.num_elements() for variable in model.trainable_variables) == trainable
 
@@ -144,22 +198,206 @@ def test_parameter_counts_with_spectral_norm_and_gaussian_process():
         dense=lambda *args, **kwargs: layers.SpectralNormalization(keras.layers.Dense(*args, **kwargs)),
         head=layers.RandomFeatureGaussianProcess,
     )
-    assert models.get("resnet_mlp", (2,), 2, layer_set).count_params() == 1_283_714
+    assert make("resnet_mlp", (2,), 2, layer_set).count_params() == 1_283_714
     # Uncertainty Baselines' 44,385,787 less the covariance matrix and the counter that it keeps beside the precision.
-    count = models.get("wide_resnet", (32, 32, 3), 10, layer_set).count_params()
+    count = make("wide_resnet", (32, 32, 3), 10, layer_set).count_params()
     assert count == 44_385_787 - 1024**2 - 1
 
 
+def test_dropout_of_the_perceptron_is_before_every_dense_layer():
+    model = make("mlp", (3,), 2, LAYER_SETS["mc_dropout"], num_layers=2, dropout_rate=0.1)
+    kinds = [layer.name.partition("_")[0] for layer in model.layers]
+    assert kinds == ["features", "dropout", "dense", "dropout", "dense", "dropout", "head"]
+
+
+def test_padding_does_not_change_what_the_transformer_says():
+    keras.utils.set_random_seed(1)
+    long, short = make("transformer", (6,), 2), make("transformer", (4,), 2)
+    for ours, theirs in zip(short.variables, long.variables):
+        ours.assign(theirs[: ours.shape[0]])
+    ids = np.array([[3, 1, 2, 5], [4, 4, 0, 0]])
+    padded = np.pad(ids, ((0, 0), (0, 2)))
+    np.testing.assert_allclose(short(ids)["outputs"], long(padded)["outputs"], rtol=1e-5, atol=1e-6)
+
+
+def test_the_transformer_looks_up_every_id_in_every_precision():
+    original = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        model = make("transformer", (1,), 2, vocabulary_size=3000)
+    finally:
+        keras.config.set_dtype_policy(original)
+    # Consecutive ids, which bfloat16 does not tell apart.
+    said = model(np.arange(2900, 3000)[:, np.newaxis])["features"]
+    assert len({row.tobytes() for row in np.asarray(said, np.float32)}) == 100
+
+
+def test_the_layers_of_a_transformer_are_those_of_the_layer_set():
+    used = []
+
+    def recorded(field):
+        make_layer = getattr(layers.LayerSet(), field)
+        return lambda *args, **kwargs: used.append(field) or make_layer(*args, **kwargs)
+
+    fields = ("embedding", "layer_norm", "attention", "dense", "dropout", "head")
+    make("transformer", (6,), 2, layers.LayerSet(**{field: recorded(field) for field in fields}), num_layers=1)
+    # Attention makes four dense layers, the second half of a block two.
+    expected = {"embedding": 2, "layer_norm": 3, "attention": 1, "dense": 6, "dropout": 3, "head": 1}
+    assert {field: used.count(field) for field in fields} == expected
+
+
+def test_adapters_change_what_goes_in_and_what_comes_out():
+    def split_members(said):
+        return {**said, "outputs": keras.layers.Reshape((2, 5), name="members")(said["outputs"])}
+
+    layer_set = layers.LayerSet(
+        at_input=lambda x: keras.layers.Concatenate(name="twice")([x, x]),
+        head=lambda units, **kwargs: keras.layers.Dense(2 * units, **kwargs),
+        at_output=split_members,
+    )
+    model = make("mlp", (3,), 5, layer_set)
+    assert model.get_layer("dense_1").kernel.shape == (6, 50)
+    assert model(np.ones((4, 3)))["outputs"].shape == (4, 2, 5)
+
+
+def test_the_weights_of_a_linear_head_give_its_outputs():
+    for head in (
+        layers.LayerSet().head,
+        lambda units, **kwargs: layers.SpectralNormalization(keras.layers.Dense(units, **kwargs)),
+        lambda units, **kwargs: keras.layers.Dense(units, use_bias=False, **kwargs),
+    ):
+        model = make("mlp", (3,), 5, layers.LayerSet(head=head))
+        kernel, bias = models.linear_head(model)
+        assert (kernel.shape, bias.shape) == ((50, 5), (5,))
+        said = model(features_for(model))
+        np.testing.assert_allclose(said["features"] @ kernel + bias, said["outputs"], rtol=1e-5, atol=1e-6)
+
+
+def test_a_head_that_is_not_linear_has_no_such_weights():
+    reshape = keras.layers.Reshape((5, 1), name="reshape")
+    for layer_set in (
+        LAYER_SETS["sngp"],
+        layers.LayerSet(head=lambda units, **kwargs: keras.layers.Dense(units, activation="tanh", **kwargs)),
+        layers.LayerSet(at_output=lambda said: {**said, "outputs": reshape(said["outputs"])}),
+    ):
+        assert models.linear_head(make("mlp", (3,), 5, layer_set)) is None
+
+
+@pytest.fixture
+def registered():
+    """Architectures of a user; they are forgotten afterwards."""
+    known = dict(models.REGISTRY._entries)
+    yield
+    models.REGISTRY._entries.clear()
+    models.REGISTRY._entries.update(known)
+
+
+def test_an_architecture_of_ones_own(registered):
+    @models.register
+    def two_parts(inputs, layers, num_hidden=4):
+        x = keras.layers.Concatenate(name="both")([inputs["left"], inputs["right"]])
+        return layers.dense(num_hidden, name="dense_1")(x)
+
+    assert "two_parts" in models.names()
+    assert models.options("two_parts") == {"num_hidden": 4}
+    model = make("two_parts", {"left": (2,), "right": (3,)}, 5, num_hidden=6)
+    assert model({"left": np.ones((4, 2)), "right": np.ones((4, 3))})["features"].shape == (4, 6)
+
+
+def test_a_linear_model_has_its_inputs_as_features(registered, tmp_path):
+    models.register(linear := lambda inputs, layers: inputs)
+    model = make(linear.__name__, (3,), 5)
+    np.testing.assert_array_equal(model(np.ones((4, 3)))["features"], np.ones((4, 3)))
+    assert models.linear_head(model)[0].shape == (3, 5)
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras")(np.ones((4, 3)))["features"], 1)
+
+
+def test_a_configuration_and_options_in_the_name():
+    config = ConfigDict({"name": "wide_resnet(depth=16)", "width": 1})
+    data, likelihood = types.SimpleNamespace(input_shape=(8, 8, 3)), types.SimpleNamespace(num_outputs=5)
+    model = models.build(config, data, likelihood)
+    assert model.name == "wide_resnet"
+    assert model.get_layer("group1_block2_conv2").filters == 16
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_option_changes_the_network(architecture):
+    changes = {"num_filters": (5, 6), "dropout_rates": (0.1, 0.9), "dropout_rate": 0.6, "depth": 16, "num_hidden": 16}
+    input_shape, options = ARCHITECTURES[architecture]
+    options = {**models.options(architecture), **options}
+    layer_set = layers.LayerSet(dropout=lambda rate, **kwargs: layers.MonteCarloDropout(rate, seed=1, **kwargs))
+
+    def said(options):
+        keras.utils.set_random_seed(1)
+        model = make(architecture, input_shape, 5, layer_set, **options)
+        return model.count_params(), np.asarray(model(features_for(model))["outputs"])
+
+    count, outputs = said(options)
+    for option, value in options.items():
+        other_count, others = said({**options, option: changes.get(option, value * 2)})
+        assert other_count != count or np.any(others != outputs), option
+
+
 @pytest.mark.parametrize(
-    ("arguments", "options", "message"),
+    ("name", "input_shape", "options", "message"),
     [
-        (("wide_resnt", (8, 8, 3), 5), {}, "Unknown architecture 'wide_resnt'. Did you mean 'wide_resnet'?"),
-        (("resnet20", (8, 8, 3), 5), {"depth": 20}, "Unknown option of architecture resnet20 'depth'."),
-        (("wide_resnet", (8, 8, 3), 5), {"depth": 20}, r"depth of 6 n \+ 4"),
-        (("convnet", (2,), 5), {}, r"examples of shape \(2,\). Choose another --config.model.name"),
-        (("resnet20", (4, 4, 1), 5), {}, "images of at least 8 x 8 pixels"),
+        ("wide_resnt", (8, 8, 3), {}, "Unknown architecture 'wide_resnt'. Did you mean 'wide_resnet'?"),
+        ("resnet20", (8, 8, 3), {"dropout": 0.1}, "Unknown option of architecture 'resnet20' 'dropout'. Did you mean"),
+        ("wide_resnet", (8, 8, 3), {"depth": 20}, r"depth of 6 n \+ 4"),
+        ("wide_resnet", (8, 8, 3), {"width": 0}, "width of architecture wide_resnet takes whole numbers of at least 1"),
+        ("convnet", (2,), {}, r"examples of shape \(2,\). Choose another --config.model.name"),
+        ("convnet", (8, 8, 1), {"num_filters": (3, 4, 5)}, "takes a tuple of two, not"),
+        ("convnet", (8, 8, 1), {"dropout_rates": (0.5, 1.0)}, "at least 0 and below 1, not"),
+        ("resnet20", (4, 4, 1), {}, "images of at least 8 x 8 pixels"),
+        ("mlp", (3,), {"num_hidden": "50"}, "takes whole numbers of at least 1, not '50'"),
+        ("mlp", (3,), {"dropout_rate": -0.1}, "takes numbers of at least 0 and below 1, not -0.1"),
+        ("mlp", {"left": (2,), "right": (3,)}, {}, "this data set has 2: left, right"),
+        ("transformer", (8, 8, 1), {}, "takes token ids"),
+        ("transformer", (6,), {"num_heads": 5}, "num_heads that divide num_hidden=64, not 5"),
     ],
 )
-def test_refuses(arguments, options, message):
+def test_refuses(name, input_shape, options, message):
     with pytest.raises(InputError, match=message):
-        models.get(*arguments, **options)
+        make(name, input_shape, 5, **options)
+
+
+def test_refuses_what_is_no_backbone(registered):
+    @models.register
+    def maps(inputs, layers):
+        return layers.conv(2, 3, name="conv_1")(inputs)
+
+    @models.register
+    def whole_model(inputs, layers):
+        return keras.Model(inputs, inputs)
+
+    for name in ("maps", "whole_model"):
+        with pytest.raises(InputError, match=r"must return features \[batch, d\]"):
+            make(name, (8, 8, 1), 5)
+    with pytest.raises(InputError, match="The model has no name"):
+        models.build({}, types.SimpleNamespace(input_shape=(3,)), types.SimpleNamespace(num_outputs=2))
+    with pytest.raises(InputError, match="both features and outputs"):
+        make("mlp", (3,), 5, layers.LayerSet(at_output=lambda said: {"outputs": said["outputs"]}))
+
+
+def test_refuses_variables_of_the_same_name(registered):
+    class Nested(keras.layers.Layer):
+        def __init__(self, name):
+            super().__init__(name=name)
+            self.dropout = layers.MonteCarloDropout(0.5, name="dropout")
+
+        def call(self, inputs):
+            return self.dropout(inputs)
+
+    @models.register
+    def nested(inputs, layers):
+        return Nested("second")(Nested("first")(inputs))
+
+    with pytest.raises(InputError, match="several variables named dropout/seed_generator_state"):
+        make("nested", (3,), 5)
+
+
+def test_names_and_options_need_no_tensorflow():
+    code = "import sys; from uncertainty_suite import models; print(models.options('mlp'), 'tensorflow' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "{'num_layers': 1, 'num_hidden': 50, 'dropout_rate': 0.0} False"

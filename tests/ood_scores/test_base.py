@@ -92,7 +92,7 @@ def test_needs_what_it_says_and_no_more(name, train, test):
     score.fit({key: train[key] for key in score.fit_needs})
     score({key: test[key] for key in score.needs})
     for key in score.needs:
-        with pytest.raises(InputError, match=f"'{name}' needs {key} to score") as error:
+        with pytest.raises(InputError, match=f"'{name}.*' needs {key} to score") as error:
             score({other: values for other, values in test.items() if other != key})
         assert "\n" not in str(error.value)
 
@@ -109,9 +109,9 @@ def test_learns_from_the_training_data(name, train, test):
 @fitted_ones
 def test_unfitted_is_one_line(name, train, test):
     score = ood_scores.get(name, **OPTIONS.get(name, {}))
-    with pytest.raises(InputError, match=f"'{name}' is not fitted; call fit"):
+    with pytest.raises(InputError, match=f"'{name}.*' is not fitted; call fit"):
         score(test)
-    with pytest.raises(InputError, match=f"'{name}' needs features to fit.*--config.evaluation.save=.*features"):
+    with pytest.raises(InputError, match=f"'{name}.*' needs features to fit.*--config.evaluation.save=.*features"):
         score.fit({"probs": train["probs"]})
 
 
@@ -163,6 +163,7 @@ def test_options_change_the_score(name, options, changed, train, test):
         ("mahalanobi", {}, "Unknown OOD score 'mahalanobi'. Did you mean 'mahalanobis'?"),
         ("knn", {"neighbours": 3}, "Unknown option of OOD score 'knn' 'neighbours'. Known: k."),
         ("knn", {"k": 0}, "k=0 is not allowed"),
+        ("knn(k=0)", {}, "k=0 is not allowed"),
         ("energy", {"temperature": 0}, "temperature=0 is not allowed"),
         ("mahalanobis", {"shrinkage": -1}, "shrinkage=-1 is not allowed"),
         ("vim", {"dimension": 0}, "dimension=0 is not allowed"),
@@ -179,6 +180,18 @@ def test_everything_is_documented():
     for name in ood_scores.names():
         score = ood_scores.info(name)
         assert score.name == name and score.formula and score.needs and score.__doc__
+        assert score.likelihoods and set(score.likelihoods) <= {"categorical", "gaussian"}
+    assert [name for name in ood_scores.names() if "gaussian" in ood_scores.info(name).likelihoods] == [
+        "knn",
+        "variance",
+    ]
+
+
+def test_options_may_stand_in_the_text(train, test):
+    score = ood_scores.get("knn(k=10)")
+    assert score.key == "knn(k=10)" and ood_scores.get("knn").key == "knn"
+    assert ood_scores.info("knn(k=10)").needs == ("features",)
+    np.testing.assert_array_equal(score.fit(train)(test), ood_scores.get("knn", k=10).fit(train)(test))
 
 
 def test_reads_a_saved_file(train, test, tmp_path):
@@ -191,7 +204,7 @@ def test_reads_a_saved_file(train, test, tmp_path):
 
 
 def test_imports_no_tensorflow():
-    code = "import sys; from uncertainty_suite import ood_scores, posthoc; print(sorted(sys.modules))"
+    code = "import sys, uncertainty_suite.ood_scores, uncertainty_suite.posthoc; print(sorted(sys.modules))"
     output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert "'uncertainty_suite.posthoc'" in output
     for module in ("tensorflow", "keras", "scipy", "sklearn"):

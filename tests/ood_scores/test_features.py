@@ -145,6 +145,11 @@ def test_knn_of_zeros_and_duplicates():
     np.testing.assert_allclose(scores, [0, 1], atol=1e-7)
 
 
-def test_knn_of_too_few_is_one_line():
-    with pytest.raises(InputError, match="needs k=50 training examples or more, got 5"):
-        ood_scores.get("knn").fit({"features": np.ones((5, 2))})
+def test_knn_of_too_few_is_one_line_and_known_before_training():
+    message = r"'knn' needs k=50 training examples or more, got 45; fit it on more, or take a smaller k: knn\(k=4\)"
+    with pytest.raises(InputError, match=message):
+        ood_scores.get("knn").fit({"features": np.ones((45, 2))})
+    with pytest.raises(InputError, match=message):
+        ood_scores.get("knn").check_fit_examples(45)
+    ood_scores.get("knn").check_fit_examples(50)
+    ood_scores.get("energy").check_fit_examples(0)

@@ -74,8 +74,19 @@ def test_a_known_temperature_is_recovered(factor, logits, labels):
 def test_temperature_agrees_with_the_metrics(logits, labels):
     probs = softmax(3 * logits)
     calibrate = posthoc.get("temperature_scaling").fit(probs, labels)
-    expected = metrics.fit_temperature(probs, labels, epsilon=1e-300)
-    assert calibrate.parameters["temperature"] == pytest.approx(expected, rel=1e-8)
+    temperature = calibrate.parameters["temperature"]
+    assert metrics.fit_temperature(probs, labels) == temperature
+    np.testing.assert_array_equal(metrics.apply_temperature(probs, temperature), calibrate(probs))
+    scaled = metrics.temperature_scaled_nll(probs, labels, temperature)
+    assert metrics.negative_log_likelihood(calibrate(probs), labels) == pytest.approx(scaled, rel=1e-12)
+
+
+def test_the_temperature_of_sure_predictions_is_the_true_one():
+    """Probabilities far below the rounding of float32 count as what they are."""
+    random = np.random.default_rng(5)
+    logits = 12 * random.normal(size=(50_000, 4))
+    calibrate = posthoc.get("temperature_scaling").fit(softmax(logits), draw_labels(softmax(logits / 2.5)))
+    assert calibrate.parameters["temperature"] == pytest.approx(2.5, rel=0.02)
 
 
 def test_temperature_changes_no_prediction(logits, labels):

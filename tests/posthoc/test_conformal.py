@@ -162,6 +162,15 @@ def test_parameters_survive_json(name):
         np.testing.assert_array_equal(restored.predict_sets(probs), predictor.predict_sets(probs))
 
 
+def test_options_may_stand_in_the_text():
+    probs, labels = draw(np.random.default_rng(0), 300)
+    predictor = posthoc.get("raps(k_reg=2, seed=1)").fit(probs[:150], labels[:150])
+    assert predictor.key == "raps(k_reg=2, seed=1)"
+    assert posthoc.info("raps(k_reg=2)").likelihoods == ("categorical",)
+    other = posthoc.get("raps", k_reg=2, seed=1).fit(probs[:150], labels[:150])
+    np.testing.assert_array_equal(predictor.predict_sets(probs), other.predict_sets(probs))
+
+
 def test_samples_count_by_their_mean():
     probs, labels = draw(np.random.default_rng(0), 200)
     samples = np.stack([probs, np.roll(probs, 1, axis=1)])

@@ -4,9 +4,10 @@ import pytest
 from ml_collections import ConfigDict
 
 from tests.conftest import ROOT
-from uncertainty_suite import configuration
+from uncertainty_suite import configuration, training
 
 
 @pytest.fixture
 def config() -> ConfigDict:
-    return configuration.load(ROOT / "configs" / "two_moons" / "deterministic.py")
+    """Two moons, complete and unlocked, without a method's section."""
+    return training.complete(configuration.load(ROOT / "configs" / "two_moons.py"), None, "m").unlock()

@@ -1,27 +1,41 @@
+import dataclasses
 import json
 import signal
-import sys
 
-import keras
 import numpy as np
 import pytest
 
-from uncertainty_suite import training
+from uncertainty_suite import keras, training
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.training import interruption
 
 
 @pytest.fixture
 def run(config, tmp_path):
-    config.epochs = 3
-    return training.Run(config, "m.py", tmp_path / "run")
+    """A run of three epochs of four steps."""
+    config.epochs, config.batch_size = 3, 250
+    return training.Run(config, "m.py", training.Options(output_dir=tmp_path / "run"))
 
 
-def make_loop(run, steps_per_epoch=4, **options) -> training.Loop:
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    optimizer = keras.optimizers.SGD(0.1)
+def make_model() -> tuple[keras.Model, keras.Optimizer]:
+    inputs = keras.Input((2,), name="features")
+    model = keras.Model(inputs, keras.layers.Dense(1, name="head")(inputs))
+    optimizer = keras.optimizers.SGD(0.1, name="optimizer")
     optimizer.build(model.trainable_variables)
-    return training.Loop(run, model, optimizer, steps_per_epoch, **options)
+    return model, optimizer
+
+
+def make_loop(run, *, model=None, state=None, name="", **options) -> training.Loop:
+    """Return a loop of a run, with options of its own, whose steps the tests make up."""
+    run.options = dataclasses.replace(run.options, **options)
+    model, optimizer = model or make_model()
+    return training.Loop(run, run.get_data("train"), model, optimizer, lambda batch: {}, state, name)
+
+
+EVERY_STEP = {"checkpoint_every": "1step"}
+OFTEN = {"checkpoint_every": "0.000001s"}
+ROLLBACK = {"on_nan": "rollback"}
+KERNEL = "model/head/kernel"
 
 
 def losses(loop, num_steps) -> dict[str, np.ndarray]:
@@ -51,19 +65,17 @@ def test_a_finished_training_hands_out_nothing(run):
     assert list(loop) == []
 
 
-def test_removes_what_a_process_killed_after_its_last_checkpoint_had_yet_to_remove(run, monkeypatch):
-    monkeypatch.setattr("uncertainty_suite.training.loop._STEPS_PER_CHECKPOINT", 1)
+def test_removes_what_a_process_killed_after_its_last_checkpoint_had_yet_to_remove(run):
     checkpoints = run.path / "checkpoints"
-    for num_steps in (loop := make_loop(run)):
+    for num_steps in (loop := make_loop(run, **EVERY_STEP)):
         loop.update(losses(loop, num_steps))
     (checkpoints / "000000010.npz").write_bytes((checkpoints / "000000011.npz").read_bytes())
     assert list(make_loop(run)) == []
     assert sorted(path.name for path in checkpoints.iterdir()) == ["000000011.npz", "000000012.npz"]
 
 
-def test_starts_behind_the_checkpoint_and_forgets_what_came_after_it(run, monkeypatch):
-    monkeypatch.setattr("uncertainty_suite.training.loop._SECONDS_PER_CHECKPOINT", 0)
-    loop = make_loop(run)
+def test_starts_behind_the_checkpoint_and_forgets_what_came_after_it(run):
+    loop = make_loop(run, **OFTEN)
     for num_steps in loop:
         if loop.step >= 5:
             break
@@ -78,9 +90,8 @@ def test_starts_behind_the_checkpoint_and_forgets_what_came_after_it(run, monkey
     assert [(line["epoch"], line["loss"]) for line in history] == [(1, 1.5), (2, 5.5), (3, 9.5)]
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_its_checkpoint(run, monkeypatch):
-    monkeypatch.setattr("uncertainty_suite.training.loop._SECONDS_PER_CHECKPOINT", 0)
-    loop = make_loop(run)
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_its_checkpoint(run):
+    loop = make_loop(run, **OFTEN)
     message = (
         r"The loss is nan at step 5 \(epoch 2\) of m, with a learning rate of 0.1. "
         "Try a smaller --config.optimizer.learning_rate"
@@ -102,49 +113,23 @@ def test_several_trainings_share_a_run(run):
         assert (run.path / name / "history.jsonl").exists()
 
 
-def test_forgetting_update_is_a_bug_that_says_so(run):
-    with pytest.raises(RuntimeError, match=r"Loop.update\(\) was not called"):
+def test_forgetting_to_take_the_steps_is_a_bug_that_says_so(run):
+    with pytest.raises(RuntimeError, match=r"Loop.take\(\) was not called"):
         for _ in make_loop(run):
             pass
 
 
-@pytest.mark.parametrize(
-    ("interval", "seconds", "steps"),
-    [
-        ("30s", 30, np.inf),
-        ("1min", 60, np.inf),
-        ("1.5h", 5400, np.inf),
-        ("1step", np.inf, 1),
-        ("500 steps", np.inf, 500),
-    ],
-)
-def test_checkpoint_interval(interval, seconds, steps, monkeypatch):
-    module = sys.modules[training.Loop.__module__]
-    for name in ("_SECONDS_PER_CHECKPOINT", "_STEPS_PER_CHECKPOINT"):
-        monkeypatch.setattr(module, name, None)  # put back at the end
-    training.set_checkpoint_interval(interval)
-    received = (module._SECONDS_PER_CHECKPOINT, module._STEPS_PER_CHECKPOINT)
-    assert received == (seconds, steps)
-
-
-@pytest.mark.parametrize("interval", ["", "5", "0s", "-5s", "1.5steps", "1e3s", "fivemin", "5min "])
-def test_unreadable_checkpoint_interval(interval):
-    with pytest.raises(InputError, match=f"say; received '{interval}'"):
-        training.set_checkpoint_interval(interval)
-
-
-def test_weights_that_are_no_numbers_are_never_saved(run, monkeypatch):
-    monkeypatch.setattr("uncertainty_suite.training.loop._STEPS_PER_CHECKPOINT", 2)
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="head")])
-    optimizer = keras.optimizers.SGD(0.1)
-    optimizer.build(model.trainable_variables)
-    loop = training.Loop(run, model, optimizer, steps_per_epoch=4)
-    message = r"The variable \S*head/kernel is not finite at step 5 \(epoch 2\) of m, with a learning rate of 0.1. Try "
+def test_weights_that_are_no_numbers_are_never_saved(run):
+    model, optimizer = make_model()
+    loop = make_loop(run, model=(model, optimizer), checkpoint_every="2steps")
+    message = (
+        r"The variable model/head/kernel is not finite at step 5 \(epoch 2\) of m, with a learning rate of 0.1. Try "
+    )
     with pytest.raises(InputError, match=message):
         for num_steps in loop:
             loop.update(losses(loop, num_steps))
             if loop.step > 4:
-                model.layers[0].kernel.assign([[1.0], [np.inf]])
+                model.get_layer("head").kernel.assign([[1.0], [np.inf]])
     assert make_loop(run).step == 4
 
 
@@ -165,10 +150,8 @@ def test_of_several_that_are_no_numbers_the_first_is_named_and_the_loss_before_i
                 loop.update(values)
 
 
-def test_a_number_of_steps_in_a_call(run, monkeypatch):
-    monkeypatch.setattr("uncertainty_suite.training.loop._STEPS_PER_CALL", None)  # put back at the end
-    training.set_steps_per_call(3)
-    loop = make_loop(run)
+def test_a_number_of_steps_in_a_call(run):
+    loop = make_loop(run, steps_per_call=3)
     calls = []
     for num_steps in loop:
         calls.append(num_steps)
@@ -179,22 +162,15 @@ def test_a_number_of_steps_in_a_call(run, monkeypatch):
 # Rolled back.
 
 
-@pytest.fixture
-def _rollback(monkeypatch):
-    monkeypatch.setattr("uncertainty_suite.training.loop._MAX_ROLLBACKS", None)  # put back at the end
-    training.set_on_nan("rollback")
-
-
 def diverge(loop, at=6) -> None:
     """Train until the loss is no number, with weights that tell the step, one step a call."""
     for _ in loop:
         loop.update({"loss": np.array([np.nan if loop.step == at else loop.step])})
-        loop._checkpoint.variables[0].assign([[loop.step], [0.0]])
+        loop._checkpoint.variables[KERNEL].assign([[loop.step], [0.0]])
 
 
-@pytest.mark.usefixtures("_rollback")
-def test_rolled_back_to_the_start_of_the_epoch_with_half_the_rate(run, monkeypatch, caplog):
-    monkeypatch.setattr("uncertainty_suite.training.loop._STEPS_PER_CHECKPOINT", 1)
+def test_rolled_back_to_the_start_of_the_epoch_with_half_the_rate(run, caplog):
+    run.options = training.Options(**EVERY_STEP, **ROLLBACK)
     message = r"The loss is nan at step 6 \(epoch 2\) of m, with a learning rate of 0.1: rolled back to step 4, "
     with pytest.raises(training.RolledBack, match=message):
         diverge(make_loop(run))
@@ -203,7 +179,7 @@ def test_rolled_back_to_the_start_of_the_epoch_with_half_the_rate(run, monkeypat
     assert loop.step == 4
     assert [line["epoch"] for line in loop.history] == [1]
     assert float(loop._optimizer.learning_rate) == pytest.approx(0.05)
-    np.testing.assert_array_equal(loop._checkpoint.variables[0], [[4], [0]])
+    np.testing.assert_array_equal(loop._checkpoint.variables[KERNEL], [[4], [0]])
     assert run.rollbacks == [{"training": "m", "epoch": 2, "step": 4, "learning_rate_factor": 0.5}]
     with pytest.raises(training.RolledBack, match=r"rate of 0.05: .* is 0.25 times .*rollback 2 of at most 5"):
         diverge(loop, at=9)
@@ -211,8 +187,8 @@ def test_rolled_back_to_the_start_of_the_epoch_with_half_the_rate(run, monkeypat
     assert run.rollbacks[-1] == {"training": "m", "epoch": 3, "step": 8, "learning_rate_factor": 0.25}
 
 
-@pytest.mark.usefixtures("_rollback")
 def test_rolled_back_five_times_it_stops(run):
+    run.options = training.Options(**ROLLBACK)
     for _ in range(5):
         with pytest.raises(training.RolledBack):
             diverge(make_loop(run))
@@ -221,9 +197,8 @@ def test_rolled_back_five_times_it_stops(run):
     assert make_loop(run).step == 4
 
 
-@pytest.mark.usefixtures("_rollback")
-def test_killed_before_later_checkpoints_were_removed_it_is_rolled_back_once(run, monkeypatch):
-    monkeypatch.setattr("uncertainty_suite.training.loop._STEPS_PER_CHECKPOINT", 1)
+def test_killed_before_later_checkpoints_were_removed_it_is_rolled_back_once(run):
+    run.options = training.Options(**EVERY_STEP, **ROLLBACK)
     with pytest.raises(KeyboardInterrupt):
         for num_steps in (loop := make_loop(run)):
             loop.update(losses(loop, num_steps))
@@ -242,19 +217,19 @@ def test_killed_before_later_checkpoints_were_removed_it_is_rolled_back_once(run
     assert run.rollbacks == [{"training": "m", "epoch": 2, "step": 4, "learning_rate_factor": 0.5}]
 
 
-@pytest.mark.usefixtures("_rollback")
 def test_weights_that_are_no_numbers_are_seen_in_their_own_epoch(run):
+    run.options = training.Options(**ROLLBACK)
     loop = make_loop(run)
     with pytest.raises(training.RolledBack, match=r"kernel is not finite at step 7 \(epoch 2\) of m"):
         for num_steps in loop:
             loop.update(losses(loop, num_steps))
             if loop.step == 8:
-                loop._checkpoint.variables[0].assign([[np.inf], [0.0]])
+                loop._checkpoint.variables[KERNEL].assign([[np.inf], [0.0]])
     assert make_loop(run).step == 4
 
 
-@pytest.mark.usefixtures("_rollback")
 def test_asked_to_stop_while_it_is_rolled_back(run):
+    run.options = training.Options(**ROLLBACK)
     loop = make_loop(run)
     with pytest.raises(training.Interrupted):
         for _ in loop:
@@ -265,10 +240,53 @@ def test_asked_to_stop_while_it_is_rolled_back(run):
     assert run.rollbacks == [{"training": "m", "epoch": 2, "step": 4, "learning_rate_factor": 0.5}]
 
 
-def test_begun_without_there_is_nothing_to_go_back_to(run, monkeypatch):
-    monkeypatch.setattr("uncertainty_suite.training.loop._STEPS_PER_CHECKPOINT", 1)
+def test_begun_without_there_is_nothing_to_go_back_to(run):
+    run.options = training.Options(**EVERY_STEP)
     with pytest.raises(InputError, match="The loss is nan at step 7"):
         diverge(make_loop(run), at=7)
-    monkeypatch.setattr("uncertainty_suite.training.loop._MAX_ROLLBACKS", 5)
     with pytest.raises(InputError, match="was begun without --on_nan=rollback, so nothing was kept to go back to"):
+        make_loop(run, **ROLLBACK)
+
+
+# What a method keeps beside weights.
+
+
+def test_further_state_is_in_the_checkpoint_by_name(run):
+    moment = keras.Variable([1.0, 2.0])
+    for num_steps in (loop := make_loop(run, state={"moment": moment})):
+        loop.update(losses(loop, num_steps))
+        moment.assign([loop.step, 0.0])
+    again = keras.Variable([0.0, 0.0])
+    make_loop(run, state={"moment": again})
+    np.testing.assert_array_equal(again, [12, 0])
+    with pytest.raises(InputError, match=r"holds state/moment, which this model lacks: it belongs to another"):
         make_loop(run)
+    with pytest.raises(InputError, match=r"lacks the variable state/other of this model"):
+        make_loop(run, state={"moment": again, "other": keras.Variable(0.0)})
+
+
+def test_what_is_fitted_after_training_is_fitted_once_and_kept(run):
+    for _ in range(2):
+        model, optimizer = make_model()
+        for num_steps in (loop := make_loop(run, model=(model, optimizer))):
+            loop.update(losses(loop, num_steps))
+        bias = model.get_layer("head").bias
+        loop.once(lambda bias=bias: bias.assign(bias + 7.0))
+        np.testing.assert_array_equal(bias, [7.0])
+
+
+def test_restoring_needs_a_training_that_is_complete_and_writes_nothing(run):
+    for num_steps in (loop := make_loop(run, **EVERY_STEP)):
+        loop.update(losses(loop, num_steps))
+        if loop.step >= 5:
+            break
+    with pytest.raises(InputError, match=r"is trained up to step \d+ of 12: give its command again to finish"):
+        make_loop(run, restore_only=True)
+    for num_steps in (loop := make_loop(run, restore_only=False)):
+        loop.update(losses(loop, num_steps))
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    restored = make_loop(run, restore_only=True)
+    assert list(restored) == []
+    with pytest.raises(InputError, match="was stopped before its training was complete"):
+        restored.once(lambda: None)
+    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before

@@ -1,14 +1,30 @@
 import json
 import os
+from pathlib import Path
 
 import pytest
 
-from uncertainty_suite import training
+from uncertainty_suite import keras, training
 from uncertainty_suite.errors import InputError
 
 
+def make_run(config, path: Path, script: str = "m.py") -> training.Run:
+    return training.Run(config, script, training.Options(output_dir=path))
+
+
+class Loop:
+    """A training that took a second and a half."""
+
+    seconds = 1.5
+
+
+def finish(run: training.Run, metrics: dict[str, float], left_out: dict[str, str] | None = None) -> dict:
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
+    return run.finish((metrics, left_out or {}), model, Loop())
+
+
 def test_a_run_folder_describes_itself(config, tmp_path):
-    run = training.Run(config, "somewhere/my_method.py", tmp_path / "run")
+    run = make_run(config, tmp_path / "run", "somewhere/my_method.py")
     assert run.results is None
     assert run.config.method == "my_method"
     assert config.method == ""  # the caller's is left alone
@@ -17,24 +33,32 @@ def test_a_run_folder_describes_itself(config, tmp_path):
     provenance = json.loads((run.path / "provenance.json").read_text())
     assert {"command", "hardware", "revision", "started_at", "versions"} <= provenance.keys()
     data = run.get_data("test")
-    results = run.finish({"test/nll": 0.5}, num_parameters=7, train_seconds=1.5)
+    results = finish(run, {"test/nll": 0.5}, {"test/calibration_auc": "every prediction is right"})
     assert results["metrics"] == {"test/nll": 0.5, "num_parameters": 7.0, "train_seconds": 1.5}
     assert results["data_fingerprint"] == {"test": data.fingerprint()}
+    assert results["left_out"] == {"test/calibration_auc": "every prediction is right"}
+    assert results["likelihood"] == {"name": "categorical", "num_classes": 2}
+    assert [split["key"] for split in results["splits"]] == ["test", "ood/ood", "grid"]
     assert results["protocol_version"] == training.PROTOCOL_VERSION
-    assert training.Run(config, "my_method.py", run.path).results == results
-    assert sorted(path.name for path in run.path.iterdir()) == ["config.json", "provenance.json", "results.json"]
+    assert make_run(config, run.path, "my_method.py").results == results
+    assert sorted(path.name for path in run.path.iterdir()) == [
+        "config.json",
+        "provenance.json",
+        "results.json",
+        "task.json",
+    ]
 
 
 def test_rollbacks_are_a_part_of_the_provenance(config, tmp_path):
-    run = training.Run(config, "m.py", tmp_path / "run")
+    run = make_run(config, tmp_path / "run")
     run.rollbacks.append({"training": "m", "epoch": 2, "step": 8, "learning_rate_factor": 0.5})
-    assert run.finish({}, 1, 1.0)["provenance"]["rollbacks"] == run.rollbacks
-    assert "rollbacks" not in training.Run(config, "m.py", tmp_path / "other").finish({}, 1, 1.0)["provenance"]
+    assert finish(run, {})["provenance"]["rollbacks"] == run.rollbacks
+    assert "rollbacks" not in finish(make_run(config, tmp_path / "other"), {})["provenance"]
 
 
 def test_the_method_can_be_named(config, tmp_path):
     config.method = "baseline"
-    assert training.Run(config, "deterministic.py", tmp_path / "run").config.method == "baseline"
+    assert make_run(config, tmp_path / "run", "deterministic.py").config.method == "baseline"
 
 
 def test_default_folder_is_named_by_the_configuration(config, tmp_path, monkeypatch):
@@ -50,20 +74,20 @@ def test_default_folder_is_named_by_the_configuration(config, tmp_path, monkeypa
 
 
 def test_refuses_the_folder_of_another_configuration(config, tmp_path):
-    training.Run(config, "m.py", tmp_path / "run")
+    make_run(config, tmp_path / "run")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
     config.epochs = 7
     config.optimizer.learning_rate = 0.5
     message = r"another configuration \(epochs: 100 -> 7; optimizer.learning_rate: 0.0001 -> 0.5\). Choose another"
     with pytest.raises(InputError, match=message):
-        training.Run(config, "m.py", tmp_path / "run")
+        make_run(config, tmp_path / "run")
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == before
 
 
 def test_refuses_a_folder_that_is_no_run(config, tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(InputError, match="is not empty and no run folder"):
-        training.Run(config, "m.py", tmp_path)
+        make_run(config, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -71,19 +95,50 @@ def test_refuses_a_folder_that_is_no_run(config, tmp_path):
 def test_refuses_what_cannot_be_a_folder(config, tmp_path, path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"Cannot use .* as a run folder"):
-        training.Run(config, "m.py", tmp_path / path)
+        make_run(config, tmp_path / path)
 
 
 def test_a_run_killed_while_it_was_made_can_be_taken_up(config, tmp_path):
-    run = training.Run(config, "m.py", tmp_path / "run")
+    run = make_run(config, tmp_path / "run")
     os.rename(run.path / "config.json", run.path / ".config.json.partial")
     (run.path / "provenance.json").unlink()
-    assert training.Run(config, "m.py", run.path).results is None
+    (run.path / "task.json").unlink()
+    assert make_run(config, run.path).results is None
     assert (run.path / "provenance.json").exists()
 
 
 def test_never_writes_results_that_are_no_numbers(config, tmp_path):
-    run = training.Run(config, "m.py", tmp_path / "run")
+    run = make_run(config, tmp_path / "run")
     with pytest.raises(InputError, match=r"test/nll is nan.*results.json is not written"):
-        run.finish({"test/nll": float("nan")}, 1, 1.0)
+        finish(run, {"test/nll": float("nan")})
     assert not (run.path / "results.json").exists()
+
+
+def test_another_evaluation_goes_on_from_the_same_training(config, tmp_path):
+    run = make_run(config, tmp_path / "run")
+    trained = run.trained_id
+    first = finish(run, {"test/nll": 0.5})
+    config.evaluation.metrics = ("accuracy",)
+    again = make_run(config, run.path)
+    assert again.results is None
+    assert again.trained_id == trained
+    assert again.folder.results is None  # those that are there are of another evaluation
+    assert json.loads((run.path / "results.json").read_text()) == first  # and are kept until there are new ones
+    assert finish(again, {"test/accuracy": 0.9})["metrics"]["test/accuracy"] == 0.9
+    assert make_run(config, run.path).results == again.results
+
+
+def test_folds_have_folders_of_their_own_below_one_experiment(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config.seed = 5
+    path = training.Run(config, "m.py").path
+    assert path.name == "seed5"
+    config.evaluation.metrics = ("accuracy",)
+    assert training.Run(config, "m.py").path == path  # how it is evaluated is no part of the name
+
+
+def test_restoring_what_is_not_there(config, tmp_path):
+    options = training.Options(output_dir=tmp_path / "none", restore_only=True)
+    with pytest.raises(InputError, match="none holds no run that could be restored"):
+        training.Run(config, "m.py", options)
+    assert not (tmp_path / "none").exists()

@@ -5,10 +5,7 @@ He et al., "Deep residual learning for image recognition", 2016 (https://arxiv.o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import tensorflow as tf
+from uncertainty_suite import tf
 
 PADDING = 4
 
@@ -26,8 +23,6 @@ def draw_crops_and_flips(num_elements: int, seed: tf.Tensor) -> tf.Tensor:
     Returns:
         int32 `[num_elements, 3]`: top and left corner of the crop in the padded image, 1 if flipped.
     """
-    import tensorflow as tf
-
     num_offsets = 2 * PADDING + 1
     uniform = tf.random.stateless_uniform([num_elements, 3], seed)
     return tf.cast(uniform * tf.constant([num_offsets, num_offsets, 2], tf.float32), tf.int32)
@@ -43,8 +38,6 @@ def crop_and_flip(images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
     Returns:
         Images of the same shape and dtype.
     """
-    import tensorflow as tf
-
     _, height, width, _ = images.shape
     top, left, flipped = draws[:, :1], draws[:, 1:2], draws[:, 2:]  # [batch, 1] each
     rows = top + tf.range(height)  # [batch, height]

@@ -1,232 +1,379 @@
-"""What all data sets share: the builder, the validation cut, and the input pipeline."""
+"""The builder of one split of a data set, and the views of it."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import hashlib
-import math
 import os
-import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-from uncertainty_suite.datasets import augmentation, corruptions
-from uncertainty_suite.datasets.preprocessing import Preprocessing
+from uncertainty_suite import tf
+from uncertainty_suite.datasets import corruptions, pipeline, sources, stored
+from uncertainty_suite.datasets.forms import describe
+from uncertainty_suite.datasets.sources import CATEGORICAL, GAUSSIAN, Source
+from uncertainty_suite.datasets.trees import Tree, leaves, map_leaves, same_structure
 from uncertainty_suite.errors import InputError, unknown_name
 
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-_EPOCH_BYTES = 16 * 2**20  # of features: an epoch of so many is made at once, which is cheaper than batch by batch
+TRAIN, VALIDATION, TEST, UNKNOWN = "train", "validation", "test", "unknown"
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
-    """What is particular to one data set.
+class _View:
+    """What the views of a data set change; see the methods of `Dataset`."""
 
-    Attributes:
-        name: Its name in `datasets.get`.
-        splits: The splits it is stored in. `"validation"` is none of them, being cut from `"train"`.
-        num_classes: Number of classes; labels are in [0, num_classes), or -1 where an example belongs to no class.
-        preprocessing: The form in which a model trained on this set receives its inputs.
-        read: `read(split, data_dir)` returns all stored features `[n, ...]` and labels `[n]` of a split, and where the
-            examples have numbers of their own, these, int64 `[n]`.
-        maximum: The stored feature value that stands for 1.
-        augmented: Whether training batches are augmented by default (and whether they can be).
-    """
-
-    name: str
-    splits: tuple[str, ...]
-    num_classes: int
-    preprocessing: Preprocessing
-    read: Callable[[str, str | os.PathLike | None], tuple[np.ndarray, ...]]
-    maximum: float = 1.0
-    augmented: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class _Arrays:
-    """A stored split in memory."""
-
-    features: np.ndarray
-    labels: np.ndarray
-    original_ids: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        for array in (self.features, self.labels, self.original_ids):
-            if array is not None:
-                array.flags.writeable = False  # shared
-
-
-UNKNOWN = "unknown"
-
-
-def _check_classes(classes: Sequence[int], source: Source) -> None:
-    received = f"received {tuple(classes)}."
-    if not len(classes):
-        raise InputError(f"classes of data set '{source.name}' is empty: name those that are known, or None for all.")
-    if len(set(classes)) < len(classes):
-        raise InputError(f"classes of data set '{source.name}' names a class twice, {received}")
-    if not set(classes) <= set(range(source.num_classes)):
-        raise InputError(f"classes of data set '{source.name}' are in 0..{source.num_classes - 1}, {received}")
-    if len(classes) == source.num_classes:
-        raise InputError(f"classes of data set '{source.name}' names all {len(classes)}: none would be unknown.")
-
-
-# Several builders may be of one stored split (train and validation, the corruptions of test): it is read once while one
-# of them is alive.
-_arrays_in_use: weakref.WeakValueDictionary[tuple, _Arrays] = weakref.WeakValueDictionary()
-
-
-def _check(source: Source, split: str, features: np.ndarray, labels: np.ndarray) -> None:
-    """Refuse data that would train to nonsense, or fail hours later."""
-    what = f"Split '{split}' of data set '{source.name}'"
-    if len(features) == 0 or len(features) != len(labels):
-        raise InputError(f"{what} has {len(features)} examples and {len(labels)} labels; expected as many, and some.")
-    if features.shape[1:] != source.preprocessing.input_shape:
-        expected = source.preprocessing.input_shape
-        raise InputError(f"{what} has examples of shape {features.shape[1:]}; expected {expected}.")
-    wrong = (labels < -1) | (labels >= source.num_classes)
-    if wrong.any():
-        index = int(wrong.argmax())
-        expected = f"0 to {source.num_classes - 1}, or -1 for none"
-        raise InputError(f"{what} has the label {labels[index]} at example {index}; expected {expected}.")
-    if features.dtype.kind == "f" and not np.isfinite(features).all():
-        index = int((~np.isfinite(features)).reshape(len(features), -1).any(axis=1).argmax())
-        raise InputError(f"{what} has features that are NaN or infinite, first at example {index}; mend or remove it.")
+    task: Dataset | None = None
+    validation_percent: float = 0.0
+    known: tuple[int, ...] | None = None
+    corruption: str | None = None
+    severity: int = 0
+    corruption_seed: int = corruptions.SEED
+    max_examples: int = 0
+    seed: int = 0
+    augment: bool | None = None
 
 
 class Dataset:
     """One split of a data set: read into memory on first need, delivered as a `tf.data.Dataset` by `load`.
 
-    Made by `datasets.get`, which explains the arguments.
+    Made by `datasets.get`. The methods `like`, `corrupted`, `holding_out`, `classes`, `subset`, `seeded` and
+    `augmented` each return a new view of it and leave it as it is; they read nothing, and their order does not matter.
+    The same method called again replaces what it said before.
 
     Attributes:
+        source: What is particular to the data set.
         name: Name of the data set.
         split: Name of the split.
-        num_classes: Number of classes, of those that were asked for.
-        input_shape: Shape of one example as delivered by `load`.
+        likelihood: What a label is: `"categorical"` or `"gaussian"`.
         augment: Whether `load(..., training=True)` augments.
         corruption: Name of the corruption, or None.
         severity: Severity of the corruption, 0 if there is none.
+
+    Example:
+        >>> train = get("cifar10", "train").holding_out(0.1).seeded(3)
+        >>> validation = get("cifar10", "validation").holding_out(0.1)
+        >>> foggy = get("cifar10", "test").corrupted("fog", 3).subset(1000)
+        >>> svhn = get("svhn_cropped", "test").like(train)
     """
 
     def __init__(
-        self,
-        source: Source,
-        split: str,
-        *,
-        preprocessing: Preprocessing,
-        data_dir: str | os.PathLike | None = None,
-        validation_percent: float = 0.0,
-        seed: int = 0,
-        augment: bool | None = None,
-        corruption: str | None = None,
-        severity: int = 0,
-        corruption_seed: int = corruptions.SEED,
-        classes: Sequence[int] | None = None,
+        self, source: Source, split: str, data_dir: str | os.PathLike | None = None, view: _View | None = None
     ):
-        splits = [*source.splits, *["validation"] * ("train" in source.splits)]
-        if "test" in source.splits and (classes is not None or split == UNKNOWN):
-            splits.append(UNKNOWN)
+        """Create the builder of a source's split.
+
+        Args:
+            source: What is particular to the data set.
+            split: A stored split, or `"validation"` or `"unknown"`.
+            data_dir: Where prepared data sets lie.
+            view: For the views.
+
+        Raises:
+            InputError: If there is no such split.
+        """
+        view = view or _View()
+        splits = set(source.splits)
+        if TRAIN in splits:
+            splits.add(VALIDATION)
+        if TEST in splits and source.likelihood == CATEGORICAL:
+            splits.add(UNKNOWN)
         if split not in splits:
             raise unknown_name(f"split of data set '{source.name}'", split, splits)
-        if classes is not None:
-            _check_classes(classes, source)
-        elif split == UNKNOWN:
-            raise InputError(f"Split '{UNKNOWN}' of data set '{source.name}' needs classes: those that are known.")
-        if corruption is not None:
-            corruptions.check(corruption, severity, preprocessing.input_shape)
-        elif severity:
-            raise InputError(f"There is no severity {severity} without a corruption: name one, or set severity to 0.")
-        if not 0 <= validation_percent < 1:
-            raise InputError(f"validation_percent is a fraction in [0, 1), received {validation_percent}.")
-        if split == "validation" and validation_percent == 0:
-            raise InputError(
-                f"Split 'validation' of data set '{source.name}' is empty: set validation_percent above 0."
-            )
-        if augment and not source.augmented:
-            raise InputError(f"Data set '{source.name}' has no augmentation: set augment to False.")
+        self.source = source
         self.name = source.name
         self.split = split
-        self.num_classes = source.num_classes if classes is None else len(classes)
-        self.input_shape = preprocessing.input_shape
-        self.augment = source.augmented if augment is None else augment
-        self.corruption = corruption
-        self.severity = severity
-        self._source = source
-        self._preprocessing = preprocessing
+        self.likelihood = source.likelihood
+        self.augment = source.augmented if view.augment is None else view.augment
+        self.corruption = view.corruption
+        self.severity = view.severity
         self._data_dir = data_dir
-        self._validation_percent = validation_percent
-        self._seed = seed
-        self._corruption_seed = corruption_seed
-        self._classes = None if classes is None else tuple(classes)
+        self._view = view
+        if self.corruption is not None:
+            corruptions.check(self.corruption, self.severity, self.input_shape)
 
     def __repr__(self) -> str:
+        shape = "" if self._own_form is None else f", input_shape={self.input_shape}"
         corrupted = f", corruption={self.corruption!r}, severity={self.severity}" if self.corruption else ""
-        return f"Dataset(name={self.name!r}, split={self.split!r}, input_shape={self.input_shape}{corrupted})"
+        return f"Dataset(name={self.name!r}, split={self.split!r}{shape}{corrupted})"
+
+    # Views
+
+    def _with(self, source: Source | None = None, split: str | None = None, **changes: Any) -> Dataset:
+        view = dataclasses.replace(self._view, **changes)
+        return Dataset(source or self.source, split or self.split, self._data_dir, view)
+
+    def like(self, task: str | Dataset) -> Dataset:
+        """Return the view whose examples are brought into the form of a task's data.
+
+        An out-of-distribution set must reach the model in the form that the model was trained on, or the form gives it
+        away. `noise` has no form of its own and needs it.
+
+        Args:
+            task: The task's data set: a `Dataset`, or its name, with options or without, in the same folder.
+
+        Raises:
+            InputError: If the name is unknown, or the examples cannot be brought into that form, or the labels are of
+                another kind.
+
+        Example:
+            >>> svhn_for_cifar = get("svhn_cropped", "test").like("cifar10")
+            >>> permuted = get("noise", "permuted").like("cifar10")
+        """
+        if isinstance(task, str):
+            found = sources.find(task)
+            if found.name == self.name and found is not self.source and "(" not in task:
+                raise InputError(
+                    f"Data set '{self.name}' has other options here than '{task}', which it should be made like: name "
+                    f"these, as '{task}(option=value)', or give the Dataset."
+                )
+            task = Dataset(found, found.splits[0], self._data_dir)
+        wanted = task._own_form
+        if wanted is None:
+            raise InputError(
+                f"Data set '{task.name}' has no form of its own: name by `.like(...)` the data set of a task."
+            )
+        source = self.source.imitate(task.source) if self.source.imitate else self.source
+        own = source.form
+        if not same_structure(own, wanted) or not all(
+            wanted_part.takes(part) for (_, part), (_, wanted_part) in zip(leaves(own), leaves(wanted))
+        ):
+            raise InputError(
+                f"Data set '{self.name}' of {describe(own)} cannot be made like '{task.name}' of {describe(wanted)}."
+            )
+        if self.likelihood != task.likelihood:
+            raise InputError(
+                f"Data set '{self.name}' with {self.likelihood} labels cannot be made like '{task.name}' with "
+                f"{task.likelihood} labels."
+            )
+        return self._with(source=source, task=task._with())  # which keeps no arrays that the task has read
+
+    def corrupted(self, name: str | None, severity: int = 0, seed: int = corruptions.SEED) -> Dataset:
+        """Return the view whose images are all corrupted, at the task's size and before normalisation.
+
+        Args:
+            name: One of `corruptions.names()`; None: no corruption.
+            severity: 1 to 5; 0 without a corruption.
+            seed: Decides, with an image's element id, what is random in its corruption. A constant of the benchmark:
+                only if runs see the same corrupted images can they be compared example by example.
+
+        Raises:
+            InputError: If there is no such corruption of such examples.
+        """
+        if name is None and severity:
+            raise InputError(f"There is no severity {severity} without a corruption: name one, or set severity to 0.")
+        return self._with(corruption=name, severity=severity, corruption_seed=seed)
+
+    def holding_out(self, validation_percent: float) -> Dataset:
+        """Return the view of train without the examples held out for validation, or of validation with just these.
+
+        Which examples these are depends on nothing but the size of train, so runs of different seeds can be compared
+        example by example. Other splits stay as they are.
+
+        Args:
+            validation_percent: Fraction of train, in [0, 1).
+
+        Raises:
+            InputError: If it is out of that range, or 0 and the split is `"validation"`, or the data set has a
+                validation split of its own.
+
+        Example:
+            >>> train, validation = (get("mnist", split).holding_out(0.1) for split in ("train", "validation"))
+        """
+        if not 0 <= validation_percent < 1:
+            raise InputError(f"validation_percent is a fraction in [0, 1), received {validation_percent}.")
+        if validation_percent and VALIDATION in self.source.splits:
+            raise InputError(
+                f"Data set '{self.name}' has a split 'validation' of its own: set validation_percent to 0."
+            )
+        view = self._with(validation_percent=validation_percent)
+        view._check_validation()
+        return view
+
+    def classes(self, known: Sequence[int] | None) -> Dataset:
+        """Return the view for open-set recognition: only the examples of known classes, numbered in this order.
+
+        Examples of all other classes are left out; in the split `"unknown"`, which is the rest of test, they are all
+        there is, with label -1. Element ids stay.
+
+        Args:
+            known: The known classes; None: all.
+
+        Raises:
+            InputError: If these are not some of the classes, or None and the split is `"unknown"`.
+
+        Example:
+            >>> known, unknown = (get("mnist", split).classes((0, 1, 2, 3)) for split in ("test", "unknown"))
+        """
+        if known is not None:
+            self._refuse_without_classes()
+            num_classes, received = self.source.num_classes, f"received {tuple(known)}."
+            what = f"classes of data set '{self.name}'"
+            if not len(known):
+                raise InputError(f"{what} is empty: name those that are known, or None for all.")
+            if len(set(known)) < len(known):
+                raise InputError(f"{what} names a class twice, {received}")
+            if not set(known) <= set(range(num_classes)):
+                raise InputError(f"{what} are in 0..{num_classes - 1}, {received}")
+            if len(known) == num_classes:
+                raise InputError(f"{what} names all {len(known)}: none would be unknown.")
+        view = self._with(known=None if known is None else tuple(known))
+        view._check_unknown()
+        return view
+
+    def subset(self, max_examples: int) -> Dataset:
+        """Return the view of the first so many examples that the other views leave; 0 for all.
+
+        Raises:
+            InputError: If it is below 0.
+        """
+        if max_examples < 0:
+            raise InputError(f"max_examples must be 0, for all, or above 0; received {max_examples}.")
+        return self._with(max_examples=max_examples)
+
+    def seeded(self, seed: int) -> Dataset:
+        """Return the view whose training order and augmentation are those of a seed; 0 otherwise.
+
+        The seed never decides which examples there are.
+        """
+        return self._with(seed=seed)
+
+    def augmented(self, augment: bool) -> Dataset:
+        """Return the view whose training batches are augmented or not; `cifar10` and `cifar100` are if nothing is said.
+
+        Raises:
+            InputError: If the data set has no augmentation.
+        """
+        if augment and not self.source.augmented:
+            raise InputError(f"Data set '{self.name}' has no augmentation: set augment to False.")
+        return self._with(augment=augment)
+
+    # What can be said without reading
+
+    @property
+    def _own_form(self) -> Tree:
+        """The form that examples are brought into, without statistics that would have to be read; perhaps None."""
+        return self._view.task._own_form if self._view.task else self.source.form
+
+    @property
+    def input_shape(self) -> Any:
+        """Shape of one example as delivered by `load`; a tree of shapes where features are a tree."""
+        if self._own_form is None:
+            raise InputError(
+                f"Data set '{self.name}' has no form of its own: name the task's data set by `.like(...)`."
+            )
+        return map_leaves(lambda form: form.input_shape, self._own_form)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, of those that were asked for; of categorical sets only."""
+        self._refuse_without_classes()
+        return self.source.num_classes if self._view.known is None else len(self._view.known)
+
+    @property
+    def num_folds(self) -> int:
+        """How many published divisions into train and test there are; the option `fold` of `datasets.get` names one."""
+        return self.source.num_folds
+
+    def _refuse_without_classes(self) -> None:
+        if self.likelihood != CATEGORICAL:
+            raise InputError(f"Data set '{self.name}' has no classes: its labels are {self.likelihood}.")
+
+    def _check_validation(self) -> None:
+        cut = self.split == VALIDATION and VALIDATION not in self.source.splits
+        if cut and self._view.validation_percent == 0:
+            raise InputError(
+                f"Split 'validation' of data set '{self.name}' is empty: set validation_percent above 0, by "
+                "`.holding_out(0.1)`."
+            )
+
+    def _check_unknown(self) -> None:
+        if self.split == UNKNOWN and self._view.known is None:
+            raise InputError(
+                f"Split '{UNKNOWN}' of data set '{self.name}' needs classes: those that are known, by "
+                "`.classes((0, 1, 2))`."
+            )
+
+    # What is read
 
     @functools.cached_property
-    def _stored(self) -> _Arrays:
-        stored_split = {"validation": "train", UNKNOWN: "test"}.get(self.split, self.split)
-        key = (self._source, stored_split, self._data_dir)
-        if key not in _arrays_in_use:
-            features, labels, *original_ids = self._source.read(stored_split, self._data_dir)
-            _check(self._source, stored_split, features, labels)
-            arrays = _Arrays(features, labels.astype(np.int32), *original_ids)
-            _arrays_in_use[key] = arrays
-        return _arrays_in_use[key]
+    def form(self) -> Tree:
+        """The form that `load` delivers: a `Form`, or a tree of forms; read for it are only a set's own statistics."""
+        if self._own_form is None:
+            _ = self.input_shape  # refuses
+        return self._view.task.form if self._view.task else stored.read_form(self.source, self._data_dir)
 
     @functools.cached_property
-    def element_ids(self) -> np.ndarray:
-        """int64 `[num_examples]`: each example's index in the stored split; validation keeps those of train.
+    def _stored(self) -> stored.Stored:
+        if self.split not in self.source.splits:
+            self._check_validation()
+            self._check_unknown()
+            return stored.read(self.source, {VALIDATION: TRAIN, UNKNOWN: TEST}[self.split], self._data_dir)
+        return stored.read(self.source, self.split, self._data_dir)
+
+    @functools.cached_property
+    def _rows(self) -> np.ndarray:
+        """int64 `[num_examples]`: each example's place in the stored split, ascending.
 
         Validation is the last fraction of a permutation that depends on nothing but the size of train, so every seed
         of a benchmark trains and validates on the same examples. Both parts keep the stored order. Classes are taken
         out afterwards, so that an example is in the same part with and without.
         """
-        element_ids = self._element_ids_of_all_classes()
-        if self._classes is None:
-            return element_ids
-        labels = self._stored.labels[element_ids]
-        known = np.isin(labels, self._classes)
-        # What belongs to no class, as an out-of-distribution split, is neither known nor one of the classes held out.
-        element_ids = element_ids[~known & (labels >= 0) if self.split == UNKNOWN else known | (labels < 0)]
-        if not len(element_ids):
-            raise InputError(
-                f"Split '{self.split}' of data set '{self.name}' is empty with the known classes {self._classes}."
-            )
-        return element_ids
+        rows = self._rows_of_all_classes()
+        if self._view.known is not None:
+            labels = self._stored.labels[rows]
+            known = np.isin(labels, self._view.known)
+            # What belongs to no class, as an out-of-distribution split, is neither known nor one of the classes held
+            # out.
+            rows = rows[~known & (labels >= 0) if self.split == UNKNOWN else known | (labels < 0)]
+            if not len(rows):
+                raise InputError(
+                    f"Split '{self.split}' of data set '{self.name}' is empty with the known classes "
+                    f"{self._view.known}."
+                )
+        return rows[: self._view.max_examples or None]
 
-    def _element_ids_of_all_classes(self) -> np.ndarray:
-        num_stored = len(self._stored.labels)
-        if self.split not in ("train", "validation") or self._validation_percent == 0:
+    def _rows_of_all_classes(self) -> np.ndarray:
+        num_stored = len(self._stored)
+        percent = self._view.validation_percent
+        if self.split not in (TRAIN, VALIDATION) or percent == 0:
             return np.arange(num_stored)
-        num_train = num_stored - round(num_stored * self._validation_percent)
+        num_train = num_stored - round(num_stored * percent)
         if not 0 < num_train < num_stored:
             raise InputError(
-                f"validation_percent {self._validation_percent} of the {num_stored} training examples of data set "
-                f"'{self.name}' leaves train or validation empty."
+                f"validation_percent {percent} of the {num_stored} training examples of data set '{self.name}' leaves "
+                "train or validation empty."
             )
         permutation = np.random.default_rng(0).permutation(num_stored)
-        return np.sort(permutation[:num_train] if self.split == "train" else permutation[num_train:])
+        return np.sort(permutation[:num_train] if self.split == TRAIN else permutation[num_train:])
 
     @functools.cached_property
-    def features(self) -> np.ndarray:
-        """`[num_examples, ...]`, as stored: before preprocessing, uint8 for images. Not to be written to."""
-        return self._of_this_split(self._stored.features)
+    def element_ids(self) -> np.ndarray:
+        """int64 `[num_examples]`: what tells examples apart; validation keeps the ids of train.
+
+        The index in the stored split, or the number that the authors gave the example (UCI: its row in the file).
+        """
+        if self.source.identified:
+            return self.original_ids
+        return self._rows
+
+    @functools.cached_property
+    def features(self) -> Tree:
+        """`[num_examples, ...]` or a tree of such arrays, as stored: before they are brought into form."""
+        return map_leaves(self._of_this_split, self._stored.features)
 
     @functools.cached_property
     def labels(self) -> np.ndarray:
-        """int32 `[num_examples]`, -1 for examples that belong to no class, or to none of those asked for."""
+        """`[num_examples]`: int32, or of gaussian sets float64 in the target's own units.
+
+        A class is -1 for examples that belong to none, or to none of those asked for.
+        """
         labels = self._of_this_split(self._stored.labels)
-        if self._classes is None:
+        if self._view.known is None:
             return labels
-        renumbered = np.full(self._source.num_classes + 1, -1, np.int32)  # the last entry is that of label -1
-        renumbered[list(self._classes)] = np.arange(len(self._classes))
+        renumbered = np.full(self.source.num_classes + 1, -1, np.int32)  # the last entry is that of label -1
+        renumbered[list(self._view.known)] = np.arange(len(self._view.known))
         return renumbered[labels]
 
     @functools.cached_property
@@ -240,13 +387,42 @@ class Dataset:
             raise InputError(f"Data set '{self.name}' does not keep the original numbers of its examples.")
         return self._of_this_split(self._stored.original_ids)
 
-    def _of_this_split(self, stored: np.ndarray) -> np.ndarray:
-        return stored if self.num_examples == len(stored) else stored[self.element_ids]
+    def _of_this_split(self, array: np.ndarray) -> np.ndarray:
+        return array if self.num_examples == len(array) else array[self._rows]
 
     @property
     def num_examples(self) -> int:
         """Number of examples in this split."""
-        return len(self.element_ids)
+        return len(self._rows)
+
+    @functools.cached_property
+    def _training_targets(self) -> np.ndarray:
+        if self.likelihood != GAUSSIAN:
+            raise InputError(f"Data set '{self.name}' has no targets to standardise: its labels are {self.likelihood}.")
+        train = self if self.split == TRAIN else self._with(split=TRAIN, max_examples=0, corruption=None, severity=0)
+        if train.labels.min() == train.labels.max():
+            raise InputError(
+                f"The targets of the {train.num_examples} training examples of data set '{self.name}' are all "
+                f"{train.labels[0]:g}; a regression needs some that differ."
+            )
+        return train.labels
+
+    @property
+    def target_mean(self) -> float:
+        """Mean of the targets that are trained on, in float64; of gaussian sets only.
+
+        Those of the split `train`, with the same `holding_out`, whichever split this is.
+        """
+        return float(self._training_targets.mean())
+
+    @property
+    def target_stddev(self) -> float:
+        """Population standard deviation of the targets that are trained on, as `target_mean`.
+
+        Raises:
+            InputError: If they are all equal.
+        """
+        return float(self._training_targets.std())
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Return the number of batches in which each example is seen, ceil(num_examples / batch_size)."""
@@ -255,11 +431,12 @@ class Dataset:
     def fingerprint(self) -> str:
         """Return the SHA-256 of stored features, labels, element ids and corruption: equal only if the data are."""
         digest = hashlib.sha256()
-        for array in (self.features, self.labels, self.element_ids):
-            digest.update(f"{array.dtype} {array.shape} ".encode())
+        for path, array in [*leaves(self.features), ("", self.labels), ("", self.element_ids)]:
+            digest.update(f"{path}{array.dtype} {array.shape} ".encode())
             digest.update(np.ascontiguousarray(array).data)
         if self.corruption:  # described instead of computed
-            described = (corruptions.VERSION, self.corruption, self.severity, self._corruption_seed, self.input_shape)
+            view = self._view
+            described = (corruptions.VERSION, view.corruption, view.severity, view.corruption_seed, self.input_shape)
             digest.update(repr(described).encode())
         return digest.hexdigest()
 
@@ -281,15 +458,14 @@ class Dataset:
             max_examples: The ordered pass ends after so many, all if 0.
 
         Returns:
-            Batches as dicts: `features` float32 `[batch, *input_shape]`, `labels` int32 `[batch]` and `element_id`
-            int64 `[batch]`.
+            Batches as dicts: `features` `[batch, *input_shape]`, float32, or int32 for tokens, or a tree of these;
+            `labels` `[batch]`, int32, or of gaussian sets float64 in the target's own units, since saved labels have
+            to be exact and a loss in float32 standardises them first; `element_id` int64 `[batch]`.
 
         Raises:
             InputError: If the batch size is below 1, or training batches are larger than the data set, or `start_step`
                 makes no sense, or the data cannot be had.
         """
-        import tensorflow as tf
-
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, received {batch_size}.")
         if training and batch_size > self.num_examples:
@@ -301,73 +477,30 @@ class Dataset:
             raise InputError(f"start_step must be 0, or above 0 in training; received {start_step}.")
         if max_examples < 0 or (max_examples and training):
             raise InputError(f"max_examples must be 0, or above 0 outside of training; received {max_examples}.")
+        examples = pipeline.Examples(
+            features=self.features,
+            labels=self.labels,
+            element_ids=self.element_ids,
+            rows=self._rows,
+            num_stored=len(self._stored),
+            bring=self._get_bring(),
+            bytes_per_example=sum(form.bytes_per_example for _, form in leaves(self.form)),
+        )
+        if training:
+            return pipeline.endless(examples, batch_size, start_step, self._view.seed, self.augment)
+        return pipeline.ordered(examples, batch_size, min(max_examples or self.num_examples, self.num_examples))
 
-        with tf.device("CPU:0"):  # where the input pipeline runs; a GPU's memory is for the model
-            features, labels = tf.constant(self.features), tf.constant(self.labels)
-            element_ids = tf.constant(self.element_ids)
+    def _get_bring(self) -> Callable[[Tree, tf.Tensor], Tree]:
+        form, maximum, corruption = self.form, self.source.maximum, self.corruption
+        severity, seed = self.severity, self._view.corruption_seed
 
-        @tf.autograph.experimental.do_not_convert  # nothing to convert, and looking takes longer than tracing
-        def get_batch(chosen: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            index = chosen["index"]
-            batch = tf.gather(features, index)
-            if "draws" in chosen:
-                batch = augmentation.crop_and_flip(batch, chosen["draws"])
-            ids = tf.gather(element_ids, index)
+        def bring(features: Tree, element_ids: tf.Tensor) -> Tree:
+            change = None
+            if corruption is not None:
 
-            def corrupt(images: tf.Tensor) -> tf.Tensor:
-                return corruptions.corrupt(images, ids, self.corruption, self.severity, self._corruption_seed)
+                def change(images: tf.Tensor) -> tf.Tensor:
+                    return corruptions.corrupt(images, element_ids, corruption, severity, seed)
 
-            return {
-                "features": self._preprocessing(batch, self._source.maximum, corrupt if self.corruption else None),
-                "labels": tf.gather(labels, index),
-                "element_id": ids,
-            }
+            return map_leaves(lambda part, array: part.bring(array, maximum, change), form, features)
 
-        options = tf.data.Options()
-        options.deterministic = True
-        # Workers of a cluster share the examples of each batch; there are no files to be shared out instead.
-        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-        if not training:
-            index = tf.data.Dataset.range(min(max_examples or self.num_examples, self.num_examples)).batch(batch_size)
-            batches = index.map(lambda index: get_batch({"index": index}), tf.data.AUTOTUNE)
-            return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
-
-        def get_epoch(chosen: dict[str, tf.Tensor]) -> tf.data.Dataset:
-            examples = get_batch({name: tf.reshape(x, [-1, *x.shape[2:]]) for name, x in chosen.items()})
-            return tf.data.Dataset.from_tensor_slices(
-                {name: tf.reshape(x, [-1, batch_size, *x.shape[1:]]) for name, x in examples.items()}
-            )
-
-        epochs, steps_into_epoch = self._training_epochs(batch_size, start_step, element_ids)
-        if 4 * self.num_examples * math.prod(self.input_shape) <= _EPOCH_BYTES:
-            batches = epochs.flat_map(get_epoch).skip(steps_into_epoch)
-        else:
-            chosen = epochs.flat_map(tf.data.Dataset.from_tensor_slices).skip(steps_into_epoch)
-            batches = chosen.map(get_batch, tf.data.AUTOTUNE)
-        # Known to be endless, a strategy need not ask in every step whether there is a batch left.
-        batches = batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-        return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
-
-    def _training_epochs(self, batch_size: int, start_step: int, element_ids: tf.Tensor) -> tuple[tf.data.Dataset, int]:
-        """Return the endless stream of epochs from that of a step on, and the steps of it before that step.
-
-        An epoch is `{"index": int32 [steps, batch]}`, with `"draws"` `[steps, batch, 3]` if augmented.
-        """
-        import tensorflow as tf
-
-        steps = self.steps_per_epoch(batch_size)
-        num_stored = len(self._stored.labels)
-
-        def get_choice(epoch: tf.Tensor) -> dict[str, tf.Tensor]:
-            seed = tf.stack([tf.constant(self._seed, tf.int64), epoch])
-            # Not index_shuffle: it repeats after 256 seeds, and small data sets have more epochs than that.
-            order = tf.random.experimental.stateless_shuffle(tf.range(self.num_examples), seed)
-            order = tf.concat([order, order[: steps * batch_size - self.num_examples]], axis=0)
-            chosen = {"index": tf.reshape(order, [steps, batch_size])}
-            if self.augment:
-                draws = augmentation.draw_crops_and_flips(num_stored, tf.random.fold_in(seed, 1))
-                chosen["draws"] = tf.gather(draws, tf.gather(element_ids, chosen["index"]))
-            return chosen
-
-        first_epoch, steps_into_epoch = divmod(start_step, steps)
-        return tf.data.Dataset.range(first_epoch, tf.int64.max).map(get_choice), steps_into_epoch
+        return bring

@@ -11,8 +11,8 @@ and not quantisation sets them apart; their labels are -1. All of it is fixed, w
 
 import numpy as np
 
-from uncertainty_suite.datasets.base import Source
-from uncertainty_suite.datasets.preprocessing import Preprocessing
+from uncertainty_suite.datasets.forms import Images
+from uncertainty_suite.datasets.sources import Source
 
 _SIZE = 8
 _MAXIMUM = 16
@@ -66,7 +66,7 @@ SOURCE = Source(
     name="digits",
     splits=("train", "test", "photos", "noise"),
     num_classes=10,
-    preprocessing=Preprocessing(input_shape=(_SIZE, _SIZE, 1)),
+    form=Images(_SIZE, _SIZE, 1),
     maximum=_MAXIMUM,
     read=_read,
 )

@@ -10,7 +10,7 @@ detection in neural networks", 2018 (https://arxiv.org/abs/1706.02690), appendix
   shapes. A pixel keeps its channels.
 
 All are fixed, whatever the seed, and have the task's number of levels, so that content and not quantisation sets them
-apart; labels are -1.
+apart; labels are -1. The task is named by a view: `get("noise", "uniform").like("cifar10")`.
 """
 
 import functools
@@ -18,7 +18,8 @@ import os
 
 import numpy as np
 
-from uncertainty_suite.datasets.base import Source
+from uncertainty_suite.datasets.forms import Images, describe
+from uncertainty_suite.datasets.sources import CATEGORICAL, Source
 from uncertainty_suite.errors import InputError
 
 NAME = "noise"
@@ -27,15 +28,22 @@ _NUM_IMAGES = 2000
 
 
 @functools.cache
-def source(task: Source) -> Source:
+def _imitate(task: Source) -> Source:
     """Return the noise that imitates a task's images.
 
     Raises:
-        InputError: If they are no images.
+        InputError: If they are no images of integer levels, or have no classes.
     """
-    shape = task.preprocessing.input_shape
-    if len(shape) != 3:
-        raise InputError(f"Data set '{NAME}' is made of images, and '{task.name}' has the shape {shape}.")
+    if not isinstance(task.form, Images):
+        raise InputError(f"Data set '{NAME}' is made of images, and '{task.name}' of {describe(task.form)}.")
+    if task.likelihood != CATEGORICAL:
+        raise InputError(f"Data set '{NAME}' has examples of no class, and '{task.name}' has no classes.")
+    if not 1 < task.maximum < 256:
+        raise InputError(
+            f"Data set '{NAME}' has integer levels that 8 bits hold, and '{task.name}' the maximum {task.maximum:g}; "
+            "store its images as integers from 0 to 255."
+        )
+    shape = task.form.input_shape
 
     def read(split: str, data_dir: str | os.PathLike | None) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng(SPLITS.index(split))
@@ -55,8 +63,16 @@ def source(task: Source) -> Source:
     return Source(
         name=NAME,
         splits=SPLITS,
+        form=task.form,
         num_classes=task.num_classes,
-        preprocessing=task.preprocessing,
         maximum=task.maximum,
         read=read,
+        imitate=_imitate,
     )
+
+
+def _read_nothing(split: str, data_dir: str | os.PathLike | None) -> tuple[np.ndarray, np.ndarray]:
+    raise InputError(f"Data set '{NAME}' has no form of its own: name the task's data set by `.like(...)`.")
+
+
+SOURCE = Source(name=NAME, splits=SPLITS, form=None, read=_read_nothing, imitate=_imitate)

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from uncertainty_suite.datasets.base import Source
-from uncertainty_suite.datasets.preprocessing import Preprocessing
+from uncertainty_suite.datasets.forms import Form, Images
+from uncertainty_suite.datasets.sources import Source
 from uncertainty_suite.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,11 +29,9 @@ if TYPE_CHECKING:
 DATA_DIR_VARIABLE = "UNCERTAINTY_SUITE_DATA_DIR"
 _TIMEOUT_SECONDS = 10
 
-_GRAY = Preprocessing(input_shape=(28, 28, 1))
+_GRAY = Images(28, 28, 1)
 # Statistics of CIFAR-10's training images; used for all three sets, so that they differ in content only.
-_COLOUR = Preprocessing(
-    input_shape=(32, 32, 3), means=(0.4914, 0.4822, 0.4465), standard_deviations=(0.2470, 0.2435, 0.2616)
-)
+_COLOUR = Images(32, 32, 3, means=(0.4914, 0.4822, 0.4465), stddevs=(0.2470, 0.2435, 0.2616))
 
 
 def _prepare(builder: tfds.core.DatasetBuilder) -> str:
@@ -48,7 +46,7 @@ def _prepare(builder: tfds.core.DatasetBuilder) -> str:
             requests.head(url, timeout=_TIMEOUT_SECONDS)
         builder.download_and_prepare()
     except requests.exceptions.RequestException as error:
-        return f"{error.request.url} cannot be reached" if error.request else _one_line(error)
+        return f"{error.request.url!s} cannot be reached" if error.request else _one_line(error)
     except Exception as error:  # TFDS, the file system and archives raise anything
         return _one_line(error)
     return ""
@@ -95,7 +93,7 @@ def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np
     numbers = [re.fullmatch(rb".*_(\d+)", text) for batch in batches for text in batch.get("id", [b""])]
     if not all(numbers):
         return images, labels
-    return images, labels, np.array([int(number[1]) for number in numbers])
+    return images, labels, np.array([int(number[1]) for number in numbers if number])
 
 
 @contextlib.contextmanager
@@ -117,24 +115,24 @@ def _one_line(error: Exception, max_length: int = 200) -> str:
     return text if len(text) <= max_length else text[:max_length] + "..."
 
 
-def _source(name: str, num_classes: int, preprocessing: Preprocessing, augmented: bool = False) -> Source:
+def _source(name: str, num_classes: int, form: Form, augmented: bool = False) -> Source:
     return Source(
         name=name,
         splits=("train", "test"),
         num_classes=num_classes,
-        preprocessing=preprocessing,
+        form=form,
         maximum=255,
         augmented=augmented,
         read=functools.partial(_read, name),
     )
 
 
-def _corrupted(name: str, preprocessing: Preprocessing, configs: tuple[str, ...]) -> Source:
+def _corrupted(name: str, form: Form, configs: tuple[str, ...]) -> Source:
     return Source(
         name=name,
         splits=configs,
         num_classes=10,
-        preprocessing=preprocessing,
+        form=form,
         maximum=255,
         read=lambda config, data_dir: _read(f"{name}/{config}", "test", data_dir),
     )

@@ -11,8 +11,8 @@ benchmark's seeds share them, so that results can be paired.
 
 import numpy as np
 
-from uncertainty_suite.datasets.base import Source
-from uncertainty_suite.datasets.preprocessing import Preprocessing
+from uncertainty_suite.datasets.forms import Vectors
+from uncertainty_suite.datasets.sources import Source
 
 X_RANGE = (-3.5, 3.5)
 Y_RANGE = (-2.5, 2.5)
@@ -47,6 +47,6 @@ SOURCE = Source(
     name="two_moons",
     splits=("train", "test", "grid", "ood"),
     num_classes=2,
-    preprocessing=Preprocessing(input_shape=(2,)),
+    form=Vectors(2),
     read=_read,
 )

@@ -4,8 +4,8 @@ Each function takes run folders by the label that stands for them, `{"sngp": "ru
 the figure of a run and several for a comparison, and returns a `matplotlib.figure.Figure`. Nothing touches pyplot, and
 the same predictions give the same bytes.
 
-`python -m uncertainty_suite.figures RUN...` draws all that the predictions of some runs allow. TensorFlow is imported
-only where the pixels of a TFDS data set are needed.
+`python -m uncertainty_suite.figures RUN...` draws all that the predictions of some runs allow, which follows from the
+task's likelihood and splits. TensorFlow is imported only where the pixels of a TFDS data set are needed.
 
 Example:
     >>> from uncertainty_suite import figures
@@ -15,8 +15,10 @@ Example:
 """
 
 from uncertainty_suite.figures.calibration import reliability_diagram
+from uncertainty_suite.figures.curve import predictive_curve
 from uncertainty_suite.figures.images import uncertain_images
 from uncertainty_suite.figures.ood import ood_detection
+from uncertainty_suite.figures.regression import predicted_against_true, quantile_calibration
 from uncertainty_suite.figures.report import compare, draw
 from uncertainty_suite.figures.selective import risk_coverage
 from uncertainty_suite.figures.shift import shift_by_severity
@@ -27,6 +29,9 @@ __all__ = [
     "compare",
     "draw",
     "ood_detection",
+    "predicted_against_true",
+    "predictive_curve",
+    "quantile_calibration",
     "reliability_diagram",
     "risk_coverage",
     "save",

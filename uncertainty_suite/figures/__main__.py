@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from uncertainty_suite import figures
 from uncertainty_suite.errors import InputError
+from uncertainty_suite.runs import RunFolder
 
 
 class _Parser(argparse.ArgumentParser):
@@ -45,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _draw(runs: Sequence[Path], output_dir: Path | None, data_dir: Path | None) -> list[Path]:
     for run in runs:
-        if not (run / "results.json").exists():
-            raise InputError(f"{run} is no finished run: it has no results.json.")
+        if RunFolder(run).results is None:
+            raise InputError(f"{run} is no finished run: it has no results.json of its configuration.")
     if len(runs) == 1:
         return figures.draw(runs[0], data_dir, output_dir)
     if output_dir is None:

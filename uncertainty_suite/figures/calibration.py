@@ -9,8 +9,6 @@ from matplotlib.figure import Figure
 
 from uncertainty_suite import metrics
 from uncertainty_suite.figures import saved, style
-from uncertainty_suite.metrics.base import Batch, check_positive_integer
-from uncertainty_suite.metrics.calibration import even_bins
 
 
 @style.styled
@@ -24,23 +22,22 @@ def reliability_diagram(runs: Mapping[str, str | Path], split: str = "test", num
     Args:
         runs: Run folders by the label that stands over them.
         split: A labelled split.
-        num_bins: Bins of equal width from 0 to 1, as in `metrics.expected_calibration_error`.
+        num_bins: Bins of equal width from 0 to 1, as in `metrics.calibration_bins`.
 
     Returns:
         A panel a run: its first axis the bars, its second the counts.
 
     Raises:
-        InputError: A run has no predictions of the split, or the split has no labels.
+        InputError: A run is no classification, or has no predictions of the split, or the split has no labels.
     """
-    style.check_runs(runs)
-    check_positive_integer("num_bins", num_bins)
+    opened = saved.open_runs(runs, "categorical")
     figure, panels = style.panels(len(runs), max(2.6, 4.2 / len(runs)), 3.6, heights=(3, 1), sharex=True, sharey="row")
-    looks = style.lines(runs)
-    for (label, run), (bars, counts) in zip(runs.items(), panels):
-        batch, _ = saved.labelled(run, split)
+    looks = style.lines(opened)
+    for (label, run), (bars, counts) in zip(opened.items(), panels):
+        batch, _ = saved.classified(run, split)
         ece = metrics.expected_calibration_error(batch.probs, batch.labels, num_bins=num_bins)
         bars.set_title(f"{label}\nECE = {ece:.2%}")
-        _draw_panel(bars, counts, batch, num_bins, looks[label]["color"])
+        _draw_panel(bars, counts, metrics.calibration_bins(batch.probs, batch.labels, num_bins), looks[label]["color"])
         bars.label_outer()
         counts.set_xlabel("Confidence")
         if bars.get_subplotspec().is_first_col():
@@ -51,20 +48,16 @@ def reliability_diagram(runs: Mapping[str, str | Path], split: str = "test", num
     return figure
 
 
-def _draw_panel(bars: Axes, counts: Axes, batch: Batch, num_bins: int, color: str) -> None:
+def _draw_panel(bars: Axes, counts: Axes, bins: metrics.Bins, color: str) -> None:
     from scipy.stats import binomtest  # a second or two to import
 
-    bins = even_bins(batch.confidence, num_bins)
-    totals = np.bincount(bins, minlength=num_bins)
-    used = totals > 0
-    hits = np.bincount(bins, batch.correct, num_bins)[used].astype(int)
-    accuracy = hits / totals[used]
-    confidence = np.bincount(bins, batch.confidence, num_bins)[used] / totals[used]
-    intervals = [binomtest(k, n).proportion_ci(method="wilson") for k, n in zip(hits, totals[used])]
+    used = bins.counts > 0
+    accuracy, confidence = bins.accuracy[used], bins.confidence[used]
+    intervals = [binomtest(k, n).proportion_ci(method="wilson") for k, n in zip(bins.correct[used], bins.counts[used])]
     below, above = np.abs(np.array(intervals).T - accuracy)  # the interval holds the accuracy, but for rounding
 
-    width = 1 / num_bins
-    centers = (np.arange(num_bins) + 0.5) * width
+    width = 1 / len(bins.counts)
+    centers = (np.arange(len(bins.counts)) + 0.5) * width
     bars.bar(centers[used], accuracy, 0.9 * width, color=color, alpha=0.6, label="accuracy")
     bars.errorbar(
         centers[used],
@@ -90,7 +83,7 @@ def _draw_panel(bars: Axes, counts: Axes, batch: Batch, num_bins: int, color: st
     bars.plot([0, 1], [0, 1], color=style.GRAY, linestyle="--", linewidth=1, label="perfect calibration")
     bars.set(xlim=(0, 1), ylim=(0, 1.02))
     bars.yaxis.set_major_formatter(style.percent)
-    counts.bar(centers, totals, 0.9 * width, color=color, alpha=0.6)
+    counts.bar(centers, bins.counts, 0.9 * width, color=color, alpha=0.6)
     counts.set_yscale("log")
     counts.set_ylim(bottom=0.5)  # so that a single example is seen
     counts.yaxis.set_major_formatter("{x:g}")

@@ -8,10 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from uncertainty_suite import configuration, datasets, evaluation
+from uncertainty_suite.datasets.forms import Images
 from uncertainty_suite.errors import InputError, unknown_name
-from uncertainty_suite.figures import saved, style
+from uncertainty_suite.figures import data, saved, style
+from uncertainty_suite.likelihoods import Saved
 from uncertainty_suite.metrics.base import Batch, check_positive_integer
+from uncertainty_suite.runs import RunFolder
 
 _COLUMNS = 4
 _MAX_BARS = 10
@@ -22,7 +24,7 @@ def uncertain_images(
     runs: Mapping[str, str | Path],
     split: str = "test",
     count: int = 8,
-    score: str = "max_prob",
+    score: str | None = None,
     data_dir: str | Path | None = None,
 ) -> Figure:
     """Draw the most uncertain and the most confidently wrong images, each beside its predicted distribution.
@@ -34,28 +36,30 @@ def uncertain_images(
         runs: Run folders by the label that stands over their images.
         split: A labelled split.
         count: How many images of both kinds.
-        score: What uncertain means, as in `ood_detection`.
+        score: What uncertain means: an uncertainty that the likelihood names or the method has saved. By default the
+            one that every method has, one minus the largest probability.
         data_dir: Where prepared data sets lie; see `datasets.get`.
 
     Returns:
         Two subfigures a run, most uncertain and most confidently wrong, each of pairs of axes: image, distribution.
 
     Raises:
-        InputError: A run has no predictions of the split or no such score, the data cannot be had, are no images, or
-            are not those that were predicted.
+        InputError: A run is no classification, or has no predictions of the split or no such score; or the data cannot
+            be had, are no images, or are not those that were predicted.
     """
-    style.check_runs(runs)
+    opened = saved.open_runs(runs, "categorical")
     check_positive_integer("count", count)
     count_rows = -(-count // _COLUMNS)
     height, legend_height = 0.45 + 1.25 * count_rows, 0.35  # inches
-    heights = [height] * 2 * len(runs) + [legend_height]
+    heights = [height] * 2 * len(opened) + [legend_height]
     figure = Figure(figsize=(9.6, sum(heights)))
-    *subfigures, bottom = figure.subfigures(len(heights), 1, height_ratios=heights)
-    for (label, run), above, below in zip(runs.items(), subfigures[::2], subfigures[1::2]):
-        batch, arrays = saved.labelled(run, split)
-        uncertainty = evaluation.uncertainties(arrays)
+    *subfigures, bottom = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for (label, run), above, below in zip(opened.items(), subfigures[::2], subfigures[1::2]):
+        batch, arrays = saved.classified(run, split)
+        uncertainty = run.task.likelihood.uncertainties(arrays)
+        score = score or next(iter(uncertainty))
         if score not in uncertainty:
-            raise unknown_name(f"uncertainty in the predictions of {run}", score, uncertainty)
+            raise unknown_name(f"uncertainty in the predictions of {run.path}", score, uncertainty)
         images = _images(run, split, arrays, data_dir)
         spread = np.quantile(arrays["samples"], [0.05, 0.95], axis=0) if "samples" in arrays else None
         most_uncertain = np.argsort(-uncertainty[score].astype(np.float64), kind="stable")[:count]
@@ -114,25 +118,18 @@ def _draw_distribution(axis: Axes, i: int, batch: Batch, spread: np.ndarray | No
     axis.grid(visible=False)
 
 
-def _images(run: str | Path, split: str, arrays: dict[str, np.ndarray], data_dir: str | Path | None) -> np.ndarray:
+def _images(run: RunFolder, split: str, arrays: Saved, data_dir: str | Path | None) -> np.ndarray:
     """Return the images of saved predictions, float `[n, height, width]` or `[n, height, width, 3]` from 0 to 1."""
-    dataset = configuration.read(run)["dataset"]
-    data = datasets.get(
-        dataset["name"],
-        split=split,
-        data_dir=data_dir,
-        validation_percent=dataset["validation_percent"],
-        classes=dataset["classes"] or None,
-    )
-    if len(data.input_shape) != 3:
-        raise InputError(f"Data set '{data.name}' has no images to draw: its examples are of shape {data.input_shape}.")
-    index = np.searchsorted(data.element_ids, arrays["element_id"])
-    index = np.minimum(index, data.num_examples - 1)
-    same = (data.element_ids[index] == arrays["element_id"]) & (data.labels[index] == arrays["labels"])
+    found = data.read(run, run.task.split(split).name, data_dir)
+    if not isinstance(found.source.form, Images):
+        raise InputError(f"Data set '{found.name}' has no images to draw: its examples are {found.source.form}.")
+    index = np.searchsorted(found.element_ids, arrays["element_id"])
+    index = np.minimum(index, found.num_examples - 1)
+    same = (found.element_ids[index] == arrays["element_id"]) & (found.labels[index] == arrays["labels"])
     if not same.all():
-        raise InputError(
-            f"Predictions of split '{split}' in {run} are not those of the data found: element "
+        raise data.NoDataError(
+            f"Predictions of split '{split}' in {run.path} are not those of the data found: element "
             f"{arrays['element_id'][~same][0]} has another label or is not there. Is it another version of the data?"
         )
-    images = data.features[index] / data.features.max()
+    images = found.features[index] / found.source.maximum
     return images[..., 0] if images.shape[-1] == 1 else images

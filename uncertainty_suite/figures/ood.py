@@ -6,46 +6,64 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from uncertainty_suite import evaluation, metrics, ood_scores
-from uncertainty_suite.errors import unknown_name
+from uncertainty_suite import metrics, ood_scores
+from uncertainty_suite.errors import InputError, unknown_name
+from uncertainty_suite.evaluation.measurement import HEAD
 from uncertainty_suite.figures import saved, style
 from uncertainty_suite.metrics.ood import ranking_counts
+from uncertainty_suite.registry import parse
+from uncertainty_suite.runs import RunFolder
 
 _NUM_BINS = 40
+_BOUNDED = "max_prob"  # from 0 to 1; all other scores may have values far from the rest
+_LABELS = {
+    "max_prob": "1 - largest probability",
+    "stddev": "Standard deviation",
+    "epistemic_stddev": "Epistemic standard deviation",
+}
 
 
 @style.styled
-def ood_detection(runs: Mapping[str, str | Path], key: str, score: str = "max_prob") -> Figure:
+def ood_detection(runs: Mapping[str, str | Path], split: str, score: str | None = None) -> Figure:
     """Draw how a score is distributed inside and outside the distribution, and how well it tells them apart.
 
-    Hendrycks and Gimpel 2017 (arXiv:1610.02136). What is inside is the first split that the run's configuration
-    evaluates.
+    Hendrycks and Gimpel 2017 (arXiv:1610.02136). What is inside is the task's in-distribution split.
 
     Args:
         runs: Run folders by the label that stands over the histograms and in the legend, there beside the AUROC.
-        key: An OOD set: `fashion_mnist` for `predictions/ood/fashion_mnist.npz`.
-        score: `max_prob`, one minus the largest probability; another uncertainty that the method has saved, as
-            `evaluation.uncertainties` names them; or one of `ood_scores.names()` that the saved arrays allow.
+        split: Key of an OOD set: `ood/fashion_mnist`.
+        score: An uncertainty that the likelihood names (`max_prob`, one minus the largest probability; `stddev`, the
+            predicted standard deviation) or that the method has saved; or one of `ood_scores.names()` that the saved
+            arrays allow. By default the one that every method has.
 
     Returns:
         An axis of histograms a run, the first one inside, then one of all ROC curves. A bar is the share of examples;
         those at the ends hold what lies beyond them as well.
 
     Raises:
-        InputError: A run has no predictions of one of the two sets, or no such score.
+        InputError: A run has no such split, no predictions of it or no such score; or runs are of different
+            in-distribution splits.
     """
-    style.check_runs(runs)
+    opened = saved.open_runs(runs)
+    first = next(iter(opened.values())).task
+    inside_key = first.in_distribution
+    score = score or next(iter(first.likelihood.uncertainties(next(iter(opened.values())).predictions(inside_key))))
+    for run in opened.values():
+        if run.task.in_distribution != inside_key:
+            raise InputError(
+                f"In distribution is '{run.task.in_distribution}' in {run.path}, and '{inside_key}' in the runs before "
+                "it: they cannot be compared."
+            )
     figure, axes = style.panels(len(runs) + 1, 3.0, 3.0)
     *histograms, roc = axes
-    looks = style.lines(runs)
-    splits = {label: saved.splits(run)[0] for label, run in runs.items()}
-    scores = {label: _scores(run, splits[label], f"ood/{key}", score) for label, run in runs.items()}
+    looks = style.lines(opened)
+    scores = {label: _scores(run, split, score) for label, run in opened.items()}
     areas = {label: metrics.auroc(*pair) for label, pair in scores.items()}  # refuses scores that are not finite
     sets = [values for pair in scores.values() for values in pair]
-    edges = _edges(sets, fenced=score != "max_prob")
+    edges = _edges(sets, fenced=score != _BOUNDED)
     most = max(len(values) for values in sets)
     for (label, (inside, outside)), axis in zip(scores.items(), histograms):
-        for values, name, color in [(inside, splits[label], style.GRAY), (outside, key, looks[label]["color"])]:
+        for values, name, color in [(inside, inside_key, style.GRAY), (outside, split, looks[label]["color"])]:
             shares = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(values)
             axis.stairs(shares, edges, fill=True, color=color, alpha=0.5, label=name)
             axis.stairs(shares, edges, color=color, linewidth=0.8)
@@ -59,11 +77,10 @@ def ood_detection(runs: Mapping[str, str | Path], key: str, score: str = "max_pr
         counts = ranking_counts(np.concatenate([inside, outside]), is_ood)
         found, false_alarms = (np.append(0, each) / each[-1] for each in counts)
         roc.plot(false_alarms, found, label=f"{areas[label]:.3f} {label}", **looks[label])
-    split = splits[label]
     roc.plot([0, 1], [0, 1], color=style.GRAY, linestyle="--", linewidth=1)
-    roc.set(xlim=(-0.01, 1), ylim=(0, 1.01), xlabel=f"False positives ({split} called OOD)")
-    roc.set_ylabel(f"True positives ({key} called OOD)")
-    roc.set_title(f"ROC: {split} against {key}")
+    roc.set(xlim=(-0.01, 1), ylim=(0, 1.01), xlabel=f"False positives ({inside_key} called OOD)")
+    roc.set_ylabel("True positives (OOD called OOD)")
+    roc.set_title(f"ROC: {inside_key} against {split}")
     for axis in (roc.xaxis, roc.yaxis):
         axis.set_major_formatter(style.percent)
         axis.set_ticks(np.linspace(0, 1, 5))
@@ -71,17 +88,21 @@ def ood_detection(runs: Mapping[str, str | Path], key: str, score: str = "max_pr
     return figure
 
 
-def _scores(run: str | Path, inside: str, outside: str, name: str) -> list[np.ndarray]:
+def _scores(run: RunFolder, outside: str, name: str) -> list[np.ndarray]:
     """Return the score of each example inside and outside; an uncertainty of the method comes before an OOD score."""
-    sets = [evaluation.load(run, key) for key in (inside, outside)]
-    known = [evaluation.uncertainties(arrays) for arrays in sets]
+    task = run.task
+    sets = [run.predictions(key) for key in (task.in_distribution, task.split(outside).key)]
+    known = [task.likelihood.uncertainties(arrays) for arrays in sets]
     if all(name in each for each in known):
         return [each[name].astype(np.float64) for each in known]
-    if name not in ood_scores.names():
-        raise unknown_name(f"uncertainty in the predictions of {run}", name, [*known[0], *ood_scores.names()])
+    defined = [each for each in ood_scores.names() if task.likelihood.name in ood_scores.info(each).likelihoods]
+    if parse(name)[0] not in defined:
+        raise unknown_name(f"uncertainty in the predictions of {run.path}", name, [*known[0], *defined])
     score = ood_scores.get(name)
     if score.fit_needs:
-        score.fit(evaluation.load(run, "fit"))
+        for split in task.of("fit"):
+            head = run.predictions(HEAD) if run.has_predictions(HEAD) else None
+            score.fit(run.predictions(split.key), (head["weights"], head["bias"]) if head else None)
     return [score(arrays) for arrays in sets]
 
 
@@ -102,6 +123,4 @@ def _edges(sets: list[np.ndarray], fenced: bool) -> np.ndarray:
 
 
 def _score_label(score: str) -> str:
-    if score == "max_prob":
-        return "1 - largest probability"
-    return score.replace("_", " ").capitalize()
+    return _LABELS.get(score, score.replace("_", " ").capitalize())

@@ -8,29 +8,45 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from uncertainty_suite import configuration, datasets, evaluation
+from uncertainty_suite import configuration, datasets
+from uncertainty_suite.datasets.forms import Images
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.figures import saved
 from uncertainty_suite.figures.calibration import reliability_diagram
+from uncertainty_suite.figures.curve import predictive_curve
+from uncertainty_suite.figures.data import NoDataError
 from uncertainty_suite.figures.images import uncertain_images
 from uncertainty_suite.figures.ood import ood_detection
+from uncertainty_suite.figures.regression import predicted_against_true, quantile_calibration
 from uncertainty_suite.figures.selective import risk_coverage
 from uncertainty_suite.figures.shift import shift_by_severity
 from uncertainty_suite.figures.style import save
 from uncertainty_suite.figures.two_moons import two_moons_surfaces
+from uncertainty_suite.runs import RunFolder
+from uncertainty_suite.tasks import Split
 
 if TYPE_CHECKING:  # only a comparison needs the leaderboard
     from uncertainty_suite.leaderboard.records import Record
 
-_SHIFT_METRICS = ("accuracy", "nll", "ece")
+_Draw = Callable[[Mapping[str, str | Path]], Figure]
+
+_DRAWN = ("validation", "test", "near_ood", "far_ood", "predict_only", "shift")
+# By likelihood: the figures of a labelled split, and the metrics that are drawn against the severity of a corruption.
+_OF_SPLIT: dict[str, dict[str, Callable[..., Figure]]] = {
+    "categorical": {"reliability": reliability_diagram, "risk_coverage": risk_coverage},
+    "gaussian": {"predicted": predicted_against_true, "quantile_calibration": quantile_calibration},
+}
+_SHIFT_METRICS = {
+    "categorical": ("accuracy", "nll", "ece"),
+    "gaussian": ("rmse", "gaussian_nll", "quantile_calibration_error"),
+}
 _SUFFIXES = (".png", ".svg")
 
 
 def draw(run: str | Path, data_dir: str | Path | None = None, output_dir: str | Path | None = None) -> list[Path]:
     """Draw every figure that the predictions of a run allow.
 
-    The run need not have its `results.json` yet, so a script may call this before it finishes. Where the images cannot
-    be had, that figure is left out and one line on stderr says why.
+    The run need not have its `results.json` yet, so a script may call this before it finishes. Where predictions are
+    missing, or the data that a figure shows cannot be had, that figure is left out and one line on stderr says why.
 
     Args:
         run: A run folder.
@@ -43,7 +59,7 @@ def draw(run: str | Path, data_dir: str | Path | None = None, output_dir: str | 
     Raises:
         InputError: The run has no predictions, or they are damaged, or the folder cannot be written.
     """
-    return _draw({saved.method(run): run}, Path(output_dir or Path(run) / "figures"), data_dir)
+    return _draw({RunFolder(run).method: run}, Path(output_dir or Path(run) / "figures"), data_dir)
 
 
 def compare(runs: Sequence[str | Path], output_dir: str | Path, data_dir: str | Path | None = None) -> list[Path]:
@@ -77,7 +93,7 @@ def compare(runs: Sequence[str | Path], output_dir: str | Path, data_dir: str | 
 def _labels(records: Sequence["Record"]) -> list[str]:
     """Return the method of each run, with as much more as it takes to tell the runs apart."""
     said = [
-        {"method": each.method, "model": each.model, "hash": each.config_hash[:8], "seed": f"seed {each.seed}"}
+        {"method": each.method, "model": each.model, "hash": each.config_hash[:8], "seed": _replicate(each)}
         for each in records
     ]
     for fields in (
@@ -93,57 +109,93 @@ def _labels(records: Sequence["Record"]) -> list[str]:
     return labels
 
 
+def _replicate(record: "Record") -> str:
+    fold, seed = configuration.replicate(dict(record.config))
+    return f"fold {fold}, seed {seed}" if "fold" in record.config["dataset"] else f"seed {seed}"
+
+
 def _draw(runs: Mapping[str, str | Path], folder: Path, data_dir: str | Path | None) -> list[Path]:
     paths = []
-    for name, draw_figure in _possible(runs, data_dir):
+    for name, draw_figure in _possible([RunFolder(run) for run in runs.values()], data_dir):
         try:
             figure = draw_figure(runs)
-        except InputError as error:
-            if not name.startswith("images_"):
-                raise
-            # The figures before it have read the same predictions, so it is the data that cannot be had.
-            print(f"left out: {name}. {error}", file=sys.stderr)
+        except NoDataError as error:
+            _leave_out(f"{name}. {error}")
         else:
             paths += [save(figure, folder / f"{name}{suffix}") for suffix in _SUFFIXES]
     return paths
 
 
-def _possible(
-    runs: Mapping[str, str | Path], data_dir: str | Path | None
-) -> Iterator[tuple[str, Callable[[Mapping[str, str | Path]], Figure]]]:
+def _possible(runs: Sequence[RunFolder], data_dir: str | Path | None) -> Iterator[tuple[str, _Draw]]:
     """Yield the file name of each figure that the predictions of all runs allow, and the function that draws it."""
-    predicted, ood, shift = (_common(runs, below) for below in ("", "ood", "shift"))
-    if not predicted:
-        raise InputError(f"There are no predictions in {', '.join(map(str, runs.values()))}, so nothing to draw.")
-    config = configuration.read(next(iter(runs.values())))
-    task = datasets.get(config["dataset"]["name"])
-    for split in config["evaluation"]["splits"]:
-        if split in predicted:
-            yield f"reliability_{split}", partial(reliability_diagram, split=split)
-            yield f"risk_coverage_{split}", partial(risk_coverage, split=split)
-            if len(task.input_shape) == 3:
+    splits = _predicted(runs)
+    task = runs[0].task
+    likelihood = task.likelihood
+    form = _form(task.name)
+    for split in splits:
+        if split.role in ("validation", "test"):
+            for name, draw_split in _OF_SPLIT[likelihood.name].items():
+                yield f"{name}_{split.key}", partial(draw_split, split=split.key)
+            if likelihood.name == "categorical" and isinstance(form, Images):
                 count = 8 if len(runs) == 1 else 4
-                yield f"images_{split}", partial(uncertain_images, split=split, count=count, data_dir=data_dir)
-    for key in ood:
-        loaded = [evaluation.uncertainties(evaluation.load(run, f"ood/{key}")) for run in runs.values()]
-        for score in loaded[0]:
-            if all(score in each for each in loaded):
-                name = f"ood_{key}" if score == "max_prob" else f"ood_{key}_{score}"
-                yield name, partial(ood_detection, key=key, score=score)
-    if shift:
-        for metric in _SHIFT_METRICS:
+                yield f"images_{split.key}", partial(uncertain_images, split=split.key, count=count, data_dir=data_dir)
+    yield from _against_in_distribution(runs, splits)
+    if any(split.role == "predict_only" and split.name == "grid" for split in splits):
+        shape = getattr(form, "input_shape", None)
+        if likelihood.name == "categorical" and shape == (2,) and likelihood.num_outputs == 2:
+            yield "two_moons", partial(two_moons_surfaces, data_dir=data_dir)
+        elif likelihood.name == "gaussian" and shape == (1,):
+            yield "curve", partial(predictive_curve, data_dir=data_dir)
+
+
+def _against_in_distribution(runs: Sequence[RunFolder], splits: Sequence[Split]) -> Iterator[tuple[str, _Draw]]:
+    """Yield the figures that compare OOD and shifted sets with the in-distribution split."""
+    outside = [split for split in splits if split.role in ("near_ood", "far_ood")]
+    shifts = [split for split in splits if split.role == "shift"]
+    inside = {run.task.in_distribution for run in runs}
+    if (outside or shifts) and (len(inside) > 1 or not inside <= {split.key for split in splits}):
+        _leave_out(
+            "figures of OOD and shifted sets, for want of one in-distribution split that all runs have predicted; "
+            f"theirs: {', '.join(sorted(inside))}"
+        )
+        return
+    for split in outside:
+        found = [run.task.likelihood.uncertainties(run.predictions(split.key)) for run in runs]
+        for number, score in enumerate(found[0]):
+            if all(score in each for each in found):
+                name = split.key.replace("/", "_") + (f"_{score}" if number else "")
+                yield name, partial(ood_detection, split=split.key, score=score)
+    if shifts and all(run.task.of("shift") == shifts for run in runs):
+        for metric in _SHIFT_METRICS[runs[0].task.likelihood.name]:
             yield f"shift_{metric}", partial(shift_by_severity, metric=metric)
-    if task.name == "two_moons" and "grid" in predicted:
-        yield "two_moons", two_moons_surfaces
+    elif any(run.task.of("shift") for run in runs):
+        _leave_out("figures of shifts, which are means over corruptions, and not all runs have predicted all of them")
 
 
-def _common(runs: Mapping[str, str | Path], below: str) -> list[str]:
-    """Return the predictions that every run has, and name on stderr those that only some have."""
-    there = {run: saved.keys(run, below) for run in runs.values()}
-    for key in sorted({key for found in there.values() for key in found}):
-        lacking = [str(run) for run, found in there.items() if key not in found]
-        if lacking:
-            name = f"{below}/{key}" if below else key
-            print(f"left out: {name}, of which there are no predictions in {', '.join(lacking)}", file=sys.stderr)
-    first, *others = there.values()
-    return [key for key in first if all(key in found for found in others)]
+def _predicted(runs: Sequence[RunFolder]) -> list[Split]:
+    """Return the splits that every run has predicted, and name on stderr those that only some have, or none."""
+    lacking: dict[str, list[str]] = {}
+    splits = {split.key: split for run in reversed(runs) for split in run.task.of(*_DRAWN)}
+    for key in splits:
+        have = [run for run in runs if key in {split.key for split in run.task.splits} and run.has_predictions(key)]
+        lacking[key] = [str(run.path) for run in runs if run not in have]
+    there = [split for split in runs[0].task.splits if split.key in splits and not lacking[split.key]]
+    if not there:
+        raise InputError(f"There are no predictions in {', '.join(str(run.path) for run in runs)}, so nothing to draw.")
+    for key, folders in sorted(lacking.items()):
+        if folders:
+            _leave_out(f"{key}, of which there are no predictions in {', '.join(folders)}")
+    return there
+
+
+def _form(task: str) -> object:
+    """Return the form of a task's examples, or None where its data set is not known here."""
+    try:
+        return datasets.get(task).source.form
+    except InputError as error:
+        _leave_out(f"figures that show the data. {error}")
+        return None
+
+
+def _leave_out(what: str) -> None:
+    print(f"left out: {what}", file=sys.stderr)

@@ -27,20 +27,20 @@ def risk_coverage(runs: Mapping[str, str | Path], split: str = "test") -> Figure
         One axis; of each run first the curve, then the oracle's.
 
     Raises:
-        InputError: A run has no predictions of the split, or the split has no labels.
+        InputError: A run is no classification, or has no predictions of the split, or the split has no labels.
     """
-    style.check_runs(runs)
+    opened = saved.open_runs(runs, "categorical")
     figure = Figure(figsize=(4.8, 3.6), layout="constrained")
     axis = figure.subplots()
-    looks = style.lines(runs)
+    looks = style.lines(opened)
     highest = 0.0
-    for label, run in runs.items():
-        batch, _ = saved.labelled(run, split)
+    for label, run in opened.items():
+        batch, _ = saved.classified(run, split)
         coverage, risk = metrics.risk_coverage_curve(batch.probs, batch.labels)
         area = metrics.aurc(batch.probs, batch.labels)
         axis.plot(coverage, risk, label=f"{label}, AURC = {area:.3g}", **looks[label])
-        oracle = metrics.risk_coverage_curve(batch.probs, batch.labels, confidence=batch.correct)
-        axis.plot(*oracle, color=looks[label]["color"], linestyle=":", linewidth=0.8)
+        best = metrics.risk_coverage_curve(batch.probs, batch.labels, confidence=batch.correct)
+        axis.plot(*best, color=looks[label]["color"], linestyle=":", linewidth=0.8)
         highest = max(highest, risk[coverage >= _LEAST_COVERAGE_IN_VIEW].max())
     # A few examples on the left may well be all wrong; the view is for the others.
     axis.set(xlim=(0, 1), ylim=(0, 1.08 * highest or 1))

@@ -1,6 +1,5 @@
 """Metrics under covariate shift, by severity."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,8 +10,9 @@ from matplotlib.figure import Figure
 from uncertainty_suite import evaluation, metrics
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.figures import saved, style
-
-_SHIFTED = re.compile(r"(.+)_(\d+)")
+from uncertainty_suite.likelihoods import Likelihood, Saved
+from uncertainty_suite.runs import RunFolder
+from uncertainty_suite.tasks import Split
 
 
 @style.styled
@@ -20,8 +20,8 @@ def shift_by_severity(runs: Mapping[str, str | Path], metric: str = "ece") -> Fi
     """Draw a metric against the severity of the corruptions, as Ovadia et al. 2019 (arXiv:1906.02530).
 
     The line joins the means over the corruptions. A box spans the quartiles over them, with the median as its line;
-    the whiskers end at the mildest and the worst corruption. At the left stand the same examples of
-    the test set as they are.
+    the whiskers end at the mildest and the worst corruption. At the left stand the same examples of the in-distribution
+    split as they are.
 
     Args:
         runs: Run folders by the label that stands in the legend.
@@ -31,31 +31,35 @@ def shift_by_severity(runs: Mapping[str, str | Path], metric: str = "ece") -> Fi
         One axis; a line of means and the boxes of each run.
 
     Raises:
-        InputError: A run has no shifted predictions, or not of the same corruptions at every severity and in every
-            run, over which means could not be compared; or the metric is unknown.
+        InputError: A run has no shifted splits, or not of the same corruptions at every severity and in every run, over
+            which means could not be compared; or predictions are missing; or the metric is unknown or has no value.
     """
-    style.check_runs(runs)
+    opened = saved.open_runs(runs)
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
     axis = figure.subplots()
-    looks = style.lines(runs)
-    width = 0.8 / len(runs)
-    first = None
-    for i, (label, run) in enumerate(runs.items()):
-        shifted = _corruptions_by_severity(run)
-        first = first or (run, shifted)
-        if shifted != first[1]:
-            raise InputError(f"The corruptions in {run} are not those in {first[0]}: their means cannot be compared.")
-        values = [[_value(_clean(run, f"shift/{shifted[min(shifted)][0]}_{min(shifted)}"), metric)]]
-        for severity, corruptions in shifted.items():
-            values.append([_value(evaluation.load(run, f"shift/{name}_{severity}"), metric) for name in corruptions])
-        severities = np.array([0, *shifted])
-        places = severities + (i - (len(runs) - 1) / 2) * width
-        _draw_boxes(axis, places[1:], np.array(values[1:]), 0.75 * width, looks[label]["color"])
-        means = [np.mean(at_severity) for at_severity in values]
-        axis.plot(places, means, marker="o", markersize=4, label=label, **looks[label])
-    count = len(next(iter(first[1].values())))
+    looks = style.lines(opened)
+    width = 0.8 / len(opened)
+    first = next(iter(opened.values()))
+    shifts = first.task.of("shift")
+    by_severity = _by_severity(first)
+    severities = np.array([0, *by_severity])
+    for i, (label, run) in enumerate(opened.items()):
+        if run.task.of("shift") != shifts:
+            raise InputError(
+                f"The corruptions in {run.path} are not those in {first.path}: their means cannot be compared."
+            )
+        likelihood = run.task.likelihood
+        values = [
+            [_value(run.predictions(split.key), metric, likelihood) for split in splits]
+            for splits in by_severity.values()
+        ]
+        clean = _value(_clean(run, shifts[0]), metric, likelihood)
+        places = severities + (i - (len(opened) - 1) / 2) * width
+        _draw_boxes(axis, places[1:], np.array(values), 0.75 * width, looks[label]["color"])
+        axis.plot(places, [clean, *np.mean(values, axis=1)], marker="o", markersize=4, label=label, **looks[label])
+    count = len(shifts) // len(by_severity)
     axis.set_title(f"Mean and quartiles over {count} corruption{'s' * (count > 1)}")
-    axis.set_xticks(severities, ["clean", *map(str, severities[1:])])
+    axis.set_xticks(severities, ["clean", *map(str, by_severity)])
     axis.set(xlabel="Severity of the corruption", ylabel=style.metric_label(metric))
     axis.grid(axis="x", visible=False)
     # Metrics get worse to the right, so this corner is empty.
@@ -71,35 +75,39 @@ def _draw_boxes(axis: Axes, places: np.ndarray, values: np.ndarray, width: float
     axis.hlines(median, places - width / 2, places + width / 2, color=color, linewidth=1.2)
 
 
-def _corruptions_by_severity(run: str | Path) -> dict[int, list[str]]:
-    """Return the names of the corruptions that a run has predicted at each severity."""
-    shifted: dict[int, list[str]] = {}
-    for key in saved.keys(run, "shift"):
-        match = _SHIFTED.fullmatch(key)
-        if match:
-            shifted.setdefault(int(match[2]), []).append(match[1])
-    if not shifted:
-        raise InputError(f"Run {run} has no predictions/shift/<corruption>_<severity>.npz.")
-    every = {corruption for corruptions in shifted.values() for corruption in corruptions}
-    for severity, corruptions in shifted.items():
-        missing = every - set(corruptions)
-        if missing:
-            raise InputError(
-                f"Run {run} has no predictions/shift/{min(missing)}_{severity}.npz, but other severities of it: means "
-                "over different corruptions cannot be compared."
-            )
-    return dict(sorted(shifted.items()))
+def _by_severity(run: RunFolder) -> dict[int, list[Split]]:
+    """Return the shifted splits of a run at each severity, the mildest first."""
+    shifts = run.task.of("shift")
+    if not shifts:
+        raise InputError(f"Run {run.path} has no shifted splits: see config.evaluation.corruptions.")
+    found = {
+        severity: [split for split in shifts if split.severity == severity]
+        for severity in sorted({split.severity for split in shifts})
+    }
+    if len({frozenset(split.corruption for split in splits) for splits in found.values()}) > 1:
+        raise InputError(
+            f"Run {run.path} has not the same corruptions at every severity: means over different ones cannot be "
+            "compared."
+        )
+    return found
 
 
-def _clean(run: str | Path, shifted: str) -> evaluation.Saved:
-    """Return the predictions of the clean test set, of those examples that were also predicted corrupted."""
-    arrays = evaluation.load(run, "test")
-    chosen = np.isin(arrays["element_id"], evaluation.load(run, shifted)["element_id"])
-    return {name: arrays[name][chosen] for name in ("probs", "labels")}
+def _clean(run: RunFolder, shifted: Split) -> Saved:
+    """Return the predictions of the in-distribution split, of those examples that were also predicted corrupted."""
+    arrays = run.predictions(run.task.in_distribution)
+    chosen = np.isin(arrays["element_id"], run.predictions(shifted.key)["element_id"])
+    by_sample = run.task.likelihood.by_sample
+    return {
+        name: values.compress(chosen, axis=1 if name in by_sample else 0)
+        for name, values in arrays.items()
+        if values.ndim  # metrics of the whole split are no arrays of examples
+    }
 
 
-def _value(arrays: evaluation.Saved, metric: str) -> float:
-    values = evaluation.split_metrics(arrays, [metric])
-    if metric not in values:
-        raise InputError(f"Metric '{metric}' is no single number but {', '.join(values)}: name another one.")
-    return values[metric]
+def _value(arrays: Saved, metric: str, likelihood: Likelihood) -> float:
+    measured = evaluation.split_metrics(arrays, [metric], likelihood)
+    if metric in measured.metrics:
+        return measured.metrics[metric]
+    if metric in measured.left_out:
+        raise InputError(f"Metric '{metric}' cannot be drawn: {measured.left_out[metric]}")
+    raise InputError(f"Metric '{metric}' is no single number but {', '.join(measured.metrics)}: name another one.")

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib.style
 import numpy as np
@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from uncertainty_suite import metrics
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.figures import saved
 from uncertainty_suite.files import write_atomic
+from uncertainty_suite.runs import RunFolder
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart (https://jfly.uni-koeln.de/color/);
 # without yellow, which is too light for a line.
@@ -20,9 +20,7 @@ BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY_BLUE, PURPLE, BLACK = "#56B4E9", "#CC79A7", "#000000"
 GRAY = "#999999"
 
-# A method keeps its colour, whatever it is compared with.
-_METHOD_COLORS = {"deterministic": BLUE, "mc_dropout": ORANGE, "deep_ensemble": GREEN, "sngp": VERMILION}
-_OTHER_COLORS = (SKY_BLUE, PURPLE, BLACK)
+_COLORS = (BLUE, ORANGE, GREEN, VERMILION, SKY_BLUE, PURPLE, BLACK)
 _LINES = ("-", "--", ":", "-.")
 
 _LOOK = {
@@ -39,36 +37,38 @@ _LOOK = {
     "savefig.dpi": 150,
     "svg.hashsalt": "uncertainty_suite",  # ids in an SVG are random without it
 }
-_UPPER_CASE = {"ace", "augrc", "aurc", "auroc", "ece", "gce", "mce", "msce", "nll", "rmsce", "sce", "tace"}
+_UPPER_CASE = {
+    *("ace", "augrc", "aurc", "auroc", "crps", "ece", "gce", "mae", "mce", "msce", "nll", "rmsce", "rmse", "sce"),
+    "tace",
+}
 _MAX_COLUMNS = 4
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-def styled(draw: Callable[..., Any]) -> Callable[..., Any]:
+
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
     """Let a function draw in the suite's style, whatever the user's matplotlibrc says, and restore that afterwards."""
 
     @functools.wraps(draw)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         with matplotlib.style.context(["default", _LOOK]):
             return draw(*args, **kwargs)
 
     return wrapper
 
 
-def check_runs(runs: Mapping[str, str | Path]) -> None:
-    """Refuse to draw no run at all."""
-    if not runs:
-        raise InputError("There is no run to draw; expected run folders by their labels.")
+def lines(runs: Mapping[str, RunFolder]) -> dict[str, dict[str, Any]]:
+    """Return the colour and line style of each run, by label, as `Axes.plot` takes them.
 
-
-def lines(runs: Mapping[str, str | Path]) -> dict[str, dict[str, str]]:
-    """Return the colour and line style of each run: the colour is its method's, further runs of a method are dashed."""
-    methods = {label: saved.method(run) for label, run in runs.items()}
-    colors = dict(_METHOD_COLORS)
-    looks: dict[str, dict[str, str]] = {}
-    for label, method in methods.items():
-        colors.setdefault(method, _OTHER_COLORS[(len(colors) - len(_METHOD_COLORS)) % len(_OTHER_COLORS)])
-        earlier = sum(look["color"] == colors[method] for look in looks.values())
-        looks[label] = {"color": colors[method], "linestyle": _LINES[earlier % len(_LINES)]}
+    Colours go to methods in the order in which they come; further runs of a method are dashed.
+    """
+    methods = list(dict.fromkeys(run.method for run in runs.values()))
+    looks: dict[str, dict[str, Any]] = {}
+    for label, run in runs.items():
+        color = _COLORS[methods.index(run.method) % len(_COLORS)]
+        earlier = sum(look["color"] == color for look in looks.values())
+        looks[label] = {"color": color, "linestyle": _LINES[earlier % len(_LINES)]}
     return looks
 
 
@@ -100,17 +100,18 @@ def panels(
     return figure, [list(stack) if len(heights) > 1 else stack[0] for stack in stacks[:count]]
 
 
-def percent(value: float, position: int | None = None) -> str:
+def percent(value: float, position: float = 0) -> str:
     """Return a fraction as a tick label: `2.5%`, without needless decimals."""
     del position
     return f"{100 * value:g}%"
 
 
 def metric_name(name: str) -> str:
-    """Return a metric's name as it is written: `ECE` for `ece`, `Debiased ECE` for `debiased_ece`."""
+    """Return a metric's name as it is written: `ECE` for `ece`, `Debiased ECE` for `debiased_ece`; options follow."""
+    name, bracket, options = name.partition("(")
     words = [word.upper() if word in _UPPER_CASE else word for word in name.split("_")]
     text = " ".join(words)
-    return text[0].upper() + text[1:]
+    return text[0].upper() + text[1:] + (f" ({options}" if bracket else "")
 
 
 def metric_label(name: str) -> str:

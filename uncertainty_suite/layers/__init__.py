@@ -1,5 +1,6 @@
 """Layers that methods put into architectures in place of the plain ones, and the layer set that carries them there."""
 
+from uncertainty_suite.layers.attention import DotProductAttention, self_attention
 from uncertainty_suite.layers.batch_normalization import FusedBatchNormalization
 from uncertainty_suite.layers.dropout import Dropout, MonteCarloDropout
 from uncertainty_suite.layers.gaussian_process import RandomFeatureGaussianProcess
@@ -7,18 +8,25 @@ from uncertainty_suite.layers.layer_set import LayerSet
 from uncertainty_suite.layers.mean_field import mean_field_logits, monte_carlo_softmax
 from uncertainty_suite.layers.random_features import OrthogonalRandomFeatures
 from uncertainty_suite.layers.spectral_normalization import SpectralNormalization
-from uncertainty_suite.layers.split import draw_samples, split_at_dropout
+from uncertainty_suite.layers.split import draw_samples, has_stochastic, split_at_stochastic
+from uncertainty_suite.layers.tokens import IsToken, Positions, TokenMean
 
 __all__ = [
+    "DotProductAttention",
     "Dropout",
     "FusedBatchNormalization",
+    "IsToken",
     "LayerSet",
     "MonteCarloDropout",
     "OrthogonalRandomFeatures",
+    "Positions",
     "RandomFeatureGaussianProcess",
     "SpectralNormalization",
+    "TokenMean",
     "draw_samples",
+    "has_stochastic",
     "mean_field_logits",
     "monte_carlo_softmax",
-    "split_at_dropout",
+    "self_attention",
+    "split_at_stochastic",
 ]

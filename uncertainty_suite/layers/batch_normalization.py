@@ -1,7 +1,8 @@
 """Batch normalisation by TensorFlow's fused kernel."""
 
-import keras
-import tensorflow as tf
+from __future__ import annotations
+
+from uncertainty_suite import keras, tf
 
 
 @keras.saving.register_keras_serializable(package="uncertainty_suite")

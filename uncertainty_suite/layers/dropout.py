@@ -1,9 +1,12 @@
 """Dropout whose masks are cheap to draw, and dropout that stays on at prediction time."""
 
-import keras
-import numpy as np
-import tensorflow as tf
+from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
+from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError
 
 
@@ -45,31 +48,65 @@ def _next_seed(generator: keras.random.SeedGenerator) -> tf.Tensor:
     return seed
 
 
-def _mask_shape(inputs: tf.Tensor, noise_shape: tuple[int | None, ...] | None) -> tf.Tensor:
-    shape = tf.shape(inputs)
-    if noise_shape is None:
-        return shape
-    return tf.stack([shape[i] if size is None else size for i, size in enumerate(noise_shape)])
-
-
 @keras.saving.register_keras_serializable(package="uncertainty_suite")
-class Dropout(keras.layers.Dropout):
+class Dropout(keras.layers.Layer):
     """Drop inputs at random in training, by masks that take half of the random bits of Keras' layer, or fewer.
 
     Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html. Same arguments and distribution as Keras'
-    layer, but other masks for the same seed, and different ones on each replica. A rate is rounded to the nearest
-    multiple of 1/65536, by which the kept values are scaled, too.
+    layer, but other masks for the same seed, and different ones on each replica.
+
+    Args:
+        rate: Fraction of the inputs to drop, in [0, 1), rounded to the nearest multiple of 1/65536, by which the kept
+            values are scaled, too. With 0 the layer is the identity and has no state.
+        noise_shape: Shape of the mask, broadcast to the inputs; `None` entries take the size of the inputs.
+        seed: Integer seed of the masks; `None` takes one from Keras' global seed.
+
+    Returns:
+        A tensor of the shape and type of the inputs.
+
+    Raises:
+        InputError: If the rate is outside its range.
+
+    Example:
+        >>> layer = Dropout(0.5, seed=1)
+        >>> layer(tf.ones((1, 4)), training=True)  # about half of the entries are 0, the rest 2
     """
 
-    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        if not training or self.rate == 0:
-            return inputs
-        shape = _mask_shape(inputs, self.noise_shape)
-        return inputs * _random_mask(shape, self.rate, _next_seed(self.seed_generator), inputs.dtype)
+    def __init__(
+        self, rate: float, noise_shape: tuple[int | None, ...] | None = None, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if not 0 <= rate < 1:
+            raise InputError(f"The dropout rate must be at least 0 and below 1, received {rate}.")
+        self.rate = rate
+        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.seed = seed
+        self.supports_masking = True
+        if rate > 0:
+            # Named after the layer: by default the path of its state depends on how many generators there were before.
+            self.seed_generator = keras.random.SeedGenerator(seed, name=self.name)
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        return self._drop(inputs, self._mask_shape(inputs)) if training and self.rate > 0 else inputs
+
+    def _mask_shape(self, inputs: tf.Tensor) -> tf.Tensor:
+        shape = tf.shape(inputs)
+        if self.noise_shape is None:
+            return shape
+        return tf.stack([shape[i] if size is None else size for i, size in enumerate(self.noise_shape)])
+
+    def _drop(self, inputs: tf.Tensor, mask_shape: tf.Tensor) -> tf.Tensor:
+        return inputs * _random_mask(mask_shape, self.rate, _next_seed(self.seed_generator), inputs.dtype)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rate": self.rate, "noise_shape": self.noise_shape, "seed": self.seed}
 
 
 @keras.saving.register_keras_serializable(package="uncertainty_suite")
-class MonteCarloDropout(keras.layers.Layer):
+class MonteCarloDropout(Dropout):
     """Drop inputs at random in training *and* in prediction.
 
     Each call returns `inputs * mask / (1 - rate)` with a fresh mask, so that repeated predictions are samples of an
@@ -90,6 +127,10 @@ class MonteCarloDropout(keras.layers.Layer):
             calls (`training=True`) draw independent masks all the same.
         seed: Integer seed of the masks; `None` takes one from Keras' global seed.
 
+    Attributes:
+        stochastic: Whether predictions are random: the rate is above 0.
+        draws_per_example: Whether in prediction each example of a batch has a mask of its own.
+
     Returns:
         A tensor of the shape and type of the inputs.
 
@@ -108,41 +149,25 @@ class MonteCarloDropout(keras.layers.Layer):
         filterwise: bool = False,
         shared_masks: bool = False,
         seed: int | None = None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        if not 0 <= rate < 1:
-            raise InputError(f"The dropout rate must be at least 0 and below 1, received {rate}.")
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(rate, noise_shape, seed, **kwargs)
         if filterwise and noise_shape is not None:
             raise InputError("Give either noise_shape or filterwise=True, not both.")
-        self.rate = rate
-        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
         self.filterwise = filterwise
         self.shared_masks = shared_masks
-        self.seed = seed
-        self.supports_masking = True
-        if rate > 0:
-            self.seed_generator = keras.random.SeedGenerator(seed)
+        self.stochastic = rate > 0
+        self.draws_per_example = not shared_masks and (noise_shape is None or noise_shape[0] is None)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        if self.rate == 0:
+        if not self.stochastic:
             return inputs
-        shape = _mask_shape(inputs, self.noise_shape)
+        shape = self._mask_shape(inputs)
         if self.filterwise:
             shape = tf.concat([shape[:1], tf.ones_like(shape[1:-1]), shape[-1:]], axis=0)
         if self.shared_masks and not training:
             shape = tf.concat([[1], shape[1:]], axis=0)
-        return inputs * _random_mask(shape, self.rate, _next_seed(self.seed_generator), inputs.dtype)
+        return self._drop(inputs, shape)
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return input_shape
-
-    def get_config(self) -> dict:
-        return {
-            **super().get_config(),
-            "rate": self.rate,
-            "noise_shape": self.noise_shape,
-            "filterwise": self.filterwise,
-            "shared_masks": self.shared_masks,
-            "seed": self.seed,
-        }
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "filterwise": self.filterwise, "shared_masks": self.shared_masks}

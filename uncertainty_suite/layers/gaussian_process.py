@@ -1,10 +1,11 @@
 """The random-feature Gaussian process: an output layer that knows how far its input is from the training data."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
-import keras
-import tensorflow as tf
-
+from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError, unknown_name
 from uncertainty_suite.layers.random_features import OrthogonalRandomFeatures
 
@@ -63,17 +64,17 @@ class RandomFeatureGaussianProcess(keras.layers.Layer):
             but slow for many small batches.
 
     Returns:
-        Logits `[batch, units]` and variances `[batch]`, shared by all units. In a `tf.function` that does not use the
-        variance nothing is spent on it.
+        `{"outputs": ..., "variance": ...}`: logits `[batch, units]` and variances `[batch]`, shared by all units. In a
+        `tf.function` that does not use the variance nothing is spent on it.
 
     Raises:
         InputError: If an argument is outside its range.
 
     Example:
         >>> layer = RandomFeatureGaussianProcess(10)
-        >>> logits, prior_variance = layer(features)
+        >>> prior_variance = layer(features)["variance"]
         >>> layer.update_precision(features)
-        >>> logits, variance = layer(features, inverse_cholesky=layer.inverse_cholesky())
+        >>> said = layer(features, inverse_cholesky=layer.inverse_cholesky())  # said["outputs"], said["variance"]
     """
 
     def __init__(
@@ -92,8 +93,8 @@ class RandomFeatureGaussianProcess(keras.layers.Layer):
         output_bias: float = 0.0,
         l2: float = 1e-6,
         seed: int | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
         if likelihood not in LIKELIHOODS:
             raise unknown_name("likelihood", likelihood, LIKELIHOODS)
@@ -131,7 +132,9 @@ class RandomFeatureGaussianProcess(keras.layers.Layer):
         self.l2 = l2
         self.seed = seed
         # The framework's own epsilon, 1e-3, is also that of the reference implementations.
-        self.normalization = keras.layers.LayerNormalization(dtype="float32") if normalize_input else None
+        self.normalization = None
+        if normalize_input:
+            self.normalization = keras.layers.LayerNormalization(dtype="float32", name="normalization")
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         dimensions, m = input_shape[-1], self.num_features
@@ -173,12 +176,13 @@ class RandomFeatureGaussianProcess(keras.layers.Layer):
 
     def call(
         self, inputs: tf.Tensor, training: bool | None = None, inverse_cholesky: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> dict[str, tf.Tensor]:
         features = self.random_features(inputs)
         logits = self._logits(features)
         if training and self.update_in_training:
             self._update_precision(features, logits)
-        return logits, self.ridge_penalty * tf.reduce_sum(self._whiten(features, inverse_cholesky) ** 2, axis=1)
+        variance = self.ridge_penalty * tf.reduce_sum(self._whiten(features, inverse_cholesky) ** 2, axis=1)
+        return {"outputs": logits, "variance": variance}
 
     def random_features(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return the random features `[batch, num_features]` of representations `[batch, dimensions]`."""
@@ -253,10 +257,10 @@ class RandomFeatureGaussianProcess(keras.layers.Layer):
         else:
             self.precision.assign(self.precision + gram)
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[tuple[int | None, ...], ...]:
-        return (input_shape[0], self.units), (input_shape[0],)
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> dict[str, tuple[int | None, ...]]:
+        return {"outputs": (input_shape[0], self.units), "variance": (input_shape[0],)}
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "units": self.units,

@@ -1,6 +1,8 @@
 """Class probabilities from Gaussian logits: the mean-field approximation and Monte Carlo."""
 
-import tensorflow as tf
+from __future__ import annotations
+
+from uncertainty_suite import tf
 
 
 def mean_field_logits(logits: tf.Tensor, variance: tf.Tensor, mean_field_factor: float) -> tf.Tensor:

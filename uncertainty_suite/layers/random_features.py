@@ -1,9 +1,10 @@
 """Initialisers of the fixed random projections behind random Fourier features."""
 
+from __future__ import annotations
+
 import math
 
-import keras
-import tensorflow as tf
+from uncertainty_suite import keras, tf
 
 
 @keras.saving.register_keras_serializable(package="uncertainty_suite")

@@ -1,8 +1,10 @@
 """Spectral normalisation with a norm bound, for dense layers and convolutions."""
 
-import keras
-import tensorflow as tf
+from __future__ import annotations
 
+from typing import Any
+
+from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError
 
 
@@ -31,6 +33,7 @@ class SpectralNormalization(keras.layers.Wrapper):
         layer: A `keras.layers.Dense` or `keras.layers.Conv2D`.
         norm_bound: Largest spectral norm allowed, above 0.
         iterations: Steps of the power method per training call, at least 1.
+        name: By default the name of `layer`, so that whoever names the layer names the wrapper, too.
 
     Returns:
         The output of `layer`.
@@ -44,7 +47,14 @@ class SpectralNormalization(keras.layers.Wrapper):
         >>> layer(tf.ones((2, 8)), training=True)
     """
 
-    def __init__(self, layer: keras.layers.Layer, norm_bound: float = 0.95, iterations: int = 1, **kwargs):
+    def __init__(
+        self,
+        layer: keras.layers.Layer,
+        norm_bound: float = 0.95,
+        iterations: int = 1,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         if not isinstance(layer, (keras.layers.Dense, keras.layers.Conv2D)):
             raise InputError(f"Spectral normalisation takes a Dense or Conv2D layer, received {type(layer).__name__}.")
         if not norm_bound > 0:
@@ -52,7 +62,7 @@ class SpectralNormalization(keras.layers.Wrapper):
         if iterations < 1:
             raise InputError(f"The number of power iterations must be at least 1, received {iterations}.")
         # Without autocast the kernel is read as it is stored, not as the half-precision copy of a mixed policy.
-        super().__init__(layer, autocast=False, **kwargs)
+        super().__init__(layer, autocast=False, name=name or layer.name, **kwargs)
         self.norm_bound = norm_bound
         self.iterations = iterations
 
@@ -61,7 +71,7 @@ class SpectralNormalization(keras.layers.Wrapper):
         self.u = self._add_vector("u", self._operator_shape(self.layer.compute_output_shape(input_shape)))
         self.v = self._add_vector("v", self._operator_shape(input_shape))
 
-    def _operator_shape(self, shape: tuple[int | None, ...]) -> tuple[int, ...]:
+    def _operator_shape(self, shape: tuple[Any, ...]) -> tuple[int, ...]:
         """Return the shape of one example in the operator's domain or range, channels last."""
         if isinstance(self.layer, keras.layers.Dense):
             return (1, shape[-1])

@@ -1,47 +1,59 @@
 """Splitting a stochastic network where its randomness begins, and drawing many samples of what comes after."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 
-import keras
-import tensorflow as tf
-
-from uncertainty_suite.layers.dropout import MonteCarloDropout
+from uncertainty_suite import keras, tf
 
 _BYTES_PER_PASS = 16 * 2**20  # of copies of the hidden tensors: with more, passes leave the processor's caches
 
 
-def split_at_dropout(model: keras.Model) -> tuple[keras.Model, keras.Model]:
+def _stochastic_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    return [each for each in layer._flatten_layers() if getattr(each, "stochastic", False)]
+
+
+def has_stochastic(layer: keras.layers.Layer) -> bool:
+    """Return whether a model or layer is random in prediction: it or a layer within it has a true `stochastic`.
+
+    A stochastic layer says so by that attribute. By a second one, `draws_per_example`, it can say that it draws for
+    each example of a batch independently, so that copies of a batch side by side are samples.
+
+    Example:
+        >>> has_stochastic(MonteCarloDropout(0.5)), has_stochastic(MonteCarloDropout(0.0))  # True, False
+    """
+    return bool(_stochastic_layers(layer))
+
+
+def split_at_stochastic(model: keras.Model) -> tuple[keras.Model, keras.Model]:
     """Split a functional model into what is the same in every sample and what is not.
 
-    The trunk ends where the first active `MonteCarloDropout` begins, on every path to it; for many samples of one
-    batch it need be computed only once. `rest(trunk(x))` is `model(x)`, and shares its layers.
+    The trunk ends where the first stochastic layer (see `has_stochastic`) begins, on every path to it; for many samples
+    of one batch it need be computed only once. `rest(trunk(x))` is `model(x)`, and shares its layers.
 
     Args:
         model: A functional model.
 
     Returns:
-        `trunk`, from the model's input to the tensors between the two, and `rest`, from these to the model's output;
-        both take `training`. Outputs that are not stochastic are computed by `trunk` and passed on by `rest`.
+        `trunk`, from the model's input to the tensors between the two, and `rest`, from these to the model's output, of
+        the same structure, e.g. a dict; both take `training`. Outputs that are not stochastic are computed by `trunk`
+        and passed on by `rest`.
 
     Example:
-        >>> trunk, rest = split_at_dropout(model)
+        >>> trunk, rest = split_at_stochastic(model)
         >>> samples = draw_samples(rest, trunk(x), num_samples=10)
     """
     stochastic: dict[int, bool] = {}
     cut: dict[int, keras.KerasTensor] = {}  # the last deterministic tensors on each path
 
-    def inputs_of(tensor: keras.KerasTensor) -> list[keras.KerasTensor]:
-        operation, node_index, _ = tensor._keras_history
-        return operation._inbound_nodes[node_index].input_tensors
-
     def is_stochastic(tensor: keras.KerasTensor) -> bool:
         if id(tensor) not in stochastic:
-            layer = tensor._keras_history.operation
-            inputs = inputs_of(tensor)
+            operation, node_index, _ = tensor._keras_history
+            inputs = operation._inbound_nodes[node_index].input_tensors
             by_inputs = [is_stochastic(x) for x in inputs]  # all of them, and not only up to the first that is
-            drops = isinstance(layer, MonteCarloDropout) and layer.rate > 0
-            stochastic[id(tensor)] = drops or any(by_inputs)
+            draws = isinstance(operation, keras.layers.Layer) and has_stochastic(operation)
+            stochastic[id(tensor)] = draws or any(by_inputs)
             if stochastic[id(tensor)]:
                 cut.update({id(x): x for x, random in zip(inputs, by_inputs) if not random})
         return stochastic[id(tensor)]
@@ -58,13 +70,13 @@ def split_at_dropout(model: keras.Model) -> tuple[keras.Model, keras.Model]:
 
 
 def draw_samples(rest: keras.Model, hidden: Any, num_samples: int) -> Any:
-    """Repeat the stochastic part of a network on the same hidden tensors, with fresh masks for every sample.
+    """Repeat the stochastic part of a network on the same hidden tensors, with fresh draws for every sample.
 
-    Small batches go through it as several copies at once, which wastes less time between operations; with
-    `shared_masks`, where all copies would get the same mask, one by one.
+    Small batches go through it as several copies at once, which wastes less time between operations. Where a stochastic
+    layer does not say `draws_per_example`, all copies would get the same draw, and they go through it one by one.
 
     Args:
-        rest: The second part from `split_at_dropout`.
+        rest: The second part from `split_at_stochastic`.
         hidden: What the first part returned, tensors `[batch, ...]`. In a `tf.function` that does not know the size of
             the batch, passes take one copy.
         num_samples: Number of samples.
@@ -73,7 +85,7 @@ def draw_samples(rest: keras.Model, hidden: Any, num_samples: int) -> Any:
         The outputs of `rest(hidden, training=False)`, with samples in front: `[num_samples, batch, ...]`.
 
     Example:
-        >>> logits = draw_samples(rest, trunk(x), num_samples=10)  # [10, batch, classes]
+        >>> outputs = draw_samples(rest, trunk(x), num_samples=10)["outputs"]  # [10, batch, units]
     """
     copies = _copies_per_pass(rest, keras.tree.flatten(hidden), num_samples)
     tiled = keras.tree.map_structure(lambda x: tf.concat([x] * copies, axis=0), hidden)
@@ -90,7 +102,7 @@ def draw_samples(rest: keras.Model, hidden: Any, num_samples: int) -> Any:
             for kernel in kernels:
                 scope.add_update(kernel)
             outputs = rest(tiled, training=False)
-        for variable in others:  # the masks' generators: what they were set to, the scope has kept to itself
+        for variable in others:  # states of random numbers: what they were set to, the scope has kept to itself
             value = scope.get_current_value(variable)
             if value is not None:
                 variable.assign(value)
@@ -108,8 +120,8 @@ def draw_samples(rest: keras.Model, hidden: Any, num_samples: int) -> Any:
 
 
 def _copies_per_pass(rest: keras.Model, hidden: list[tf.Tensor], num_samples: int) -> int:
-    shared = any(isinstance(layer, MonteCarloDropout) and layer.shared_masks for layer in rest.layers)
-    if shared or hidden[0].shape[0] is None:
+    independent = all(getattr(layer, "draws_per_example", False) for layer in _stochastic_layers(rest))
+    if not independent or hidden[0].shape[0] is None:
         return 1
     num_bytes = sum(math.prod(x.shape) * x.dtype.size for x in hidden)
     divisors = [n for n in range(1, num_samples + 1) if num_samples % n == 0]

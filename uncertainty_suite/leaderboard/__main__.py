@@ -13,6 +13,7 @@ A folder of runs that has the name of a command is given as `./add`.
 """
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -98,10 +99,10 @@ def _diff(arguments: Sequence[str]) -> int:
 
 
 def _page(arguments: Sequence[str]) -> int:
-    from uncertainty_suite.files import write_atomic
     from uncertainty_suite.leaderboard import published
     from uncertainty_suite.leaderboard.page import page
     from uncertainty_suite.leaderboard.publication import abouts
+    from uncertainty_suite.leaderboard.writing import write
 
     parser = _parser("page", "Write the page: one file that opens from disk, without a network.")
     parser.add_argument("folder", nargs="?", default="leaderboards", help="of the records; default: leaderboards")
@@ -111,7 +112,7 @@ def _page(arguments: Sequence[str]) -> int:
     records = _read([options.folder], problems)
     text = page(records, published.read(options.folder), abouts(options.folder, records))
     output = Path(options.output or Path(options.folder, "index.html"))
-    write_atomic(output, lambda file: file.write(text.encode()))
+    write(output, text)
     print(f"{output}: {len(text.encode()) / 1000:,.0f} kB")
     return int(bool(problems))
 
@@ -180,5 +181,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(encoding="utf-8")  # the tables have arrows and ±, whatever the locale
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # the tables have arrows and ±, whatever the locale
     sys.exit(main())

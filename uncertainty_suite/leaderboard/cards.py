@@ -5,19 +5,21 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from uncertainty_suite import configuration
-from uncertainty_suite.leaderboard.analysis import REFERENCE, Analysis, Estimate
-from uncertainty_suite.leaderboard.records import Record, file_name
+from uncertainty_suite.leaderboard.analysis import SIGNIFICANCE, Analysis, Estimate
+from uncertainty_suite.leaderboard.records import Record, experiment_name
 from uncertainty_suite.leaderboard.rendering import decimals, escape_markdown, number
 from uncertainty_suite.leaderboard.tables import COSTS, Row, Table, higher_is_better, select, tables
+from uncertainty_suite.leaderboard.writing import write as write_text
 
 HEADER = "<!-- Made from the records by `python -m uncertainty_suite.leaderboard cards`. -->\n"
 
 _BIASED = 0.01  # a difference of confidence and accuracy worth a sentence
+_BIASED_INTERVAL = 0.03  # and one of an interval's level and what it holds
 
 
 def cards(records: Iterable[Record]) -> dict[str, str]:
     """Return the text of each card by its path, `<task>/cards/<method>.md`, with the hash where there are several."""
-    result = {}
+    result: dict[str, str] = {}
     for table in tables(records):
         analysis = Analysis(table)
         result |= {path: card(analysis, row) for path, row in zip(paths(table), table.rows)}
@@ -29,8 +31,7 @@ def paths(table: Table) -> list[str]:
     methods = [row.method for row in table.rows]
     result = []
     for row in table.rows:
-        names = {"task": table.task, "method": row.method, "config_hash": row.config_hash, "seed": 0}
-        folder, _, stem = file_name(names).removesuffix("-seed0.json").rpartition("/")
+        folder, _, stem = experiment_name(table.task, row.method, row.config_hash).rpartition("/")
         if methods.count(row.method) == 1:
             stem = stem.rpartition("-")[0]
         result.append(f"{folder}/cards/{stem}.md")
@@ -53,12 +54,10 @@ def card(analysis: Analysis, row: Row) -> str:
 
 def write(records: Iterable[Record], folder: str | Path) -> list[Path]:
     """Write all cards below a folder, remove those of no record, and return the paths written."""
-    from uncertainty_suite.files import write_atomic
-
     written = []
     for name, text in cards(records).items():
         path = Path(folder) / name
-        write_atomic(path, lambda file, text=text: file.write(text.encode()))
+        write_text(path, text)
         written.append(path)
     for path in stale(folder, written):
         path.unlink()
@@ -79,6 +78,7 @@ def _facts(table: Table, row: Row) -> str:
     parameters = row.statistic("num_parameters")
     facts = {
         "architecture": row.model + (f", {number(parameters.mean, 0)} parameters" if parameters else ""),
+        "folds": ", ".join(map(str, row.folds)),
         "seeds": ", ".join(map(str, row.seeds)),
         "training": (f"{seconds.mean:.3g} s a run on " if seconds else "") + _hardware(hardware),
         "global batch size": str(record.batch_size_global),
@@ -104,9 +104,10 @@ def _span(row: Row, key: str) -> str:
 
 def _results(analysis: Analysis, row: Row, metrics: Iterable[str]) -> str:
     index = analysis.table.rows.index(row)
-    against = analysis.references[index] not in (None, index)
-    header = ["metric", "mean", "95 % over seeds", "95 % over test examples"]
-    header += [f"minus {REFERENCE}, 95 %", "p"] if against else []
+    against = analysis.reference(index)
+    replicates = analysis.table.replicates
+    header = ["metric", "mean", f"95 % over {replicates}", "95 % over test examples"]
+    header += [f"minus {escape_markdown(against)}, 95 %", "p"] if against else []
     lines = [header, ["---", *["---:"] * (len(header) - 1)]]
     for metric in metrics:
         column = analysis.estimates(metric)
@@ -125,7 +126,7 @@ def _results(analysis: Analysis, row: Row, metrics: Iterable[str]) -> str:
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     return (
         f"{table}\nIn bold: the best of the task, or not told from it by the tests. p is Holm-adjusted over the "
-        "methods. A dash: one seed, or no per-example scores.\n"
+        f"methods. A dash: one {replicates[:-1]}, or no per-example scores.\n"
     )
 
 
@@ -151,51 +152,67 @@ def _p(value: float) -> str:
 def _findings(analysis: Analysis, row: Row) -> str:
     """Say in sentences what the numbers show, the unflattering first."""
     sentences = []
-    index = analysis.table.rows.index(row)
-    worse, better = [], []
-    (headline,) = select([analysis.table], None, headline=True)
-    for metric in headline.metrics:
+    table, index = analysis.table, analysis.table.rows.index(row)
+    reference = analysis.reference(index)
+    worse: list[str] = []
+    better: list[str] = []
+    for metric in table.headline:
         estimate = analysis.estimates(metric)[index]
-        if estimate and estimate.p_reference is not None and estimate.p_reference < 0.05:
+        if estimate is None or estimate.difference is None or estimate.p_reference is None:
+            continue
+        if estimate.p_reference < SIGNIFICANCE:
             gained = (estimate.difference > 0) == higher_is_better(metric)
             (better if gained else worse).append(metric)
     if worse:
-        sentences.append(f"Worse than {REFERENCE} in {', '.join(worse)}.")
+        sentences.append(f"Worse than {reference} in {', '.join(worse)}.")
     if better:
-        sentences.append(f"Better than {REFERENCE} in {', '.join(better)}.")
-    confidence, accuracy = _calibration(row)
-    if confidence is not None and abs(confidence - accuracy) > _BIASED:
-        kind = "Overconfident" if confidence > accuracy else "Underconfident"
-        sentences.append(f"{kind} on the test set: mean confidence {confidence:.3f}, accuracy {accuracy:.3f}.")
-    clean, shifted = row.statistic("test/accuracy"), row.statistic("shift/mean/accuracy")
-    if clean and shifted:
-        sentences.append(
-            f"On corrupted test sets the mean accuracy is {shifted.mean:.3f} instead of {clean.mean:.3f}{_ece(row)}."
-        )
-    for metric in analysis.table.metrics:
+        sentences.append(f"Better than {reference} in {', '.join(better)}.")
+    sentences += _calibration(row)
+    sentences += _shift(table, row)
+    for metric in table.metrics:
+        place, name = table.places.of(metric)
         statistic = row.statistic(metric)
-        if statistic and metric.startswith("ood/") and metric.endswith("/auroc") and statistic.mean < 0.5:
+        is_auroc = place is not None and place.section == "ood" and name.rpartition("/")[2] == "auroc"
+        if is_auroc and statistic and statistic.mean < 0.5:
             sentences.append(
                 f"Surer on the OOD set than on its own: {metric} is {statistic.mean:.3f}, below a coin's 0.5."
             )
-    if len(row.seeds) == 1:
-        sentences.append("One seed: every test is about this one network, not about the method.")
+    if len(row.records) == 1:
+        sentences.append(f"One {table.replicates[:-1]}: every test is about this one network, not about the method.")
     if not sentences:
         return ""
     return "## What to know\n\n" + "".join(f"- {escape_markdown(sentence)}\n" for sentence in sentences)
 
 
-def _ece(row: Row) -> str:
-    clean, shifted = row.statistic("test/ece"), row.statistic("shift/mean/ece")
-    return f", the ECE {shifted.mean:.3f} instead of {clean.mean:.3f}" if clean and shifted else ""
+def _shift(table: Table, row: Row) -> list[str]:
+    """Compare the first and the last of the headline, error and calibration, with their means over shifted splits."""
+    said = []
+    for name in (table.likelihood.headline[0], table.likelihood.headline[-1]):
+        clean, shifted = row.statistic(table.inside(name)), row.statistic(f"shift/mean/{name}")
+        if clean and shifted:
+            said.append(f"{name} {shifted.mean:.3g} instead of {clean.mean:.3g}")
+    return [f"On corrupted test sets: {', '.join(said)}."] if said else []
 
 
-def _calibration(row: Row) -> tuple[float | None, float]:
-    bins = [bin for record in row.records if record.curves for bin in record.curves["reliability"]]
-    total = sum(count for count, _, _ in bins)
-    if not total:
-        return None, 0.0
-    return sum(n * confidence for n, confidence, _ in bins) / total, sum(n * right for n, _, right in bins) / total
+def _calibration(row: Row) -> list[str]:
+    """Say whether a row is over- or underconfident on the in-distribution split, by its curves."""
+    found = [record.curves for record in row.records if record.curves]
+    bins = [bin for curves in found for bin in curves.get("reliability", [])]
+    if total := sum(count for count, _, _ in bins):
+        confidence = sum(count * mean for count, mean, _ in bins) / total
+        accuracy = sum(count * right for count, _, right in bins) / total
+        if abs(confidence - accuracy) > _BIASED:
+            kind = "Overconfident" if confidence > accuracy else "Underconfident"
+            return [f"{kind} on the test set: mean confidence {confidence:.3f}, accuracy {accuracy:.3f}."]
+    quantiles = [curves["quantiles"] for curves in found if "quantiles" in curves]
+    if quantiles:
+        (low, *_, high) = quantiles[0]
+        level = high[0] - low[0]
+        share = sum(of_run[-1][1] - of_run[0][1] for of_run in quantiles) / len(quantiles)
+        if abs(share - level) > _BIASED_INTERVAL:
+            kind = "Overconfident" if share < level else "Underconfident"
+            return [f"{kind} on the test set: central {level:.0%} intervals hold {share:.1%} of the targets."]
+    return []
 
 
 def _commands(row: Row) -> str:

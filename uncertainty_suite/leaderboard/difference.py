@@ -1,26 +1,27 @@
 """Two runs side by side: what differs in configuration and provenance, and by how much each metric does."""
 
 import dataclasses
+import functools
 import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from uncertainty_suite import configuration
+from uncertainty_suite import configuration, likelihoods, metrics
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.leaderboard import statistics
+from uncertainty_suite.leaderboard.places import Place, Places
 from uncertainty_suite.leaderboard.records import Record, check_comparable, find_runs, read_record
 from uncertainty_suite.leaderboard.rendering import number
-from uncertainty_suite.leaderboard.store import load_scores
+from uncertainty_suite.leaderboard.scores import Scores, load_scores, of_examples
 from uncertainty_suite.leaderboard.tables import higher_is_better, tables
+from uncertainty_suite.likelihoods import Saved
+from uncertainty_suite.metrics.base import MeanMetric
+from uncertainty_suite.metrics.calibration import even_bins
+from uncertainty_suite.runs import RunFolder
 
-_MEANS = ("accuracy", "nll", "brier", "entropy")
-_ECE_BINS = 15  # as the metric `ece`
 _TIMES = {"provenance.started_at", "provenance.finished_at"}
-
-Scores = Mapping[str, np.ndarray]  # of a split: `element_id`, per-example scores, `confidence`, each `[n]`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,8 @@ def diff(first: str | Path, second: str | Path, num_resamples: int = 1000) -> st
     records = [_one(first), _one(second)]
     if records[0].task != records[1].task:
         raise InputError(f"The runs are of different tasks, '{records[0].task}' and '{records[1].task}'.")
+    if records[0].fold != records[1].fold:
+        raise InputError(f"The runs are of different folds, {records[0].fold} and {records[1].fold}.")
     # Two records of one experiment and seed, e.g. before and after a change, may well be compared here.
     check_comparable([records[0], dataclasses.replace(records[1], method=records[1].method + "\0")])
     lines = [f"a: {records[0].folder}", f"b: {records[1].folder}"]
@@ -62,95 +65,146 @@ def diff(first: str | Path, second: str | Path, num_resamples: int = 1000) -> st
 
 def differences(first: Record, second: Record, num_resamples: int = 1000) -> list[Difference]:
     """Return the difference of each metric that both records have, in the order of the tables' columns."""
-    resampled = [_Resampled(record, num_resamples) for record in (first, second)]
+    resampled = Resampled(first, num_resamples), Resampled(second, num_resamples)
     (table,) = tables([dataclasses.replace(first, metrics={**first.metrics, **second.metrics})])
     result = []
     for metric in table.metrics:
         if metric in first.metrics and metric in second.metrics:
-            values = [of_one.metric(metric) for of_one in resampled]
-            interval = None
-            if all(value is not None for value in values) and _same_examples(*resampled, metric):
-                low, high = np.quantile(values[1] - values[0], [0.025, 0.975])
-                interval = float(low), float(high)
+            interval = _interval(*resampled, metric)
             result.append(Difference(metric, first.metrics[metric], second.metrics[metric], interval))
     return result
 
 
-class _Resampled:
-    """The metrics of one run on resampled test sets, `[resamples]` each, from the scores of its splits."""
+def _interval(first: "Resampled", second: "Resampled", metric: str) -> tuple[float, float] | None:
+    values = first.metric(metric), second.metric(metric)
+    if values[0] is None or values[1] is None or not _same_examples(first, second, metric):
+        return None
+    low, high = np.quantile(values[1] - values[0], [0.025, 0.975])
+    return float(low), float(high)
+
+
+class Resampled:
+    """The metrics of one run on resampled test sets, `[resamples]` each, from what was saved of each example."""
 
     def __init__(self, record: Record, num_resamples: int) -> None:
-        self._load, self._num_resamples = _splits(record), num_resamples
-        self._metrics = record.metrics
-        self._test = record.config.get("evaluation", {}).get("splits", ["test"])[0]
-        self._known: dict[str, Scores | None] = {}
-
-    def scores(self, split: str) -> Scores | None:
-        """Return the scores of a split in the order of its examples' ids, or None."""
-        if split not in self._known:
-            scores = self._load(split)
-            if scores is not None:
-                order = np.argsort(scores["element_id"], kind="stable")
-                scores = {name: values[order] for name, values in scores.items()}
-            self._known[split] = scores
-        return self._known[split]
+        """Look at a run folder or a record; nothing is read before it is needed."""
+        self._splits: _RunSplits | _RecordSplits = _RunSplits(record) if record.is_run else _RecordSplits(record)
+        self._num_resamples = num_resamples
+        self._places = Places(record.splits, record.in_distribution)
+        self._test = record.in_distribution
 
     def metric(self, name: str) -> np.ndarray | None:
-        """Return a metric on each resampled test set, or None if it cannot be had from the scores."""
-        split, _, kind = name.rpartition("/")
-        if parts := self.parts(name):
-            values = [self.metric(part) for part in parts]
-            return None if any(value is None for value in values) else np.mean(values, axis=0)
-        if kind == "auroc" and split.startswith("ood/"):
-            _, source, *score = split.split("/")
-            return self._auroc(f"ood/{source}", *score)
-        scores = self.scores(split) if split else None
-        if scores is None:
+        """Return a metric on each resampled test set, or None if it cannot be had from what was saved."""
+        place, kind = self._places.of(name)
+        if place is None:
             return None
+        if parts := _parts(place, kind):
+            found = [each for part in parts if (each := self.metric(part)) is not None]
+            return np.mean(found, axis=0) if len(found) == len(parts) else None
+        score, _, last = kind.rpartition("/")
+        if place.section == "ood":
+            return self._auroc(place.key, score) if last == "auroc" else None
         if kind == "ece":
-            return self._ece(scores)
-        return self._weights(len(scores[kind])) @ scores[kind] if kind in _MEANS and kind in scores else None
+            return self._ece(place.key)
+        values = self._splits.values(place.key, kind)
+        return None if values is None else self._finished(kind, self.weights(len(values)) @ values)
 
-    def parts(self, name: str) -> list[str]:
-        """Return the metrics that a metric is the mean of: over corruptions and severities."""
-        split, _, kind = name.rpartition("/")
-        if split == "shift/mean":
-            ending = f"/{kind}"
-        elif split.startswith("shift/severity_"):
-            ending = f"_{split.removeprefix('shift/severity_')}/{kind}"
-        else:
+    def examples(self, name: str) -> list[np.ndarray | None]:
+        """Return the ids of the examples that a metric was measured on, of each of its splits."""
+        place, _ = self._places.of(name)
+        if place is None:
             return []
-        names = [other for other in self._metrics if other.startswith("shift/") and other.endswith(ending)]
-        return [other for other in names if not re.match(r"shift/(mean|severity_\d+)/", other)]
+        keys = [split.key for split in place.splits] or [place.key]
+        return [self._splits.ids(key) for key in ([self._test, *keys] if place.section == "ood" else keys)]
 
-    def splits(self, name: str) -> list[str]:
-        """Return the splits that a metric was measured on."""
-        if parts := self.parts(name):
-            return [split for part in parts for split in self.splits(part)]
-        split = name.rpartition("/")[0]
-        return [self._test, "/".join(split.split("/")[:2])] if split.startswith("ood/") else [split]
-
-    def _weights(self, num_examples: int) -> np.ndarray:
+    def weights(self, num_examples: int) -> np.ndarray:
+        """Return the weights of the resamples, `[resamples, examples]`."""
         return _weights(num_examples, self._num_resamples)
 
-    def _ece(self, scores: Scores) -> np.ndarray:
-        bins = np.minimum((scores["confidence"] * _ECE_BINS).astype(int), _ECE_BINS - 1)
-        gaps = np.zeros((len(bins), _ECE_BINS), np.float32)
-        gaps[np.arange(len(bins)), bins] = scores["accuracy"] - scores["confidence"]
-        return np.abs(self._weights(len(bins)) @ gaps).sum(axis=1)
+    @staticmethod
+    def _finished(kind: str, means: np.ndarray) -> np.ndarray | None:
+        """Return a metric's value of each mean over examples; a root mean has something left to do."""
+        metric = metrics.get(kind)
+        return np.array([metric.finish(float(mean)) for mean in means]) if isinstance(metric, MeanMetric) else None
 
-    def _auroc(self, key: str, score: str = "max_prob") -> np.ndarray | None:
-        """Return `P(outside > inside) + P(outside = inside) / 2`, both sets resampled."""
-        inside, outside = self.scores(self._test), self.scores(key)
-        if inside is None or outside is None or score not in inside or score not in outside:
+    def _ece(self, key: str) -> np.ndarray | None:
+        confidence, correct = (self._splits.values(key, name) for name in ("confidence", "accuracy"))
+        if confidence is None or correct is None:
             return None
-        order = np.argsort(inside[score], kind="stable")
-        ranked = inside[score][order]
-        below = [np.searchsorted(ranked, outside[score], side) for side in ("left", "right")]
-        sums = np.cumsum(self._weights(len(ranked))[:, order], axis=1, dtype=np.float64)
+        num_bins = metrics.REGISTRY.options("ece")["num_bins"]
+        gaps = np.zeros((len(confidence), num_bins), np.float32)
+        gaps[np.arange(len(confidence)), even_bins(confidence, num_bins)] = correct - confidence
+        return np.abs(self.weights(len(confidence)) @ gaps).sum(axis=1)
+
+    def _auroc(self, key: str, score: str) -> np.ndarray | None:
+        """Return `P(outside > inside) + P(outside = inside) / 2`, both sets resampled."""
+        inside, outside = self._splits.uncertainty(self._test, score), self._splits.uncertainty(key, score)
+        if inside is None or outside is None:
+            return None
+        order = np.argsort(inside, kind="stable")
+        ranked = inside[order]
+        below = [np.searchsorted(ranked, outside, "left"), np.searchsorted(ranked, outside, "right")]
+        sums = np.cumsum(self.weights(len(ranked))[:, order], axis=1, dtype=np.float64)
         sums = np.concatenate([np.zeros((len(sums), 1)), sums], axis=1)
         mass = (sums[:, below[0]] + sums[:, below[1]]) / 2
-        return (self._weights(len(below[0])) * mass).sum(axis=1)
+        return (self.weights(len(outside)) * mass).sum(axis=1)
+
+
+def _parts(place: Place, kind: str) -> list[str]:
+    """Return the metrics that a metric is the mean of: over corruptions and severities, or over OOD sets."""
+    return [f"{split.key}/{kind}" for split in place.splits] if place.is_mean else []
+
+
+class _RecordSplits:
+    """What a record has of each example, in the order of their ids: scores of its in-distribution split."""
+
+    def __init__(self, record: Record) -> None:
+        self._split = record.scores["split"] if record.scores else None
+        self._scores: Scores = load_scores(record) or {}
+
+    def values(self, key: str, metric: str) -> np.ndarray | None:
+        return self._scores.get(metric) if key == self._split else None
+
+    def ids(self, key: str) -> np.ndarray | None:
+        return self.values(key, "element_id")
+
+    def uncertainty(self, key: str, score: str) -> np.ndarray | None:
+        return None
+
+
+class _RunSplits:
+    """What a run has saved of each example, in the order of their ids."""
+
+    def __init__(self, record: Record) -> None:
+        self._run = RunFolder(record.folder)
+        self._likelihood = likelihoods.info(record.likelihood["name"])
+        self._saved = functools.cache(self._load)
+
+    def _load(self, key: str) -> tuple[Saved, np.ndarray] | None:
+        if not self._run.has_predictions(key):
+            return None
+        saved = self._run.predictions(key)
+        return saved, np.argsort(saved["element_id"], kind="stable")
+
+    def values(self, key: str, metric: str) -> np.ndarray | None:
+        """Return the value of each example of which a metric is made."""
+        found = self._saved(key)
+        try:
+            values = of_examples(metric, found[0], self._likelihood) if found else None
+        except InputError:  # no metric of that name, or none on these labels
+            return None
+        return values[found[1]] if found and values is not None else None
+
+    def ids(self, key: str) -> np.ndarray | None:
+        found = self._saved(key)
+        return found[0]["element_id"][found[1]] if found else None
+
+    def uncertainty(self, key: str, score: str) -> np.ndarray | None:
+        """Return an uncertainty by name; the one that every method has where there is no name."""
+        found = self._saved(key)
+        known = self._likelihood.uncertainties(found[0]) if found else {}
+        score = score or next(iter(known), "")
+        return known[score][found[1]] if found and score in known else None
 
 
 _drawn: dict[tuple[int, int], np.ndarray] = {}
@@ -165,42 +219,11 @@ def _weights(num_examples: int, num_resamples: int) -> np.ndarray:
     return _drawn[key]
 
 
-def _same_examples(first: _Resampled, second: _Resampled, metric: str) -> bool:
-    if first.splits(metric) != second.splits(metric):
-        return False
-    return all(
-        np.array_equal(first.scores(split)["element_id"], second.scores(split)["element_id"])
-        for split in first.splits(metric)
+def _same_examples(first: Resampled, second: Resampled, metric: str) -> bool:
+    ids = first.examples(metric), second.examples(metric)
+    return len(ids[0]) == len(ids[1]) and all(
+        one is not None and other is not None and np.array_equal(one, other) for one, other in zip(*ids)
     )
-
-
-def _splits(record: Record) -> Callable[[str], Scores | None]:
-    """Return what loads the scores of a split of a run."""
-    if not record.is_run:
-        of_test = record.scores["split"] if record.scores else None
-        return lambda split: load_scores(record) if split == of_test else None
-
-    def load(split: str) -> Scores | None:
-        from uncertainty_suite import evaluation
-
-        if not (record.folder / "predictions" / f"{split}.npz").is_file():
-            return None
-        saved = evaluation.load(record.folder, split)
-        if "probs" not in saved:
-            return None
-        probs, labels = saved["probs"].astype(np.float64), saved["labels"]
-        scores = {"element_id": saved["element_id"], "confidence": probs.max(axis=1)}
-        scores |= evaluation.uncertainties(saved)
-        tiny = np.finfo(saved["probs"].dtype).smallest_subnormal
-        scores["entropy"] = -(probs * np.log(np.maximum(probs, tiny))).sum(axis=1)
-        if (labels >= 0).all():
-            of_label = probs[np.arange(len(labels)), np.minimum(labels, probs.shape[1] - 1)]
-            scores["accuracy"] = (probs.argmax(axis=1) == labels).astype(np.float64)
-            scores["nll"] = -np.log(np.maximum(of_label, tiny))
-            scores["brier"] = (probs**2).sum(axis=1) - 2 * of_label + 1
-        return scores
-
-    return load
 
 
 def _one(path: str | Path) -> Record:

@@ -21,13 +21,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from uncertainty_suite.errors import InputError, unknown_name
-from uncertainty_suite.files import write_atomic
 from uncertainty_suite.leaderboard import cards, published
 from uncertainty_suite.leaderboard.analysis import Analysis, Ranking, rank
 from uncertainty_suite.leaderboard.published import Entry
 from uncertainty_suite.leaderboard.records import Record
 from uncertainty_suite.leaderboard.rendering import escape_markdown, markdown_table, note
 from uncertainty_suite.leaderboard.tables import Table, select, tables
+from uncertainty_suite.leaderboard.writing import write
 
 _MARKER = re.compile(
     r"^(<!-- (leaderboard|ranks|published|cards): (\S+)(?: (\S+))? -->)$(.*?)^(<!-- end -->)$", re.M | re.S
@@ -49,7 +49,7 @@ def update(files: Iterable[str | Path], records: Iterable[Record], others: Itera
         old = _read(path)
         new = inserted(path, old, records, others)
         if new != old:
-            write_atomic(path, lambda file, new=new: file.write(new.encode()))
+            write(path, new)
             changed.append(path)
     return changed
 

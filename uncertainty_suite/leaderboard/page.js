@@ -5,9 +5,8 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 
 // Okabe and Ito's colours without yellow, as in the suite's figures; on light and on dark, so that the contrast is 3:1.
 const pair = (light, dark) => `light-dark(${light}, ${dark})`;
-const COLORS = { deterministic: pair("#0072B2", "#2E9BE6"), mc_dropout: pair("#C28600", "#E69F00"),
-  deep_ensemble: pair("#009E73", "#12B48A"), sngp: pair("#D55E00", "#EA7A2B") };
-const OTHER_COLORS = [pair("#1E9BE2", "#56B4E9"), pair("#CC79A7", "#D48FB5"), pair("#74777B", "#A3A6AA"), pair("#A6761D", "#C4943A"),
+const COLORS = [pair("#009E73", "#12B48A"), pair("#0072B2", "#2E9BE6"), pair("#C28600", "#E69F00"), pair("#D55E00", "#EA7A2B"),
+  pair("#1E9BE2", "#56B4E9"), pair("#CC79A7", "#D48FB5"), pair("#74777B", "#A3A6AA"), pair("#A6761D", "#C4943A"),
   pair("#7B61C9", "#9C86DD"), pair("#5E9E2F", "#6FB53B"), pair("#B3344F", "#DE7088"), pair("#2A928B", "#2FA39B")];
 // Shapes of about one area, of radius 1: methods differ in more than their colour.
 const SHAPES = ["M1 0A1 1 0 1 1-1 0A1 1 0 1 1 1 0Z", "M-.9-.9H.9V.9H-.9Z", "M0-1.25 1.2.85H-1.2Z", "M0-1.3 1.3 0 0 1.3-1.3 0Z"];
@@ -48,15 +47,12 @@ const directionText = (direction) => (direction > 0 ? "higher is better" : "lowe
 // ---------------------------------------------------------------- State
 
 // A colour and a shape a method over the whole page; further rows of a method in one task are dashed.
-const colorOf = new Map(Object.entries(COLORS));
+const colorOf = new Map();
 const shapeOf = (method) => SHAPES[[...colorOf.keys()].indexOf(method) % SHAPES.length];
 for (const task of DATA.tasks) {
   const seen = new Map();
   for (const row of task.rows) {
-    if (!colorOf.has(row.method)) {
-      const others = colorOf.size - Object.keys(COLORS).length;
-      colorOf.set(row.method, OTHER_COLORS[others % OTHER_COLORS.length]);
-    }
+    if (!colorOf.has(row.method)) colorOf.set(row.method, COLORS[colorOf.size % COLORS.length]);
     const color = colorOf.get(row.method);
     const earlier = seen.get(color) || 0;
     seen.set(color, earlier + 1);
@@ -138,16 +134,16 @@ function cell(task, state, metric, row) {
   const isCost = DATA.costs.includes(metric.name);
   const text = (x) => format(x, metric.decimals);
   const notes = [`${metric.name} ${text(value.mean)}`];
-  if (value.error !== undefined) notes.push(`standard error ${text(value.error)} over ${value.seeds} seeds`);
-  if (value.interval) notes.push(`95 % over seeds ${text(value.interval[0])} to ${text(value.interval[1])}`);
+  if (value.error !== undefined) notes.push(`standard error ${text(value.error)} over ${task.replicates}`);
+  if (value.interval) notes.push(`95 % over ${task.replicates} ${text(value.interval[0])} to ${text(value.interval[1])}`);
   if (value.examples) notes.push(`95 % over test examples ${text(value.examples[0])} to ${text(value.examples[1])}`);
   if (value.p_best !== undefined) notes.push(`against the best ${formatP(value.p_best)}`);
-  if (value.p_reference !== undefined) notes.push(`against ${DATA.reference} ${formatP(value.p_reference)}`);
+  if (value.p_reference !== undefined) notes.push(`against ${row.reference} ${formatP(value.p_reference)}`);
   const half = ends && (ends[1] - ends[0]) / 2;
   return html("td", { class: value.best ? "best" : value.tied ? "tied" : null, title: notes.join("\n") },
     text(value.mean),
     half !== undefined && half > 0 && !isCost && html("small", {}, ` ±${text(half)}`),
-    value.seeds < row.seeds.length && html("small", {}, ` n=${value.seeds}`),
+    value.runs < row.runs.length && html("small", {}, ` n=${value.runs}`),
     value.best && unseen(" best"),
     value.tied && !value.best && unseen(" not distinguishable from the best"),
     metric.direction !== 0 && intervalBar(value, kind, rangeOf(task, metric, kind), row));
@@ -183,7 +179,7 @@ function filterCell(state, refresh, key, label) {
   return html("td", { class: key === "name" ? "name" : null }, input);
 }
 
-function nameCell(row, state, refresh) {
+function nameCell(task, row, state, refresh) {
   const unfold = () => {
     if (!state.unfolded.delete(row)) state.unfolded.add(row);
     refresh(`unfold:${row.hash}`);
@@ -200,7 +196,7 @@ function nameCell(row, state, refresh) {
     html("span", {},
       html("button", { type: "button", "aria-expanded": String(state.unfolded.has(row)), onclick: unfold,
         "data-focus": `unfold:${row.hash}`, "aria-label": row.label }, breakable(row.label)),
-      html("small", {}, [model, `${row.seeds.length} seed${row.seeds.length > 1 ? "s" : ""}`].filter(Boolean).join(", ")))));
+      html("small", {}, [model, `${row.count} ${row.count === "1" ? task.replicates.slice(0, -1) : task.replicates}`].filter(Boolean).join(", ")))));
 }
 
 function board(task, state, redraw) {
@@ -213,7 +209,7 @@ function board(task, state, redraw) {
       ...metrics.map((metric) => header(task, state, refresh, metric.name, metric.name, metric)));
     const rows = visibleRows(task, state);
     body.replaceChildren(...rows.flatMap((row) => {
-      const line = html("tr", {}, nameCell(row, state, refresh),
+      const line = html("tr", {}, nameCell(task, row, state, refresh),
         metrics.map((metric) => cell(task, state, metric, row)));
       if (!state.unfolded.has(row)) return [line];
       return [line, html("tr", { class: "detail" }, html("td", { colspan: metrics.length + 1 },
@@ -252,13 +248,14 @@ function detail(task, row) {
     }
   } }, "copy");
   const code = html("pre", {}, commands);
+  const folds = task.replicates === "folds" ? ["fold"] : [];
   const versions = [...new Set(row.runs.map((run) => run.versions))].join("; ");
   return [
     html("h3", {}, copy, "Make it again"), code,
     html("div", { class: "columns" },
       html("div", {}, html("h3", {}, "Provenance"),
-        html("div", { class: "wide" }, plainTable(["seed", "finished", "revision", "hardware"],
-          row.runs.map((run) => [run.seed, run.finished, run.revision.replace(/^([0-9a-f]{12})[0-9a-f]*/, "$1"), run.hardware]))),
+        html("div", { class: "wide" }, plainTable([...folds, "seed", "finished", "revision", "hardware"],
+          row.runs.map((run) => [...folds.map(() => run.fold), run.seed, run.finished, run.revision.replace(/^([0-9a-f]{12})[0-9a-f]*/, "$1"), run.hardware]))),
         html("p", { class: "quiet" }, `${versions}. Protocol ${task.protocol}, global batch size ${row.batch_size}.`)),
       html("div", {}, html("h3", {}, `Configuration ${row.hash}`),
         html("div", { class: "config", tabindex: "0", role: "region", "aria-label": "Configuration" },
@@ -292,11 +289,11 @@ function controls(task, state, redraw) {
     show();
     redraw();
   };
-  const sets = { headline: (m) => m.headline, test: (m) => m.name.startsWith("test/"),
-    shift: (m) => /^shift\/(mean|severity_\d+|mce|relative_mce)/.test(m.name), OOD: (m) => m.name.startsWith("ood/"),
+  const sets = { headline: (m) => m.headline, test: (m) => m.section === "inside",
+    shift: (m) => m.section === "shift" && (m.mean || m.place === "shift"), OOD: (m) => m.section === "ood",
     cost: (m) => DATA.costs.includes(m.name) };
   show();
-  const kinds = { interval: "95 % over seeds", examples: "95 % over test examples" };
+  const kinds = { interval: `95 % over ${task.replicates}`, examples: "95 % over test examples" };
   return html("div", { class: "controls" },
     html("details", {}, html("summary", {}, "Choose metrics"),
       html("div", { class: "tools" }, search, Object.entries(sets).filter(([, test]) => task.metrics.some(test))
@@ -341,7 +338,7 @@ function mark(shape, x, y, radius, title) {
 
 // A chart: lines or points over two axes. `series`: {row, points: [[x, y, title, ends, radius]], line, dash}; `others`:
 // points of the same kind that stay in the background.
-function chart({ caption, tools, description, x, y, series, others = [], guide, columns, rows }) {
+function chart({ caption, tools, description, x, y, series, others = [], guide, columns, rows, over = "seeds" }) {
   const shown = [...series.flatMap((one) => one.points), ...others];
   const xs = shown.map((point) => point[0]);
   const ys = shown.flatMap((point) => [point[1], ...(point[3] || [])]);
@@ -360,7 +357,7 @@ function chart({ caption, tools, description, x, y, series, others = [], guide, 
     niceTicks(...yRange).map((tick) => [
       svg("line", { class: "axis", x1: LEFT, x2: WIDTH - RIGHT, y1: py(tick), y2: py(tick) }),
       svg("text", { x: LEFT - 7, y: py(tick) + 4, "text-anchor": "end" }, brief(tick))]),
-    svg("text", { x: 4, y: 13 }, y.label, shown.some((point) => point[3]) && " (95 % over seeds)"),
+    svg("text", { x: 4, y: 13 }, y.label, shown.some((point) => point[3]) && ` (95 % over ${over})`),
     xTicks.map((tick) => svg("text", { x: px(tick), y: HEIGHT - BOTTOM + 17, "text-anchor": "middle" },
       x.names ? x.names[tick] : brief(tick))),
     svg("text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, x.label),
@@ -388,7 +385,7 @@ function chooser(label, options, value, change) {
 
 // Figures of some rows of a task; `selected` remembers what was chosen in them.
 function figures(task, rows, selected) {
-  const result = [reliability, riskCoverage, shift, oodAuroc, oodConfidence, cost];
+  const result = [reliability, riskCoverage, quantiles, shift, oodAuroc, oodConfidence, cost];
   return result.map((draw) => {
     const place = html("div", { style: { display: "contents" } });
     const redraw = () => {
@@ -400,8 +397,11 @@ function figures(task, rows, selected) {
   });
 }
 
+// Those of some rows that have a curve.
+const withCurve = (rows, name) => rows.filter((row) => row.curves && row.curves[name]);
+
 function reliability(task, rows) {
-  const having = rows.filter((row) => row.curves);
+  const having = withCurve(rows, "reliability");
   if (!having.length) return null;
   const series = having.map((row) => {
     const total = row.curves.reliability.reduce((sum, [count]) => sum + count, 0);
@@ -414,8 +414,19 @@ function reliability(task, rows) {
     rows: having.flatMap((row) => row.curves.reliability.map(([n, c, a]) => [row.label, c, a, n])) });
 }
 
+function quantiles(task, rows) {
+  const having = withCurve(rows, "quantiles");
+  if (!having.length) return null;
+  const series = having.map((row) => ({ row, line: true, points: row.curves.quantiles.map(([level, share]) => [level, share,
+    `${row.label}: ${share} of the targets below the quantile of level ${level}`, null, 3]) }));
+  return chart({ caption: "Quantiles", description: "Share of targets below the predicted quantile against its level, on the diagonal when calibrated",
+    x: { label: "level of the quantile", range: [0, 1] }, y: { label: "targets below it", range: [0, 1] }, guide: [[0, 0], [1, 1]], series,
+    columns: ["row", "level", "share below"],
+    rows: having.flatMap((row) => row.curves.quantiles.map(([level, share]) => [row.label, level, share])) });
+}
+
 function riskCoverage(task, rows) {
-  const having = rows.filter((row) => row.curves);
+  const having = withCurve(rows, "risk_coverage");
   if (!having.length) return null;
   const at = (row, k) => (k + 1) / row.curves.risk_coverage.length;
   const highest = Math.max(...having.flatMap((row) => row.curves.risk_coverage));
@@ -428,12 +439,16 @@ function riskCoverage(task, rows) {
 }
 
 function shift(task, rows, selected, redraw) {
-  const found = task.metrics.map((metric) => metric.name.match(/^shift\/severity_(\d+)\/(.+)$/)).filter(Boolean);
+  // With one severity its mean and that over all shifts are the same, and only the former is named by a severity.
+  const found = task.metrics.filter((metric) => metric.severity !== undefined && metric.place !== "shift/mean");
   if (!found.length) return null;
-  const names = [...new Set(found.map((match) => match[2]))];
-  const severities = [...new Set(found.map((match) => +match[1]))].sort((a, b) => a - b);
-  const name = names.includes(selected.shift) ? selected.shift : names.includes("nll") ? "nll" : names[0];
-  const key = (severity) => (severity ? `shift/severity_${severity}/${name}` : `test/${name}`);
+  const names = [...new Set(found.map((metric) => metric.metric))];
+  const severities = [...new Set(found.map((metric) => metric.severity))].sort((a, b) => a - b);
+  const name = names.includes(selected.shift) ? selected.shift : names.includes(task.loss) ? task.loss : names[0];
+  const clean = task.metrics.filter((metric) => metric.section === "inside" && metric.metric === name);
+  const measures = new Map([...clean.map((metric) => [0, metric.name]),
+    ...found.filter((metric) => metric.metric === name).map((metric) => [metric.severity, metric.name])]);
+  const key = (severity) => measures.get(severity);
   const measured = (row) => [0, ...severities].filter((s) => row.values[key(s)]);
   const having = rows.filter((row) => measured(row).length);
   if (!having.length) return null;
@@ -442,7 +457,7 @@ function shift(task, rows, selected, redraw) {
     const value = row.values[key(s)];
     return [s + beside(k), value.mean, `${row.label}, severity ${s}: ${value.mean}`, value.interval, 4];
   }) }));
-  return chart({ caption: "Shift by severity", description: `${name} against the severity of corruptions, mean over corruptions, with 95 % intervals over seeds`,
+  return chart({ caption: "Shift by severity", description: `${name} against the severity of corruptions, mean over corruptions, with 95 % intervals over ${task.replicates}`, over: task.replicates,
     tools: chooser("Metric under shift", names, name, (value) => { selected.shift = value; redraw(); }),
     x: { label: "severity (mean over corruptions)", range: [-0.3, Math.max(...severities) + 0.3], ticks: [0, ...severities],
       names: Object.fromEntries([[0, "clean"], ...severities.map((s) => [s, s])]) }, y: { label: name }, series, columns: ["row", "severity", name],
@@ -450,8 +465,10 @@ function shift(task, rows, selected, redraw) {
 }
 
 function oodAuroc(task, rows) {
-  const names = task.metrics.map((metric) => metric.name).filter((name) => /^ood\/[^/]+\/auroc$/.test(name));
-  const set = (name) => name.split("/")[1].replace(/^(near|far)$/, "$1, mean over sets");
+  const found = task.metrics.filter((metric) => metric.section === "ood" && metric.metric === "auroc");
+  const names = found.map((metric) => metric.name);
+  const places = new Map(found.map((metric) => [metric.name, metric.place]));
+  const set = (name) => places.get(name);
   const points = rows.flatMap((row, k) => names.filter((name) => row.values[name]).map((name) => ({ row, k, name, value: row.values[name] })));
   if (!points.length) return null;
   const top = 8, step = 12 * rows.length + 22, bottom = top + names.length * step + 6;
@@ -459,11 +476,11 @@ function oodAuroc(task, rows) {
   const low = Math.max(0, lowest - 0.08 * (1 - lowest || 1));
   const px = scale([low, 1], [14, WIDTH - 16]);
   const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${bottom + BOTTOM}`, role: "img",
-    "aria-label": "AUROC on out-of-distribution sets with 95 % intervals over seeds" },
+    "aria-label": `AUROC on out-of-distribution sets with 95 % intervals over ${task.replicates}` },
   niceTicks(low, 1).map((tick) => [svg("line", { class: "axis", x1: px(tick), x2: px(tick), y1: top, y2: bottom }),
     svg("text", { x: px(tick), y: bottom + 17, "text-anchor": "middle" }, brief(tick))]),
   low < 0.5 && svg("line", { class: "guide", x1: px(0.5), x2: px(0.5), y1: top, y2: bottom }),
-  svg("text", { x: WIDTH / 2, y: bottom + BOTTOM - 6, "text-anchor": "middle" }, "AUROC by one minus the largest probability"),
+  svg("text", { x: WIDTH / 2, y: bottom + BOTTOM - 6, "text-anchor": "middle" }, "AUROC by the uncertainty that every method has"),
   names.map((name, n) => svg("text", { class: "over", x: 4, y: top + n * step + 14 }, set(name))),
   points.map(({ row, k, name, value }) => {
     const y = top + names.indexOf(name) * step + 26 + 12 * k;
@@ -476,14 +493,14 @@ function oodAuroc(task, rows) {
 }
 
 function oodConfidence(task, rows, selected, redraw) {
-  const having = rows.filter((row) => row.curves);
-  const sets = [...new Set(having.flatMap((row) => Object.keys(row.curves.confidence)))].filter((name) => name !== "test");
+  const having = withCurve(rows, "confidence");
+  const sets = [...new Set(having.flatMap((row) => Object.keys(row.curves.confidence)))].filter((name) => name !== task.inside);
   if (!sets.length) return null;
   const set = sets.includes(selected.set) ? selected.set : sets[0];
   const middle = (k, bins) => (k + 0.5) / bins.length;
   const line = (row, name, dash) => ({ row, line: true, dash, name, points: (row.curves.confidence[name] || [])
     .map((part, k, bins) => [middle(k, bins), part]) });
-  const series = having.flatMap((row) => [line(row, "test", ""), line(row, set, "3 3")]);
+  const series = having.flatMap((row) => [line(row, task.inside, ""), line(row, set, "3 3")]);
   return chart({ caption: "Confidence, test and OOD", description: `Distribution of the largest probability on the test set and on ${set}`,
     tools: chooser("OOD set", sets, set, (value) => { selected.set = value; redraw(); }),
     x: { label: "largest probability (solid: test, dotted: OOD)", range: [0, 1] },
@@ -511,7 +528,7 @@ function cost(task, rows, selected, redraw) {
   return chart({ caption: "Cost", description: `${metric} against ${by}; large marks are on the Pareto front of all rows`,
     tools: [chooser("Metric", metrics, metric, (value) => { selected.metric = value; redraw(); }),
       chooser("Cost", costs, by, (value) => { selected.cost = value; redraw(); })],
-    x: { label: `${COST_NAMES[by]} (large: on the Pareto front)`, log: true }, y: { label: metric }, series, others,
+    over: task.replicates, x: { label: `${COST_NAMES[by]} (large: on the Pareto front)`, log: true }, y: { label: metric }, series, others,
     columns: ["row", by, metric, "on the Pareto front"],
     rows: having.map((row) => [row.label, row.values[by].mean, row.values[metric].mean, onFront(row) ? "yes" : "no"]) });
 }

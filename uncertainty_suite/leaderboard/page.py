@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from uncertainty_suite import configuration
-from uncertainty_suite.leaderboard.analysis import REFERENCE, Analysis, rank
+from uncertainty_suite.leaderboard.analysis import Analysis, Estimate, rank
+from uncertainty_suite.leaderboard.places import Place
 from uncertainty_suite.leaderboard.records import Record
-from uncertainty_suite.leaderboard.rendering import decimals, labels
-from uncertainty_suite.leaderboard.tables import COSTS, Row, Table, higher_is_better, select, tables
-
-RANKED = ("test/nll", "test/accuracy", "test/brier", "test/ece")
+from uncertainty_suite.leaderboard.rendering import count, decimals, labels
+from uncertainty_suite.leaderboard.tables import COSTS, Row, Table, higher_is_better, tables
 
 _DIRECTIONS = {True: 1, False: -1, None: 0}
 
@@ -31,11 +30,11 @@ def page(
         abouts: A paragraph by task, shown above its table.
     """
     found = tables(records)
-    rankings = [ranking for metric in RANKED if (ranking := rank(found, metric))]
+    ranked = dict.fromkeys(table.inside(metric) for table in found for metric in table.likelihood.headline)
+    rankings = [ranking for metric in ranked if (ranking := rank(found, metric))]
     data = {
-        "reference": REFERENCE,
         "costs": COSTS,
-        "published": list(published),
+        "published": [entry for entry in published if entry["task"] in {table.task for table in found}],
         "tasks": [_task(table) | {"about": (abouts or {}).get(table.task, "")} for table in found],
         "rankings": [
             {
@@ -74,34 +73,39 @@ def _split(text: str, *marks: str) -> list[str]:
 
 def _task(table: Table) -> dict[str, Any]:
     analysis = Analysis(table)
-    (headline,) = select([table], None, headline=True)
     columns = {metric: analysis.estimates(metric) for metric in table.metrics}
     names = labels(table.rows)
     return {
         "task": table.task,
         "protocol": table.protocol_version,
+        "replicates": table.replicates,
+        "inside": table.in_distribution,
+        "loss": table.loss,
         "metrics": [
             {
                 "name": metric,
                 "direction": _DIRECTIONS[higher_is_better(metric)],
-                "headline": metric in headline.metrics,
+                "headline": metric in table.headline or metric in COSTS,
                 "decimals": decimals(metric, [estimate.statistic for estimate in estimates if estimate]),
+                **_measured(*table.places.of(metric)),
             }
             for metric, estimates in columns.items()
         ],
         "pareto": {
             metric: {cost: analysis.pareto(metric, cost) for cost in COSTS if cost in table.metrics}
-            for metric in ("test/accuracy", "test/nll")
+            for metric in map(table.inside, table.likelihood.headline[:2])
             if metric in table.metrics
         },
         "rows": [
             {
                 "label": " · ".join(names[i].values()),
+                "count": count(table, row),
+                "reference": analysis.reference(i),
                 **_row(row),
                 "values": {
-                    metric: _value(estimates[i], analysis.example_intervals.get(metric, [None] * (i + 1))[i])
+                    metric: _value(estimate, analysis.example_intervals.get(metric, [None] * (i + 1))[i])
                     for metric, estimates in columns.items()
-                    if estimates[i]
+                    if (estimate := estimates[i])
                 },
             }
             for i, row in enumerate(table.rows)
@@ -109,12 +113,28 @@ def _task(table: Table) -> dict[str, Any]:
     }
 
 
-def _value(estimate: Any, examples: tuple[float, float] | None) -> dict[str, Any]:
+def _measured(place: Place | None, name: str) -> dict[str, Any]:
+    """Return where a metric was measured and as what, so that the page takes no name to pieces."""
+    if place is None:
+        return {}
+    if place.section != "ood":
+        label = place.key
+    elif place.is_mean:
+        label = f"{place.key.removeprefix('ood/')}, mean over sets"
+    else:
+        label = place.key.removeprefix("ood/")
+    found = {"section": place.section, "place": label, "metric": name}
+    if not place.is_mean:
+        return found
+    return {**found, "mean": True, **({} if place.severity is None else {"severity": place.severity})}
+
+
+def _value(estimate: Estimate, examples: tuple[float, float] | None) -> dict[str, Any]:
     """Return what a cell shows; what there is none of is left out."""
     statistic = estimate.statistic
     value = {
         "mean": _short(statistic.mean),
-        "seeds": len(statistic.seeds),
+        "runs": len(statistic.values),
         "error": _short(statistic.standard_error),
         "interval": estimate.interval and [_short(end) for end in estimate.interval],
         "examples": examples and [_short(end) for end in examples],
@@ -133,7 +153,6 @@ def _row(row: Row) -> dict[str, Any]:
         "method": row.method,
         "model": row.model,
         "hash": row.config_hash,
-        "seeds": row.seeds,
         "batch_size": first.batch_size_global,
         "config": {name: json.dumps(flat[name], ensure_ascii=False) for name in sorted(flat) if name != "seed"},
         "runs": [_run(record) for record in row.records],
@@ -145,6 +164,7 @@ def _run(record: Record) -> dict[str, Any]:
     provenance = record.provenance
     hardware = provenance.get("hardware", {})
     return {
+        **({} if record.fold is None else {"fold": record.fold}),
         "seed": record.seed,
         "command": str(provenance.get("command", "")),
         "revision": str(provenance.get("revision", "")),
@@ -154,24 +174,28 @@ def _run(record: Record) -> dict[str, Any]:
     }
 
 
-def _mean_curves(curves: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the curves of several seeds together: bins are pooled, curves and histograms averaged."""
+def _mean_curves(curves: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return the curves of several runs together: bins are pooled, curves and histograms averaged."""
     if not curves:
         return None
-    reliability = []
-    for of_seeds in zip(*(curve["reliability"] for curve in curves)):
-        count = sum(n for n, _, _ in of_seeds)
-        if count:
-            means = [sum(n * bin[k] for n, *bin in of_seeds) / count for k in (0, 1)]
-            reliability.append([count, *(round(mean, 4) for mean in means)])
-    return {
-        "reliability": reliability,
-        "risk_coverage": _mean([curve["risk_coverage"] for curve in curves]),
-        "confidence": {
+    result: dict[str, Any] = {}
+    if "reliability" in curves[0]:
+        result["reliability"] = []
+        for of_runs in zip(*(curve["reliability"] for curve in curves)):
+            total = sum(n for n, _, _ in of_runs)
+            if total:
+                means = [sum(n * bin[k] for n, *bin in of_runs) / total for k in (0, 1)]
+                result["reliability"].append([total, *(round(mean, 4) for mean in means)])
+    if "risk_coverage" in curves[0]:
+        result["risk_coverage"] = _mean([curve["risk_coverage"] for curve in curves])
+    if "confidence" in curves[0]:
+        result["confidence"] = {
             name: _mean([curve["confidence"][name] for curve in curves if name in curve["confidence"]])
             for name in curves[0]["confidence"]
-        },
-    }
+        }
+    if "quantiles" in curves[0]:
+        result["quantiles"] = [_mean(of_level) for of_level in zip(*(curve["quantiles"] for curve in curves))]
+    return result
 
 
 def _mean(rows: Sequence[Sequence[float]]) -> list[float]:

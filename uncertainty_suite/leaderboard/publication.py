@@ -5,11 +5,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.files import write_atomic
 from uncertainty_suite.leaderboard import cards, insertion, published
 from uncertainty_suite.leaderboard.page import page
-from uncertainty_suite.leaderboard.records import Record, find_runs
+from uncertainty_suite.leaderboard.records import Record, find_runs, safe
 from uncertainty_suite.leaderboard.rendering import escape_markdown
+from uncertainty_suite.leaderboard.tables import tables
+from uncertainty_suite.leaderboard.writing import write
 
 _README = """\
 # Leaderboards
@@ -20,8 +21,9 @@ intervals, figures, configurations and commands: download it and open it, it nee
 explains the statistics.
 
 ## Average ranks
-
-<!-- ranks: test/nll -->
+"""
+_RANKS = """
+<!-- ranks: {metric} -->
 <!-- end -->
 """
 _SECTION = """
@@ -48,6 +50,8 @@ def generated(records: Sequence[Record], folder: str | Path) -> dict[Path, str]:
     readme = folder / "README.md"
     others = published.read(folder)
     text = _README
+    for metric in dict.fromkeys(table.inside(table.loss) for table in tables(records)):
+        text += _RANKS.format(metric=metric)
     about = abouts(folder, records)
     for task in sorted(about):
         if not re.search(r"\s", task):  # which no marker can name
@@ -69,7 +73,7 @@ def abouts(folder: str | Path, records: Iterable[Record]) -> dict[str, str]:
     """
     found = {}
     for task in {record.task for record in records}:
-        path = Path(folder) / task / "about.txt"
+        path = Path(folder) / safe(task) / "about.txt"
         try:
             found[task] = " ".join(path.read_text(encoding="utf-8").split()) if path.exists() else ""
         except (OSError, ValueError) as error:
@@ -82,7 +86,7 @@ def build(records: Sequence[Record], folder: str | Path, files: Iterable[str | P
     texts = generated(records, folder)
     changed = [path for path, text in texts.items() if not _is(path, text)]
     for path in changed:
-        write_atomic(path, lambda file, path=path: file.write(texts[path].encode()))
+        write(path, texts[path])
     for path in cards.stale(folder, texts):
         path.unlink()
         changed.append(path)

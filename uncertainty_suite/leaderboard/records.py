@@ -12,15 +12,28 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from uncertainty_suite import configuration
+from uncertainty_suite import configuration, likelihoods, tasks
 from uncertainty_suite.errors import InputError
+from uncertainty_suite.files import read_json
+from uncertainty_suite.runs import PROTOCOL_VERSION, SCHEMA_VERSION, RunFolder
+from uncertainty_suite.tasks import Split
 
-SCHEMA_VERSION = 1
-KNOWN_PROTOCOLS = (1,)  # of `training.run.PROTOCOL_VERSION`, which cannot be imported without TensorFlow
+_FILE = re.compile(r".+-[0-9a-f]{1,8}(-fold\d+)?-seed-?\d+\.json")
 
-_FILE = re.compile(r".+-[0-9a-f]{1,8}-seed-?\d+\.json")
-
-_ALLOWED = {str: "a printable text", int: "an integer", dict: "an object"}
+_ALLOWED = {str: "a printable text", int: "an integer", dict: "an object", list: "a list"}
+_FIELDS: dict[str, type] = {
+    "protocol_version": int,
+    "task": str,
+    "method": str,
+    "model": str,
+    "seed": int,
+    "config": dict,
+    "config_hash": str,
+    "batch_size_global": int,
+    "data_fingerprint": dict,
+    "metrics": dict,
+    "provenance": dict,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,11 +51,15 @@ class Record:
     model: str
     seed: int
     config: Mapping[str, Any]
-    config_hash: str  # of the configuration without its seed: the same for all seeds of one experiment
+    config_hash: str  # of the configuration without seed and fold: the same for all replicates of one experiment
     batch_size_global: int
     data_fingerprint: Mapping[str, str]  # split -> hash of its data
     metrics: Mapping[str, float]  # "split/metric" -> value, all finite
     provenance: Mapping[str, Any]
+    likelihood: Mapping[str, Any]  # its name and its parameters
+    splits: tuple[Split, ...]  # none where they are unknown
+    in_distribution: str  # key of the split that shifted and OOD sets are compared with
+    left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)  # metric -> why it has no value
     scores: Mapping[str, Any] | None = None
     curves: Mapping[str, Any] | None = None
 
@@ -50,6 +67,16 @@ class Record:
     def is_run(self) -> bool:
         """Whether it was read from a run folder and not from a file that `add` made."""
         return self.folder.suffix != ".json"
+
+    @property
+    def fold(self) -> int | None:
+        """The fold of the data; None where the data has no folds."""
+        return self.config["dataset"].get("fold")
+
+    @property
+    def replicate(self) -> tuple[int, int]:
+        """What tells it from the other runs of its experiment: fold (0 where there is none) and seed."""
+        return configuration.replicate(dict(self.config))
 
 
 def read_records(paths: Iterable[str | Path]) -> list[Record]:
@@ -80,15 +107,18 @@ def read_all(paths: Iterable[str | Path]) -> tuple[list[Record], list[str]]:
         InputError: A folder does not exist, or nothing in them can be read.
     """
     paths = [Path(path) for path in paths]
-    records, problems = [], []
+    records: list[Record] = []
+    problems = []
     for place in find_runs(paths):
-        if place.is_dir() and not (place / "results.json").exists():
-            problems.append(f"unfinished: {place} has no results.json, left out")
-            continue
         try:
-            records.append(read_record(place))
+            record = _read(place)
         except InputError as error:
             problems.append(f"left out: {error}")
+        else:
+            if record is None:
+                problems.append(f"unfinished: {place} has no results, left out")
+            else:
+                records.append(record)
     records, foreign = _without_foreign(records)
     problems += foreign
     if not records:
@@ -163,39 +193,94 @@ def _search(folder: Path, seen: set[Path]) -> Iterator[Path]:
 
 
 def read_record(folder: str | Path) -> Record:
-    """Read and check the `results.json` of one run folder, or one file that `add` made.
+    """Read and check the results of one run folder, or one file that `add` made.
 
     Raises:
-        InputError: The file cannot be read, is no JSON object, or has a field that is missing, of the wrong type or
+        InputError: The run is not finished; a file cannot be read or has a field that is missing, of the wrong type or
             not finite; or a record's file is not as `add` wrote it. The message names file and field.
     """
-    path = Path(folder)
-    is_run = path.suffix != ".json"
-    path = path / "results.json" if is_run else path
+    record = _read(Path(folder))
+    if record is None:
+        raise InputError(f"{folder} has no results: the run is not finished. Give its command again to finish it.")
+    return record
+
+
+def _read(path: Path) -> Record | None:
+    """Return the record of a run folder, None while it is unfinished, or that of a file."""
+    if path.suffix != ".json":
+        content = RunFolder(path).results
+        return None if content is None else _record(path, path / "results.json", content)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected an object, not {reprlib.repr(content)}")
+    except ValueError as error:
+        raise InputError(f"{path}: not a record ({error})") from error
+    record = _record(path, path, content)
+    _check_seal(path, content)
+    return dataclasses.replace(record, scores=content.get("scores"), curves=content.get("curves"))
 
+
+def _record(folder: Path, path: Path, content: Mapping[str, Any]) -> Record:
+    """Return what a file holds, each field checked.
+
+    Records that were made before runs named their likelihood and splits are of classes, and their splits are those of
+    their configuration.
+    """
     version = _field(path, content, "schema_version", int)
-    if version != SCHEMA_VERSION:
-        raise InputError(f"{path}: field 'schema_version' is {version}, this leaderboard reads {SCHEMA_VERSION}")
-    fields = {
-        field.name: _field(path, content, field.name, _json_type(field.type))
-        for field in dataclasses.fields(Record)
-        if field.default is dataclasses.MISSING and field.name != "folder"
-    }
+    if not 1 <= version <= SCHEMA_VERSION:
+        raise InputError(f"{path}: field 'schema_version' is {version}, this leaderboard reads 1 to {SCHEMA_VERSION}")
+    fields = {name: _field(path, content, name, kind) for name, kind in _FIELDS.items()}
     for split in fields["data_fingerprint"]:
         _field(path, fields["data_fingerprint"], split, str, parent="data_fingerprint")
     fields["metrics"] = {name: _metric(path, name, value) for name, value in fields["metrics"].items()}
-    if not is_run:
-        _check_seal(path, content)
-        fields |= {"scores": content.get("scores"), "curves": content.get("curves")}
-    return Record(folder=Path(folder), **fields)
+    _check_replicate(path, fields)
+    fields["likelihood"] = {"name": "categorical"}
+    if "likelihood" in content:
+        fields["likelihood"] = _field(path, content, "likelihood", dict)
+        name = _field(path, fields["likelihood"], "name", str, parent="likelihood")
+        if name not in likelihoods.names():
+            raise InputError(f"{path}: field likelihood['name'] is '{name}', known: {', '.join(likelihoods.names())}")
+    fields["splits"] = _splits(path, content) if "splits" in content else _planned_splits(fields["config"])
+    first = next((split.key for split in fields["splits"] if split.role == "test"), "test")
+    fields["in_distribution"] = first
+    if "in_distribution" in content:
+        fields["in_distribution"] = _field(path, content, "in_distribution", str)
+    fields["left_out"] = _field(path, content, "left_out", dict) if "left_out" in content else {}
+    for name in fields["left_out"]:
+        _field(path, fields["left_out"], name, str, parent="left_out")
+    return Record(folder=folder, **fields)
+
+
+def _check_replicate(path: Path, fields: Mapping[str, Any]) -> None:
+    """Refuse a configuration that does not say which seed and fold it is of."""
+    config = fields["config"]
+    seed = _field(path, config, "seed", int, parent="config")
+    if seed != fields["seed"]:
+        raise InputError(f"{path}: field 'seed' is {fields['seed']}, and its config has {seed}")
+    dataset = _field(path, config, "dataset", dict, parent="config")
+    if "fold" in dataset and _field(path, dataset, "fold", int, parent="config.dataset") < 0:
+        raise InputError(f"{path}: field config.dataset['fold'] must be at least 0, not {dataset['fold']}")
+
+
+def _splits(path: Path, content: Mapping[str, Any]) -> tuple[Split, ...]:
+    splits = _field(path, content, "splits", list)
+    kinds = {field.name: int if field.type == "int" else str for field in dataclasses.fields(Split)}
+    for split in splits:
+        good = isinstance(split, dict) and split.keys() == kinds.keys()
+        if not (good and all(type(split[name]) is kind for name, kind in kinds.items()) and split["key"]):
+            raise InputError(f"{path}: field 'splits' must hold objects with {', '.join(kinds)}, not {split!r:.80}")
+    return tuple(Split(**split) for split in splits)
+
+
+def _planned_splits(config: Mapping[str, Any]) -> tuple[Split, ...]:
+    """Return the splits that a configuration asks for; none where it does not say."""
+    try:
+        evaluation = config["evaluation"]
+        inside = {"in_distribution": evaluation["splits"][0]}
+        return tasks.plan({**config, "evaluation": {**inside, **evaluation}}, fit=False)
+    except (KeyError, TypeError, IndexError, InputError):
+        return ()
 
 
 def seal(content: Mapping[str, Any]) -> str:
@@ -204,10 +289,32 @@ def seal(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(unsealed, sort_keys=True).encode()).hexdigest()
 
 
+def safe(name: str) -> str:
+    """Return a name for a folder or file; what is unsafe in one becomes `_`, so `uci/yacht` is `uci_yacht`."""
+    return re.sub(r"[^\w.-]|^\.+", "_", name)
+
+
+def experiment_name(task: str, method: str, config_hash: str) -> str:
+    """Return `<task>/<method>-<hash8>`, with which the names of an experiment's files begin."""
+    return f"{safe(task)}/{safe(method)}-{config_hash[:8]}"
+
+
 def file_name(content: Mapping[str, Any]) -> str:
-    """Return `<task>/<method>-<hash8>-seed<k>.json`, where a record lies; what is unsafe in a name becomes `_`."""
-    task, method = (re.sub(r"[^\w.-]|^\.+", "_", content[name]) for name in ("task", "method"))
-    return f"{task}/{method}-{content['config_hash'][:8]}-seed{content['seed']}.json"
+    """Return where a record lies: `<task>/<method>-<hash8>-seed<k>.json`, or `...-fold<f>-seed<k>.json`."""
+    dataset = content["config"]["dataset"]
+    fold = f"-fold{dataset['fold']}" if "fold" in dataset else ""
+    name = experiment_name(content["task"], content["method"], content["config_hash"])
+    return f"{name}{fold}-seed{content['seed']}.json"
+
+
+def check_protocol(path: Path, version: int) -> None:
+    """Refuse a protocol that this version of the suite does not know.
+
+    Raises:
+        InputError: It is newer.
+    """
+    if not 1 <= version <= PROTOCOL_VERSION:
+        raise InputError(f"{path}: field 'protocol_version' is {version}, known: 1 to {PROTOCOL_VERSION}")
 
 
 def _check_seal(path: Path, content: Mapping[str, Any]) -> None:
@@ -217,9 +324,7 @@ def _check_seal(path: Path, content: Mapping[str, Any]) -> None:
     expected = configuration.config_hash(content["config"])
     if content["config_hash"] != expected:
         raise InputError(f"{path}: field 'config_hash' is {content['config_hash']}, its config has {expected}")
-    if content["protocol_version"] not in KNOWN_PROTOCOLS:
-        known = ", ".join(map(str, KNOWN_PROTOCOLS))
-        raise InputError(f"{path}: field 'protocol_version' is {content['protocol_version']}, known: {known}")
+    check_protocol(path, content["protocol_version"])
     scores = content.get("scores")
     if scores is not None:
         beside = path.with_suffix(".npz")
@@ -232,14 +337,14 @@ def _check_seal(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _shared(record: Record) -> dict[str, Any]:
-    """Return the fields that all records of a task must share."""
-    splits = {f"data_fingerprint[{split!r}]": value for split, value in record.data_fingerprint.items()}
-    return {"protocol_version": record.protocol_version, **splits}
-
-
-def _json_type(annotation: Any) -> type:
-    """Return the JSON type of a field of `Record`."""
-    return annotation if annotation in (str, int) else dict
+    """Return the fields that all records of a task must share; data, that those of one fold must."""
+    of_fold = "" if record.fold is None else f" of fold {record.fold}"
+    return {
+        "protocol_version": record.protocol_version,
+        "likelihood": record.likelihood["name"],
+        "in_distribution": record.in_distribution,
+        **{f"data_fingerprint[{split!r}]{of_fold}": value for split, value in record.data_fingerprint.items()},
+    }
 
 
 def _field(path: Path, content: Mapping[str, Any], name: str, kind: type, parent: str | None = None) -> Any:
@@ -247,9 +352,9 @@ def _field(path: Path, content: Mapping[str, Any], name: str, kind: type, parent
     shown = f"{parent}[{name!r}]" if parent else repr(name)
     if name not in content:
         raise InputError(f"{path}: field {shown} is missing")
-    value = content[name]
+    value: Any = content[name]
     # `type` and not `isinstance`: true and false are no integers. Printable: names end up in terminals and tables.
-    if type(value) is not kind or (kind is str and not (value and value.isprintable())):
+    if type(value) is not kind or (isinstance(value, str) and not (value and value.isprintable())):
         raise InputError(f"{path}: field {shown} must be {_ALLOWED[kind]}, not {reprlib.repr(value)}")
     return value
 
@@ -269,25 +374,27 @@ def _metric(path: Path, name: str, value: Any) -> float:
 def check_comparable(records: Iterable[Record]) -> None:
     """Refuse records that must not stand in one table.
 
-    Within a task, all records share one protocol and, for each split, the same data; and one experiment (method,
-    model, configuration) has each seed once.
+    Within a task, all records share protocol, likelihood and in-distribution split; those of one fold share for each
+    split the same data; and one experiment (method, model, configuration) has each replicate (fold and seed) once.
 
     Raises:
-        InputError: Names the field that differs, or the seed that is there twice, and the two runs.
+        InputError: Names the field that differs, or the replicate that is there twice, and the two runs.
     """
-    seen: dict[tuple, tuple[Any, Record]] = {}
+    shared: dict[tuple[str, str], tuple[Any, Record]] = {}
+    seen: dict[tuple, Record] = {}
     for record in records:
         for name, value in _shared(record).items():
-            other_value, other = seen.setdefault((record.task, name), (value, record))
+            other_value, other = shared.setdefault((record.task, name), (value, record))
             if value != other_value:
                 raise InputError(
                     f"Task '{record.task}': {name} differs, {other_value} in {other.folder} and {value} in "
                     f"{record.folder}. Such runs are never put in one table."
                 )
-        experiment = (record.task, record.method, record.model, record.config_hash, record.seed)
-        _, other = seen.setdefault(experiment, (None, record))
+        experiment = (record.task, record.method, record.model, record.config_hash)
+        other = seen.setdefault((*experiment, record.replicate), record)
         if other is not record:
+            fold = "" if record.fold is None else f"fold {record.fold}, "
             raise InputError(
-                f"Task '{record.task}': seed {record.seed} of '{record.method}' is there twice, in {other.folder} and "
-                f"{record.folder}. Give one of them."
+                f"Task '{record.task}': {fold}seed {record.seed} of '{record.method}' is there twice, in "
+                f"{other.folder} and {record.folder}. Give one of them."
             )

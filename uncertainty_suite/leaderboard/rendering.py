@@ -9,11 +9,11 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from uncertainty_suite.errors import unknown_name
-from uncertainty_suite.leaderboard.analysis import REFERENCE, Analysis, Estimate
+from uncertainty_suite.leaderboard.analysis import Analysis, Estimate
 from uncertainty_suite.leaderboard.records import Record
-from uncertainty_suite.leaderboard.tables import Row, Statistic, higher_is_better, select, tables
+from uncertainty_suite.leaderboard.tables import Row, Statistic, Table, higher_is_better, select, tables
 
-NOTE = "Mean ± standard error over seeds. ↑ higher is better, ↓ lower is better, the best in bold"
+NOTE = "Mean ± standard error over {replicates}. ↑ higher is better, ↓ lower is better, the best in bold"
 TIES_NOTE = ", with what the tests do not tell from it (5 %, Holm-corrected)"
 
 _ARROWS = {True: " ↑", False: " ↓", None: ""}
@@ -34,7 +34,7 @@ def render(records: Iterable[Record], format: str = "markdown", metrics: str | S
     Args:
         records: What `read_records` returned.
         format: For readers `"markdown"`, `"latex"` (needs the package booktabs) or `"terminal"`; with every number
-            `"csv"` (one line a task, experiment and metric) or `"json"` (with each seed's value too).
+            `"csv"` (one line a task, experiment and metric) or `"json"` (with each run's value too).
         metrics: Patterns of the metrics wanted, see `select`. By default readers are shown the headline metrics, and
             CSV and JSON hold all.
 
@@ -64,13 +64,15 @@ def markdown_table(analysis: Analysis) -> str:
 
 def note(analyses: Iterable[Analysis]) -> str:
     """Return the sentence that explains the tables."""
+    analyses = list(analyses)
+    replicates = " or ".join(sorted({analysis.table.replicates for analysis in analyses}, reverse=True))
     tested = any(
         estimate and estimate.p_best is not None
         for analysis in analyses
         for metric in analysis.table.metrics
         for estimate in analysis.estimates(metric)
     )
-    return NOTE + TIES_NOTE * tested + ".\n"
+    return NOTE.format(replicates=replicates) + TIES_NOTE * tested + ".\n"
 
 
 def number(value: float, decimals: int) -> str:
@@ -112,11 +114,19 @@ def labels(rows: Sequence[Row]) -> list[dict[str, str]]:
     return names
 
 
+def count(table: Table, row: Row) -> str:
+    """Return how many seeds a row has; or how many folds, and how many runs where these are more."""
+    if table.replicates == "seeds":
+        return str(len(row.seeds))
+    runs = f" ({len(row.records)} runs)" if len(row.records) > len(row.folds) else ""
+    return f"{len(row.folds)}{runs}"
+
+
 def _columns(analysis: Analysis) -> list[_Column]:
     rows = analysis.table.rows
     names = labels(rows)
     columns = [_Column(key, [(name[key], False) for name in names], is_name=True) for key in names[0]]
-    columns.append(_Column("seeds", [(str(len(row.seeds)), False) for row in rows]))
+    columns.append(_Column(analysis.table.replicates, [(count(analysis.table, row), False) for row in rows]))
     return columns + [_metric_column(analysis, metric) for metric in analysis.table.metrics]
 
 
@@ -142,8 +152,8 @@ def _cell(metric: str, row: Row, estimate: Estimate, count: int, best: str | Non
     # A parameter count is the same for all seeds: "± 0" would say nothing.
     if statistic.standard_error is not None and (statistic.standard_error or metric != "num_parameters"):
         text += f" ± {number(statistic.standard_error, count)}"
-    if len(statistic.seeds) < len(row.seeds):
-        text += f" (n={len(statistic.seeds)})"
+    if len(statistic.values) < len(row.records):
+        text += f" (n={len(statistic.values)})"
     return text, stands_out
 
 
@@ -220,8 +230,8 @@ def _csv(analyses: Sequence[Analysis]) -> str:
     writer = csv.writer(output, lineterminator="\n")
     writer.writerow(
         ["task", "protocol_version", "method", "model", "config_hash"]
-        + ["metric", "higher_is_better", "num_seeds", "mean", "standard_error", "interval_low", "interval_high"]
-        + ["p_best", f"p_{REFERENCE}", "tied_with_best"]
+        + ["metric", "higher_is_better", "num_folds", "num_seeds", "mean", "standard_error"]
+        + ["interval_low", "interval_high", "p_best", "reference", "p_reference", "tied_with_best"]
     )
     for analysis in analyses:
         table = analysis.table
@@ -232,9 +242,10 @@ def _csv(analyses: Sequence[Analysis]) -> str:
                     statistic = estimate.statistic
                     writer.writerow(
                         [table.task, table.protocol_version, row.method, row.model, row.config_hash]
-                        + [metric, higher_is_better(metric), len(statistic.seeds)]
-                        + [statistic.mean, statistic.standard_error, *(estimate.interval or (None, None))]
-                        + [estimate.p_best, estimate.p_reference, estimate.tied or estimate.best]
+                        + [metric, higher_is_better(metric), len(statistic.by_fold) if row.folds else None]
+                        + [len({seed for _, seed in statistic.replicates}), statistic.mean, statistic.standard_error]
+                        + [*(estimate.interval or (None, None)), estimate.p_best]
+                        + [analysis.reference(i), estimate.p_reference, estimate.tied or estimate.best]
                     )
     return output.getvalue()
 
@@ -249,9 +260,10 @@ def _json(analyses: Sequence[Analysis]) -> str:
                 "method": row.method,
                 "model": row.model,
                 "config_hash": row.config_hash,
-                "seeds": row.seeds,
+                "reference": analysis.reference(i),
+                **_replicates(table, [record.replicate for record in row.records]),
                 "metrics": {
-                    metric: _estimate(estimates[i]) for metric, estimates in columns.items() if estimates[i] is not None
+                    metric: _estimate(table, found) for metric, estimates in columns.items() if (found := estimates[i])
                 },
             }
             for i, row in enumerate(table.rows)
@@ -267,16 +279,22 @@ def _json(analyses: Sequence[Analysis]) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _estimate(estimate: Estimate) -> dict:
+def _replicates(table: Table, replicates: Iterable[tuple[int, int]]) -> dict[str, list[int]]:
+    """Return the fold, where there are folds, and the seed of each run."""
+    folds, seeds = zip(*replicates)
+    return {**({"folds": list(folds)} if table.replicates == "folds" else {}), "seeds": list(seeds)}
+
+
+def _estimate(table: Table, estimate: Estimate) -> dict:
     statistic = estimate.statistic
     return {
         "mean": statistic.mean,
         "standard_error": statistic.standard_error,
         "interval": estimate.interval,
         "p_best": estimate.p_best,
-        f"p_{REFERENCE}": estimate.p_reference,
+        "p_reference": estimate.p_reference,
         "tied_with_best": estimate.tied or estimate.best,
-        "seeds": statistic.seeds,
+        **_replicates(table, statistic.replicates),
         "values": statistic.values,
     }
 

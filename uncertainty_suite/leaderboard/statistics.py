@@ -1,14 +1,16 @@
 """The statistics of a comparison: intervals, paired tests, corrections, ranks and Pareto fronts, as plain functions.
 
 Two things are drawn at random in a benchmark: the seed that a network was trained with, and the examples it was tested
-on. `t_interval` is about the first, `bootstrap_interval` about the second, and `compare` about both at once.
+on. `t_interval` is about the first, `bootstrap_interval` about the second, and `compare` about both at once. Where data
+are split into folds, a fold decides training data and test examples together, and `compare_folds` is about these.
 SciPy is imported where it is needed, so that a table without tests does not wait for it.
 """
 
 import dataclasses
 import functools
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -158,6 +160,45 @@ def compare(values: Sequence[Sequence[float]], scores: Sequence[np.ndarray] | No
     return Comparison(difference, error, degrees, p)
 
 
+def compare_folds(values: Sequence[Mapping[int, float]]) -> Comparison:
+    """Test every pair of methods by a paired t test over the folds that both have (Student 1908).
+
+    A fold has the same training and test examples for all methods, so that what makes it hard or easy cancels in the
+    difference. Differences of several folds are taken to be independent. They are not quite, since folds share training
+    examples, so that the test finds somewhat more than it should (Nadeau & Bengio 2003).
+
+    Args:
+        values: Of each method, the metric by fold: the mean over its seeds.
+
+    Returns:
+        The comparison, NaN where two methods have fewer than two folds in common.
+    """
+    shape = len(values), len(values)
+    difference, error, degrees, p = (np.full(shape, np.nan) for _ in range(4))
+    for matrix, value in ((difference, 0.0), (error, 0.0), (p, 1.0)):
+        np.fill_diagonal(matrix, value)
+    for i, j in itertools.combinations(range(len(values)), 2):
+        shared = sorted(values[i].keys() & values[j].keys())
+        paired = [values[i][fold] - values[j][fold] for fold in shared]
+        if paired:
+            difference[i, j] = math.fsum(paired) / len(paired)
+            difference[j, i] = -difference[i, j]
+        found = standard_error(paired)
+        if found is not None:
+            error[i, j] = error[j, i] = found
+            degrees[i, j] = degrees[j, i] = len(paired) - 1
+            p[i, j] = p[j, i] = _two_sided(difference[i, j], found, len(paired) - 1)
+    return Comparison(difference, error, degrees, p)
+
+
+def _two_sided(difference: float, error: float, degrees: float) -> float:
+    from scipy.special import stdtr
+
+    if difference == 0:
+        return 1.0
+    return 2 * float(stdtr(degrees, -abs(difference) / error)) if error else 0.0
+
+
 def _residual(scores: np.ndarray) -> float:
     """Return what seed and example together contribute to the variance of a mean, `R / (n S)`; 0 for one seed."""
     num_seeds, num_examples = scores.shape
@@ -260,4 +301,4 @@ def pareto_front(costs: np.ndarray, losses: np.ndarray) -> np.ndarray:
     costs, losses = np.asarray(costs), np.asarray(losses)
     no_worse = (costs <= costs[:, None]) & (losses <= losses[:, None])
     better = (costs < costs[:, None]) | (losses < losses[:, None])
-    return ~(no_worse & better).any(axis=1)
+    return np.logical_not((no_worse & better).any(axis=1))

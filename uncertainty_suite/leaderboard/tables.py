@@ -8,43 +8,74 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from uncertainty_suite import likelihoods
 from uncertainty_suite import metrics as metrics_library
 from uncertainty_suite.errors import InputError, unknown_name
+from uncertainty_suite.leaderboard.places import Places
 from uncertainty_suite.leaderboard.records import Record, check_comparable
 from uncertainty_suite.leaderboard.statistics import standard_error
+from uncertainty_suite.likelihoods import Likelihood
+
+
+def headline(names: Iterable[str], in_distribution: str = "test") -> tuple[str, ...]:
+    """Return the metrics that a table shows first.
+
+    Args:
+        names: The likelihoods: what of their metrics, see `Likelihood.headline`.
+        in_distribution: Key of the in-distribution split.
+    """
+    of_split = list(dict.fromkeys(metric for name in names for metric in likelihoods.info(name).headline))
+    places = (in_distribution, "shift/mean")
+    return (*(f"{place}/{metric}" for place in places for metric in of_split), "ood/near/auroc", "ood/far/auroc")
+
 
 COSTS = ("num_parameters", "train_seconds", "milliseconds_per_example")
-HEADLINE = (
-    *("test/accuracy", "test/nll", "test/brier", "test/ece"),
-    *("shift/mean/accuracy", "shift/mean/nll", "shift/mean/ece"),
-    *("ood/near/auroc", "ood/far/auroc"),
-)
+HEADLINE = headline(likelihoods.names())
 
 _SETTINGS = ("precision", "epochs", "batch_size")
-_SECTIONS = ("test", "shift", "ood")
-_ORDER = ("accuracy", "nll", "brier", "ece", "entropy", "auroc", "aupr_in", "aupr_out", "fpr95", "max_prob")
+_SECTIONS = ("inside", "labelled", "shift", "ood")
+_ORDER = (
+    *dict.fromkeys(metric for name in likelihoods.names() for metric in likelihoods.info(name).headline),
+    *("entropy", "auroc", "aupr_in", "aupr_out", "fpr95", "max_prob"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Statistic:
-    """One metric of one experiment over its seeds."""
+    """One metric of one experiment over its replicates: a fold (0 where the data has none) and a seed each."""
 
-    seeds: tuple[int, ...]
+    replicates: tuple[tuple[int, int], ...]
     values: tuple[float, ...]
 
     @functools.cached_property
+    def by_fold(self) -> dict[int, float]:
+        """The mean over the seeds of each fold."""
+        values: dict[int, list[float]] = {}
+        for (fold, _), value in zip(self.replicates, self.values):
+            values.setdefault(fold, []).append(value)
+        return {fold: float(np.mean(of_fold)) for fold, of_fold in values.items()}
+
+    @property
+    def independent(self) -> tuple[float, ...]:
+        """The values whose spread counts: of the folds where there are several, of the seeds where there is one.
+
+        Seeds of one fold share its data, so they are averaged first.
+        """
+        return tuple(self.by_fold.values()) if len(self.by_fold) > 1 else self.values
+
+    @functools.cached_property
     def mean(self) -> float:
-        return float(np.mean(self.values))
+        return float(np.mean(self.independent))
 
     @functools.cached_property
     def standard_error(self) -> float | None:
-        """The sample standard deviation over the root of the number of seeds; None for one seed."""
-        return standard_error(self.values)
+        """The sample standard deviation over the root of the number of folds or seeds; None for one."""
+        return standard_error(self.independent)
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One experiment (a method, model and configuration): its records in the order of their seeds."""
+    """One experiment (a method, model and configuration): its records in the order of their replicates."""
 
     method: str
     model: str
@@ -53,7 +84,13 @@ class Row:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        return tuple(record.seed for record in self.records)
+        """Each seed once."""
+        return tuple(sorted({record.seed for record in self.records}))
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """Each fold once; none where the data has no folds."""
+        return tuple(sorted({record.fold for record in self.records if record.fold is not None}))
 
     @functools.cached_property
     def settings(self) -> dict[str, str]:
@@ -62,7 +99,7 @@ class Row:
         return {"model": self.model, **{name: str(config.get(name, "—")) for name in _SETTINGS}}
 
     def statistic(self, metric: str) -> Statistic | None:
-        """Return the statistic of a metric over the seeds that have it, None if no seed has."""
+        """Return the statistic of a metric over the replicates that have it, None if none has."""
         return self._statistics.get(metric)
 
     @functools.cached_property
@@ -72,7 +109,7 @@ class Row:
             for metric in record.metrics:
                 having.setdefault(metric, []).append(record)
         return {
-            metric: Statistic(tuple(one.seed for one in records), tuple(one.metrics[metric] for one in records))
+            metric: Statistic(tuple(one.replicate for one in records), tuple(one.metrics[metric] for one in records))
             for metric, records in having.items()
         }
 
@@ -86,12 +123,57 @@ class Table:
     rows: tuple[Row, ...]
     metrics: tuple[str, ...]  # every metric that a row has, in the order of the columns
 
+    @property
+    def likelihood(self) -> type[Likelihood]:
+        """What the labels of the task are."""
+        return likelihoods.info(self.rows[0].records[0].likelihood["name"])
+
+    @property
+    def in_distribution(self) -> str:
+        """Key of the split that shifted and OOD sets are compared with."""
+        return self.rows[0].records[0].in_distribution
+
+    @functools.cached_property
+    def places(self) -> Places:
+        """Where metrics were measured."""
+        return _places([record for row in self.rows for record in row.records])
+
+    @property
+    def replicates(self) -> str:
+        """What tells the runs of a row apart: `folds` where the data has folds, else `seeds`."""
+        return "folds" if any(row.folds for row in self.rows) else "seeds"
+
+    @functools.cached_property
+    def num_folds(self) -> int:
+        """How many folds its rows have, 0 where the data has none."""
+        return len({fold for row in self.rows for fold in row.folds})
+
+    def inside(self, metric: str) -> str:
+        """Return the name of a metric of the in-distribution split, e.g. `test/nll`."""
+        return f"{self.in_distribution}/{metric}"
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """Those of the headline metrics that it has."""
+        return tuple(name for name in headline([self.likelihood.name], self.in_distribution) if name in self.metrics)
+
+    @property
+    def loss(self) -> str:
+        """See `first_loss`."""
+        return first_loss(self.likelihood)
+
+
+def first_loss(likelihood: type[Likelihood]) -> str:
+    """Return the first metric of a likelihood's headline that is the mean of a loss of each example, e.g. `nll`."""
+    infos = {name: metrics_library.info(name) for name in likelihood.headline}
+    return next(name for name, info in infos.items() if info.is_mean and info.higher_is_better is False)
+
 
 def tables(records: Iterable[Record]) -> list[Table]:
     """Group records into one table a task and one row an experiment, both in alphabetical order.
 
     Raises:
-        InputError: Records of one task differ in protocol or data, or one experiment has a seed twice.
+        InputError: Records of one task differ in protocol or data, or one experiment has a replicate twice.
     """
 
     def experiment(record: Record) -> tuple[str, str, str]:
@@ -99,14 +181,15 @@ def tables(records: Iterable[Record]) -> list[Table]:
 
     records = list(records)
     check_comparable(records)
-    records.sort(key=lambda record: (record.task, experiment(record), record.seed))
+    records.sort(key=lambda record: (record.task, experiment(record), record.replicate))
     result = []
-    for task, in_task in itertools.groupby(records, key=lambda record: record.task):
-        in_task = list(in_task)
+    for task, group_of_task in itertools.groupby(records, key=lambda record: record.task):
+        in_task = list(group_of_task)
         rows = [Row(*names, tuple(group)) for names, group in itertools.groupby(in_task, key=experiment)]
         rows.sort(key=lambda row: (row.method, *row.settings.values()))  # stable: else by hash
         names = {name for record in in_task for name in record.metrics}
-        result.append(Table(task, in_task[0].protocol_version, tuple(rows), tuple(sorted(names, key=_column_order))))
+        order = functools.partial(_column_order, _places(in_task))
+        result.append(Table(task, in_task[0].protocol_version, tuple(rows), tuple(sorted(names, key=order))))
     return result
 
 
@@ -125,7 +208,7 @@ def select(found: Iterable[Table], metrics: str | Sequence[str] | None, headline
     """
     found = list(found)
     if metrics is None:
-        return [dataclasses.replace(table, metrics=_headline(table.metrics)) for table in found] if headline else found
+        return [dataclasses.replace(table, metrics=_headline(table)) for table in found] if headline else found
     patterns = metrics.split(",") if isinstance(metrics, str) else metrics
     known = {name for table in found for name in table.metrics}
     for pattern in patterns:
@@ -143,13 +226,28 @@ def higher_is_better(metric: str) -> bool | None:
         return None
 
 
-def _column_order(metric: str) -> tuple:
+@functools.cache
+def is_mean(metric: str) -> bool:
+    """Return whether a metric, named without its split, is the mean of a value of each example."""
+    try:
+        return metrics_library.info(metric).is_mean
+    except InputError:  # no metric of that name
+        return False
+
+
+def _places(records: Iterable[Record]) -> Places:
+    records = list(records)
+    return Places((split for record in records for split in record.splits), records[0].in_distribution)
+
+
+def _column_order(places: Places, metric: str) -> tuple:
     """Sort key of a metric: test, shift, OOD, anything else, costs; then by split, then the usual order of metrics."""
     if metric in COSTS:
-        return len(_SECTIONS) + 1, (), COSTS.index(metric), metric
-    *split, name = metric.split("/")
-    section = _SECTIONS.index(split[0]) if split and split[0] in _SECTIONS else len(_SECTIONS)
-    return section, tuple(split), _ORDER.index(name) if name in _ORDER else len(_ORDER), name
+        return len(_SECTIONS) + 1, "", "", COSTS.index(metric), metric
+    place, rest = places.of(metric)
+    score, _, name = rest.rpartition("/")
+    section, key = (_SECTIONS.index(place.section), place.key) if place else (len(_SECTIONS), "")
+    return section, key, score, _ORDER.index(name) if name in _ORDER else len(_ORDER), name
 
 
 def _matching(pattern: str, metrics: Iterable[str]) -> list[str]:
@@ -168,6 +266,7 @@ def _select(metrics: Sequence[str], patterns: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(metric for pattern in patterns for metric in _matching(pattern, metrics)))
 
 
-def _headline(metrics: Sequence[str]) -> tuple[str, ...]:
+def _headline(table: Table) -> tuple[str, ...]:
     """Return the metrics of the default table; all of them if a task has none of the usual ones."""
-    return _select(metrics, HEADLINE + COSTS) if _select(metrics, HEADLINE) else tuple(metrics)
+    costs = tuple(name for name in COSTS if name in table.metrics)
+    return table.headline + costs if table.headline else table.metrics

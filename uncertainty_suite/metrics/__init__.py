@@ -1,171 +1,126 @@
-"""Metrics of predictive uncertainty: streaming ones by name, and plain functions under them.
+"""Metrics of predictive uncertainty: streaming ones by name, and the plain functions made of them.
 
 Example:
     >>> from uncertainty_suite import metrics
-    >>> metric = metrics.get("ece", num_bins=15)
+    >>> metric = metrics.get("ece(num_bins=10)")
     >>> metric.add_batch(probs, label=labels)
     >>> metric.result()
-    >>> metrics.expected_calibration_error(probs, labels)  # the same, with arrays in hand
+    {"ece(num_bins=10)": 0.021}
+    >>> metrics.expected_calibration_error(probs, labels, num_bins=10)  # the same, with arrays in hand
+    >>> metrics.per_example("nll", probs, labels)  # float64 [n]
     >>> metrics.info("ece").higher_is_better
     False
 
-`docs/metrics.md` has a table of all metrics; `python -m uncertainty_suite.metrics` prints it.
+A metric is one class: its docstring and options are those of the function of the same name. `docs/metrics.md` has a
+table of all metrics; `python -m uncertainty_suite.metrics` prints it.
 """
 
-from uncertainty_suite.metrics.base import Collection, Metric, get, info, names
-from uncertainty_suite.metrics.calibration import (
-    adaptive_calibration_error,
-    apply_temperature,
-    calibration_auc,
-    classwise_calibration_error,
-    debiased_calibration_error,
-    expected_calibration_error,
-    fit_temperature,
-    general_calibration_error,
-    maximum_calibration_error,
-    monotonic_sweep_calibration_error,
-    oracle_collaborative_accuracy,
-    oracle_collaborative_auc,
-    recalibrate,
-    rms_calibration_error,
-    semiparametric_calibration_error,
-    smooth_calibration_error,
-    static_calibration_error,
-    temperature_scaled_ece,
-    temperature_scaled_nll,
-    thresholded_adaptive_calibration_error,
+from uncertainty_suite.metrics import (
+    calibration,
+    classification,
+    label_distribution,
+    ood,
+    regression,
+    samples,
+    selective,
 )
-from uncertainty_suite.metrics.classification import (
-    accuracy,
-    brier_decomposition,
-    brier_score,
-    brier_top_class,
-    negative_log_likelihood,
-    top_k_accuracy,
-)
-from uncertainty_suite.metrics.label_distribution import (
-    label_distribution_brier,
-    label_distribution_ece,
-    label_distribution_kl,
-    label_distribution_nll,
-)
-from uncertainty_suite.metrics.ood import (
-    aupr_in,
-    aupr_out,
-    auroc,
-    fpr_at_tpr,
-    oscr,
-)
-from uncertainty_suite.metrics.regression import (
-    ause,
-    crps,
-    crps_samples,
-    gaussian_nll,
-    interval_coverage,
-    interval_score,
-    interval_width,
-    mae,
-    quantile_calibration_error,
-    rmse,
-    sharpness,
-)
-from uncertainty_suite.metrics.samples import (
-    bregman_kl_variance,
-    cosine_similarity,
-    disagreement,
-    ensemble_cross_entropy,
-    expected_entropy,
-    generalized_energy_distance,
-    gibbs_brier,
-    gibbs_cross_entropy,
-    joint_nll,
-    mutual_information,
-    normalized_disagreement,
-    pairwise_kl,
-    predictive_entropy,
-    variation_ratio,
-)
-from uncertainty_suite.metrics.selective import (
-    accuracy_at_coverage,
-    augrc,
-    aurc,
-    coverage_at_risk,
-    excess_aurc,
-    risk_at_coverage,
-    risk_coverage_curve,
-)
+from uncertainty_suite.metrics.base import REGISTRY, Metric, NoValueError, function
+from uncertainty_suite.metrics.calibration import Bins, calibration_bins
+from uncertainty_suite.metrics.collection import Collection, get, info, names, per_example
+from uncertainty_suite.metrics.recalibration import apply_temperature, fit_temperature, recalibrate
+from uncertainty_suite.metrics.selective import risk_coverage_curve
 
 __all__ = [
+    "REGISTRY",
+    "Bins",
     "Collection",
     "Metric",
-    "accuracy",
-    "accuracy_at_coverage",
-    "adaptive_calibration_error",
+    "NoValueError",
     "apply_temperature",
-    "augrc",
-    "aupr_in",
-    "aupr_out",
-    "aurc",
-    "auroc",
-    "ause",
-    "bregman_kl_variance",
-    "brier_decomposition",
-    "brier_score",
-    "brier_top_class",
-    "calibration_auc",
-    "classwise_calibration_error",
-    "cosine_similarity",
-    "coverage_at_risk",
-    "crps",
-    "crps_samples",
-    "debiased_calibration_error",
-    "disagreement",
-    "ensemble_cross_entropy",
-    "excess_aurc",
-    "expected_calibration_error",
-    "expected_entropy",
+    "calibration_bins",
     "fit_temperature",
-    "fpr_at_tpr",
-    "gaussian_nll",
-    "general_calibration_error",
-    "generalized_energy_distance",
+    "function",
     "get",
-    "gibbs_brier",
-    "gibbs_cross_entropy",
     "info",
-    "interval_coverage",
-    "interval_score",
-    "interval_width",
-    "joint_nll",
-    "label_distribution_brier",
-    "label_distribution_ece",
-    "label_distribution_kl",
-    "label_distribution_nll",
-    "mae",
-    "maximum_calibration_error",
-    "monotonic_sweep_calibration_error",
-    "mutual_information",
     "names",
-    "negative_log_likelihood",
-    "normalized_disagreement",
-    "oracle_collaborative_accuracy",
-    "oracle_collaborative_auc",
-    "oscr",
-    "pairwise_kl",
-    "predictive_entropy",
-    "quantile_calibration_error",
+    "per_example",
     "recalibrate",
-    "risk_at_coverage",
     "risk_coverage_curve",
-    "rms_calibration_error",
-    "rmse",
-    "semiparametric_calibration_error",
-    "sharpness",
-    "smooth_calibration_error",
-    "static_calibration_error",
-    "temperature_scaled_ece",
-    "temperature_scaled_nll",
-    "thresholded_adaptive_calibration_error",
-    "top_k_accuracy",
-    "variation_ratio",
 ]
+
+# Classification.
+accuracy = function(classification.Accuracy)
+brier_decomposition = function(classification.BrierDecomposition)
+brier_score = function(classification.BrierScore)
+brier_top_class = function(classification.BrierTopClass)
+negative_log_likelihood = function(classification.NegativeLogLikelihood)
+top_k_accuracy = function(classification.TopKAccuracy)
+
+# Calibration.
+adaptive_calibration_error = function(calibration.AdaptiveCalibrationError)
+calibration_auc = function(calibration.CalibrationAUC)
+classwise_calibration_error = function(calibration.ClasswiseCalibrationError)
+debiased_calibration_error = function(calibration.DebiasedCalibrationError)
+expected_calibration_error = function(calibration.ExpectedCalibrationError)
+general_calibration_error = function(calibration.GeneralCalibrationError)
+maximum_calibration_error = function(calibration.MaximumCalibrationError)
+monotonic_sweep_calibration_error = function(calibration.MonotonicSweepCalibrationError)
+oracle_collaborative_accuracy = function(calibration.OracleCollaborativeAccuracy)
+oracle_collaborative_auc = function(calibration.OracleCollaborativeAUC)
+rms_calibration_error = function(calibration.RMSCalibrationError)
+semiparametric_calibration_error = function(calibration.SemiparametricCalibrationError)
+smooth_calibration_error = function(calibration.SmoothCalibrationError)
+static_calibration_error = function(calibration.StaticCalibrationError)
+temperature_scaled_ece = function(calibration.TemperatureScaledECE)
+temperature_scaled_nll = function(calibration.TemperatureScaledNLL)
+thresholded_adaptive_calibration_error = function(calibration.ThresholdedAdaptiveCalibrationError)
+
+# Selective prediction.
+accuracy_at_coverage = function(selective.AccuracyAtCoverage)
+augrc = function(selective.AUGRC)
+aurc = function(selective.AURC)
+coverage_at_risk = function(selective.CoverageAtRisk)
+excess_aurc = function(selective.ExcessAURC)
+risk_at_coverage = function(selective.RiskAtCoverage)
+
+# Out-of-distribution detection.
+aupr_in = function(ood.AUPRIn)
+aupr_out = function(ood.AUPROut)
+auroc = function(ood.AUROC)
+fpr_at_tpr = function(ood.FPRAtTPR)
+oscr = function(ood.OSCR)
+
+# Samples and ensembles; those without labels give the value of each example.
+bregman_kl_variance = function(samples.BregmanKLVariance, each=True)
+cosine_similarity = function(samples.CosineSimilarity, each=True)
+disagreement = function(samples.Disagreement, each=True)
+expected_entropy = function(samples.ExpectedEntropy, each=True)
+mutual_information = function(samples.MutualInformation, each=True)
+pairwise_kl = function(samples.PairwiseKL, each=True)
+predictive_entropy = function(samples.PredictiveEntropy, each=True)
+variation_ratio = function(samples.VariationRatio, each=True)
+ensemble_cross_entropy = function(samples.EnsembleCrossEntropy)
+generalized_energy_distance = function(samples.GeneralizedEnergyDistance)
+gibbs_brier = function(samples.GibbsBrier)
+gibbs_cross_entropy = function(samples.GibbsCrossEntropy)
+joint_nll = function(samples.JointNLL)
+normalized_disagreement = function(samples.NormalizedDisagreement)
+
+# Label distributions.
+label_distribution_brier = function(label_distribution.LabelDistributionBrier)
+label_distribution_ece = function(label_distribution.LabelDistributionECE)
+label_distribution_kl = function(label_distribution.LabelDistributionKL)
+label_distribution_nll = function(label_distribution.LabelDistributionNLL)
+
+# Regression.
+ause = function(regression.AUSE)
+crps = function(regression.CRPS)
+crps_samples = function(regression.CRPSSamples)
+gaussian_nll = function(regression.GaussianNLL)
+interval_coverage = function(regression.IntervalCoverage)
+interval_score = function(regression.IntervalScore)
+interval_width = function(regression.IntervalWidth)
+mae = function(regression.MAE)
+quantile_calibration_error = function(regression.QuantileCalibrationError)
+rmse = function(regression.RMSE)
+sharpness = function(regression.Sharpness)

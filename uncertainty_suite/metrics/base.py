@@ -1,20 +1,21 @@
-"""What every metric shares: the streaming interface, the registry, and the checks of what the user gave."""
+"""What every metric shares: the streaming interface, the plain function made of it, and the checks of what is given."""
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import numpy as np
 
-from uncertainty_suite.errors import InputError, unknown_name
+from uncertainty_suite.errors import InputError
+from uncertainty_suite.registry import Named, Registry
 
 # How far a row of probabilities may be from one: far beyond the rounding of a softmax, far below any mistake.
 _SUM_TOLERANCE = 1e-4
 _SUM_TOLERANCE_HALF = 5e-3  # float16 and bfloat16
 
 _CACHED_NUMBERS = 2**14  # about what a core's fast cache holds
-_HELD_NUMBERS = 2**15  # what a collection holds back before its metrics see it
 
 _UNIT = (0.0, 1.0)
 POSITIVE = (0.0, float("inf"))
@@ -134,19 +135,29 @@ def to_labels(label: Any, batch: int, classes: int) -> np.ndarray:
     return labels.astype(np.intp, copy=False)
 
 
+def check_same_classes(classes: int, before: int) -> None:
+    """Refuse a batch of another number of classes than those before."""
+    if classes != before:
+        raise InputError(f"Predictions of {classes} classes after {before}; use one metric for each.")
+
+
+class NoValueError(InputError):
+    """A metric has no value on what it has seen, though each array was right: a calibration AUC without an error."""
+
+
 class Batch:
     """Checked class probabilities and labels; what several metrics need of them is computed once, when first needed.
 
     Attributes:
         samples: Probabilities `[samples, batch, classes]`, in the dtype received.
         probs: Their mean over samples, float64 `[batch, classes]`.
-        labels: Class indices `[batch]`, or None where none were given.
+        rows: The place of each example, `[batch]`.
     """
 
     def __init__(self, predictions: Any, label: Any = None):
         self.samples, self.probs = to_samples(predictions)
         batch, classes = self.probs.shape
-        self.labels = None if label is None else to_labels(label, batch, classes)
+        self._labels = None if label is None else to_labels(label, batch, classes)
         self.rows = np.arange(batch)
 
     @classmethod
@@ -155,24 +166,31 @@ class Batch:
         batch = cls.__new__(cls)
         batch.samples = np.concatenate([each.samples for each in batches], axis=1)
         batch.probs = np.concatenate([each.probs for each in batches])
-        labelled = batches[0].labels is not None
-        batch.labels = np.concatenate([each.labels for each in batches]) if labelled else None
+        labelled = batches[0]._labels is not None
+        batch._labels = np.concatenate([each.labels for each in batches]) if labelled else None
         batch.rows = np.arange(len(batch.probs))
         return batch
 
     def own(self) -> None:
         """Copy what the caller could still write to."""
         self.samples = self.samples.copy()
-        self.labels = None if self.labels is None else self.labels.copy()
+        self._labels = None if self._labels is None else self._labels.copy()
 
     def can_join(self, other: "Batch") -> bool:
         """Say whether both have the same samples, classes and dtype, and both or neither labels."""
         mine, theirs = self.samples, other.samples
-        return mine.dtype == theirs.dtype and (len(mine), mine.shape[2], self.labels is None) == (
+        return mine.dtype == theirs.dtype and (len(mine), mine.shape[2], self._labels is None) == (
             len(theirs),
             theirs.shape[2],
-            other.labels is None,
+            other._labels is None,
         )
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class indices `[batch]`."""
+        if self._labels is None:
+            raise InputError("Labels are missing; pass class indices [batch].")
+        return self._labels
 
     @functools.cached_property
     def predicted(self) -> np.ndarray:
@@ -197,41 +215,52 @@ class Batch:
 
 def labelled_batch(predictions: Any, label: Any) -> Batch:
     """Return a batch that has labels."""
-    if label is None:
-        raise InputError("Labels are missing; pass class indices [batch].")
-    return Batch(predictions, label)
+    batch = Batch(predictions, label)
+    _ = batch.labels
+    return batch
 
 
-class Metric:
+class Metric(Named):
     """A metric that is fed batch by batch.
 
+    A subclass gives `update`, `result` and `reset`, or is a `MeanMetric` or a `WholeSetMetric`, which need less.
+    `function` makes its plain function.
+
     Example:
-        >>> metric = metrics.get("ece", num_bins=15)
+        >>> metric = metrics.get("ece(num_bins=10)")
         >>> metric.add_batch(probs, label=labels)
         >>> metric.result()
-        {"ece": 0.021}
+        {"ece(num_bins=10)": 0.021}
 
     Attributes:
-        name: Its name, and the key of its result.
+        name: Its name; with the options by which it was asked for, it is the `key` of its result.
         formula: What is computed, in one line.
         value_range: The least and greatest value possible.
         higher_is_better: True, False, or None where neither direction is better.
         paper: Where it comes from; empty for what is older than papers.
         agrees: The libraries whose value is the same.
+        likelihoods: The likelihoods whose predictions it takes; none for what is fed with something else.
+        needs: What it needs beside the mean prediction: `"labels"`, `"samples"`, `"label_distribution"`,
+            `"uncertainty"` (a score of each example, in place of predictions).
         needs_whole_set: Whether what it keeps grows with the number of examples.
-        needs_label: Whether `add_batch` needs labels.
+        is_mean: Whether it is the mean of a value of each example, which `metrics.per_example` gives.
         batch_type: What `add_batch` turns its arguments into. Metrics of one type can share a batch.
+        arrays: What its plain function takes before the options; `joined` makes predictions and labels of them.
+        more_arrays: What its plain function also takes, by keyword, and `of` makes use of.
     """
 
-    name: ClassVar[str]
     formula: ClassVar[str] = ""
-    value_range: ClassVar[tuple[float, float]] = _UNIT
-    higher_is_better: ClassVar[bool | None] = False
+    value_range: tuple[float, float] = _UNIT
+    higher_is_better: bool | None = False
     paper: ClassVar[str] = ""
-    agrees: ClassVar[str] = ""
+    agrees: ClassVar[str] = "compared with no library"
+    likelihoods: ClassVar[tuple[str, ...]] = ("categorical",)
+    needs: tuple[str, ...] = ("labels",)
     needs_whole_set: ClassVar[bool] = False
-    needs_label: ClassVar[bool] = True
-    batch_type: ClassVar[Callable] = Batch
+    is_mean: ClassVar[bool] = False
+    batch_type: ClassVar[Callable[..., Any]] = Batch
+    arrays: ClassVar[tuple[str, ...]] = ("probs", "labels")
+    more_arrays: ClassVar[tuple[str, ...]] = ()
 
     def add_batch(self, predictions: Any, label: Any = None) -> None:
         """Add a batch.
@@ -244,23 +273,32 @@ class Metric:
         Raises:
             InputError: The arrays are not what the metric expects. Nothing is added then.
         """
+        self.update(self.checked(predictions, label))
+
+    def checked(self, predictions: Any, label: Any = None) -> Any:
+        """Return a batch of `batch_type`, having refused what the metric does not expect."""
         self.check_label_given(label)
-        self.update(self.batch_type(predictions, label))
+        return self.batch_type(predictions, label)
 
     def check_label_given(self, label: Any) -> None:
         """Refuse a missing label where the metric needs one."""
-        if self.needs_label and label is None:
-            raise InputError(f"Metric '{self.name}' needs labels; call add_batch(predictions, label=labels).")
+        if label is None and ("labels" in self.needs or "label_distribution" in self.needs):
+            raise InputError(f"Metric '{self.key}' needs labels; call add_batch(predictions, label=labels).")
 
     def update(self, batch: Any) -> None:
         """Add a batch that is already checked, an instance of `batch_type`."""
         raise NotImplementedError
 
+    def result_keys(self) -> list[str]:
+        """Return the keys of the result."""
+        return [self.key]
+
     def result(self) -> dict[str, float]:
-        """Return the value over all that was added, by name.
+        """Return the value over all that was added, by key.
 
         Raises:
             InputError: Nothing was added.
+            NoValueError: The metric has no value on what was added.
         """
         raise NotImplementedError
 
@@ -268,32 +306,64 @@ class Metric:
         """Forget all that was added."""
         raise NotImplementedError
 
+    def of(self, **arrays: Any) -> Any:
+        """Return the value on arrays in hand, by their names; a dict where there are several values."""
+        self.add_batch(*self.joined(**arrays))
+        result = self.result()
+        return result.get(self.key, result)
+
+    @classmethod
+    def joined(cls, **arrays: Any) -> tuple[Any, Any]:
+        """Return predictions and label, as `add_batch` takes them, of arrays named as in `arrays`."""
+        predictions, *label = arrays.values()
+        return predictions, label[0] if label else None
+
     def _no_example(self) -> InputError:
-        return InputError(f"Metric '{self.name}' has seen no example; call add_batch before result.")
+        return InputError(f"Metric '{self.key}' has seen no example; call add_batch before result.")
+
+    def _no_value(self, why: str) -> NoValueError:
+        return NoValueError(f"Metric '{self.key}' has no value: {why}.")
 
 
 class MeanMetric(Metric):
-    """A metric that is a mean over examples; a subclass gives `per_example`."""
+    """A metric that is a mean over examples; a subclass gives `per_example`, and `finish` where more is to be done."""
 
-    def __init__(self):
+    is_mean = True
+
+    def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
         self._total, self._count = 0.0, 0
+        self._refusal: NoValueError | None = None
 
     def per_example(self, batch: Any) -> np.ndarray:
-        """Return the value of each example, `[batch]`."""
+        """Return the value of each example, `[batch]`.
+
+        Raises:
+            NoValueError: There is none; then the metric has none either.
+        """
         raise NotImplementedError
 
+    def finish(self, mean: float) -> float:
+        """Return the value of the metric, from the mean over examples."""
+        return mean
+
     def update(self, batch: Any) -> None:
-        values = self.per_example(batch)
+        try:
+            values = self.per_example(batch)
+        except NoValueError as error:
+            self._refusal = error
+            return
         self._total += float(values.sum())
         self._count += len(values)
 
     def result(self) -> dict[str, float]:
+        if self._refusal is not None:
+            raise self._refusal
         if not self._count:
             raise self._no_example()
-        return {self.name: self._total / self._count}
+        return {self.key: self.finish(self._total / self._count)}
 
 
 class WholeSetMetric(Metric):
@@ -301,7 +371,7 @@ class WholeSetMetric(Metric):
 
     needs_whole_set = True
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
@@ -311,8 +381,9 @@ class WholeSetMetric(Metric):
         """Return the columns to keep, the first axis of each over examples; not views of what the user owns."""
         raise NotImplementedError
 
-    def compute(self, *columns: np.ndarray) -> float | dict[str, float]:
-        """Return the value, or several by name, from the columns of the whole set."""
+    # The keywords are never used: they let a subclass name its columns and still satisfy the type checker.
+    def compute(self, *columns: Any, **unused: Any) -> float:
+        """Return the value from the columns of the whole set."""
         raise NotImplementedError
 
     def update(self, batch: Any) -> None:
@@ -322,151 +393,75 @@ class WholeSetMetric(Metric):
         if not self._kept:
             raise self._no_example()
         self._kept = [tuple(np.concatenate(column) for column in zip(*self._kept))]
-        value = self.compute(*self._kept[0])
-        return value if isinstance(value, dict) else {self.name: float(value)}
+        return {self.key: float(self.compute(*self._kept[0]))}
 
 
-class Collection:
-    """Several metrics fed together: a batch is checked once, and what they share of it is computed once.
+REGISTRY: Registry[type[Metric]] = Registry("metric")
 
-    Example:
-        >>> collection = Collection(["accuracy", "nll", get("ece", num_bins=10)])
-        >>> collection.add_batch(probs, label=labels)
-        >>> collection.result()
-        {"accuracy": 0.93, "nll": 0.21, "ece": 0.012}
-
-    Args:
-        members: Names of metrics, or metrics.
-
-    Raises:
-        InputError: A name is unknown, or two members have the same name and would have the same key.
-    """
-
-    def __init__(self, members: Iterable[str | Metric]):
-        self.metrics = [get(member) if isinstance(member, str) else member for member in members]
-        seen = [metric.name for metric in self.metrics]
-        twice = sorted({name for name in seen if seen.count(name) > 1})
-        if twice:
-            raise InputError(f"Metric '{twice[0]}' is in the collection twice; give it once, or use two collections.")
-        self._batch_types = {metric.batch_type for metric in self.metrics}
-        self._held: list[Batch] = []
-        self._held_numbers = 0
-
-    def add_batch(self, predictions: Any, label: Any = None) -> None:
-        """Add a batch to every metric; see `Metric.add_batch`."""
-        if label is None:
-            for metric in self.metrics:
-                metric.check_label_given(label)
-        batches = [batch_type(predictions, label) for batch_type in self._batch_types]
-        for batch in batches:
-            if type(batch) is Batch:
-                self._hold(batch)
-            else:
-                self._update(batch)
-
-    def _hold(self, batch: Batch) -> None:
-        """Keep small batches back to feed them as one: with few classes a metric's time goes into calling numpy."""
-        if self._held and not self._held[0].can_join(batch):
-            self._feed_held()
-        if not self._held and batch.samples.size >= _HELD_NUMBERS:
-            self._update(batch)
-            return
-        batch.own()
-        self._held.append(batch)
-        self._held_numbers += batch.samples.size
-        if self._held_numbers >= _HELD_NUMBERS:
-            self._feed_held()
-
-    def _feed_held(self) -> None:
-        if self._held:
-            held = Batch.joined(self._held)
-            self._held, self._held_numbers = [], 0
-            self._update(held)
-
-    def _update(self, batch: Any) -> None:
-        for metric in self.metrics:
-            if metric.batch_type is type(batch):
-                metric.update(batch)
-
-    def result(self) -> dict[str, float]:
-        """Return the values of all metrics, by name."""
-        self._feed_held()
-        return {key: value for metric in self.metrics for key, value in metric.result().items()}
-
-    def reset(self) -> None:
-        """Forget all that was added."""
-        self._held, self._held_numbers = [], 0
-        for metric in self.metrics:
-            metric.reset()
+# What each array of a plain function is.
+_ARRAYS = {
+    "probs": "Class probabilities `[batch, classes]` or `[samples, batch, classes]`.",
+    "labels": "Class indices `[batch]`.",
+    "label_distribution": "Counts or shares of annotations `[batch, classes]`.",
+    "confidence": "What to sort by `[batch]`, higher is answered first; the largest probability by default.",
+    "scores_in": "Scores of in-distribution examples `[batch]`, lower is more in-distribution.",
+    "scores_out": "Scores of OOD examples `[batch]`.",
+    "correct": "Whether each in-distribution example is classified correctly, bool `[batch]`.",
+    "mean": "Predicted means, `[batch]` or `[samples, batch]`.",
+    "stddev": "Predicted standard deviations, of the same shape.",
+    "samples": "Draws `[samples, batch]`; `[batch]` is one sample.",
+    "target": "Targets `[batch]`.",
+}
 
 
-_REGISTRY: dict[str, type[Metric]] = {}
+def function(metric: type[Metric], each: bool = False) -> Callable[..., Any]:
+    """Return the plain function of a metric: it takes arrays in hand, then the metric's options, and gives the value.
 
-
-def register(metric: type[Metric]) -> type[Metric]:
-    """Make a metric known by its name; a class decorator."""
-    _REGISTRY[metric.name] = metric
-    return metric
-
-
-def names() -> list[str]:
-    """Return the names of all native metrics."""
-    return sorted(_REGISTRY)
-
-
-def info(name: str) -> type[Metric]:
-    """Return what is known of a metric without making one: its class, whose attributes say it.
-
-    For `rm/<name>` that is the native metric of the same name, if there is one.
-
-    Example:
-        >>> info("ece").higher_is_better
-        False
-
-    Raises:
-        InputError: The name is unknown.
-    """
-    native = name.removeprefix("rm/")
-    if native not in _REGISTRY:
-        raise unknown_name("metric", name, _REGISTRY)
-    return _REGISTRY[native]
-
-
-def get(name: str, **options: Any) -> Metric:
-    """Return a metric by name.
+    Its name, signature and docstring are made from the class.
 
     Args:
-        name: One of `names()`, or `rm/<name>` for one of Robustness Metrics, where that is installed.
-        **options: The metric's options, e.g. `num_bins=15`.
-
-    Raises:
-        InputError: The name or an option is unknown, or an option's value is not allowed.
+        metric: The metric.
+        each: Whether the function gives the value of each example rather than their mean.
 
     Example:
-        >>> metric = get("ece", num_bins=10)
+        >>> expected_calibration_error = function(ExpectedCalibrationError)
+        >>> expected_calibration_error(probs, labels, num_bins=10)
     """
-    if name.startswith("rm/"):
-        from uncertainty_suite.metrics import robustness_metrics
+    options = list(inspect.signature(metric).parameters.values())
+    arrays = [inspect.Parameter(array, inspect.Parameter.POSITIONAL_OR_KEYWORD) for array in metric.arrays]
+    more = [inspect.Parameter(array, inspect.Parameter.KEYWORD_ONLY, default=None) for array in metric.more_arrays]
+    signature = inspect.Signature([*arrays, *options, *more])
 
-        return robustness_metrics.RobustnessMetric(name, **options)
-    metric = info(name)
-    allowed = option_names(metric)
-    for option in options:
-        if option not in allowed:
-            raise unknown_name(f"option of metric '{name}'", option, allowed)
-    return metric(**options)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs).arguments
+        made = metric(**{option.name: given.pop(option.name) for option in options if option.name in given})
+        if each:
+            assert isinstance(made, MeanMetric)
+            return made.per_example(made.checked(*made.joined(**given)))
+        return made.of(**given)
+
+    # NegativeLogLikelihood -> negative_log_likelihood, AUPRIn -> aupr_in
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", metric.__name__).lower()
+    call.__name__ = call.__qualname__ = name
+    call.__module__ = __package__ or __name__  # where it is found, for pickle
+    call.__doc__ = _docstring(metric, name, each)
+    call.__signature__ = signature  # type: ignore[attr-defined]
+    return call
 
 
-def option_names(metric: type[Metric]) -> list[str]:
-    """Return the names of the options that a metric takes."""
-    return list(inspect.signature(metric).parameters)
-
-
-def evaluate(metric: Metric, predictions: Any, label: Any = None) -> Any:
-    """Return what a metric says of arrays in hand: its value, or a dict where it has several."""
-    metric.add_batch(predictions, label)
-    result = metric.result()
-    return result.get(metric.name, result)
+def _docstring(metric: type[Metric], name: str, each: bool) -> str:
+    """Return the docstring of a metric with the arrays of its function among the arguments."""
+    text, _, options = inspect.cleandoc(metric.__doc__ or "").partition("\n\nArgs:\n")
+    arguments = [f"    {array}: {_ARRAYS[array]}" for array in metric.arrays]
+    arguments += [options] if options else []
+    arguments += [f"    {array}: {_ARRAYS[array]}" for array in metric.more_arrays]
+    sections = {
+        "Args": "\n".join(arguments),
+        "Returns": "    " + ("Values `[batch]`." if each else "The value, or a dict of several by their keys."),
+        "Raises": "    InputError: An array or an option is not that.\n    NoValueError: There is no value on them.",
+        "Example": f"    >>> metrics.{name}({', '.join(metric.arrays)})",
+    }
+    return text + "".join(f"\n\n{title}:\n{section}" for title, section in sections.items()) + "\n"
 
 
 def check_choice(option: str, value: Any, allowed: Iterable[Any]) -> None:
@@ -482,7 +477,12 @@ def check_positive_integer(option: str, value: Any) -> None:
         raise InputError(f"{option}={value!r} is not allowed; expected a whole number of at least 1.")
 
 
-def check_fraction(option: str, value: Any) -> None:
-    """Refuse an option's value that is not from 0 to 1."""
-    if not 0 <= value <= 1:
-        raise InputError(f"{option}={value!r} is not allowed; expected a number from 0 to 1.")
+def check_number(
+    option: str, value: Any, low: float = 0.0, high: float = np.inf, *, at_low: bool = False, at_high: bool = False
+) -> None:
+    """Refuse an option's value that is not a number between two ends; `at_low` and `at_high` say which end may be."""
+    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not number or not (low < value < high or (at_low and value == low) or (at_high and value == high)):
+        least = f"of at least {low:g}" if at_low else f"above {low:g}"
+        most = "" if high == np.inf else f" and at most {high:g}" if at_high else f" and below {high:g}"
+        raise InputError(f"{option}={value!r} is not allowed; expected a number {least}{most}.")

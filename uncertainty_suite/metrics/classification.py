@@ -1,7 +1,7 @@
-"""Accuracy and the proper scores of class probabilities."""
+"""Accuracy and the proper scores of class probabilities, which are averaged over samples first."""
 
 import contextlib
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from uncertainty_suite.errors import InputError
 from uncertainty_suite.metrics import base
 
 
-@base.register
+@base.REGISTRY.register
 class Accuracy(base.MeanMetric):
     """The share of examples whose most probable class, the first one of a tie, is the label."""
 
@@ -22,9 +22,30 @@ class Accuracy(base.MeanMetric):
         return batch.correct
 
 
-@base.register
+@base.REGISTRY.register
+class Confidence(base.MeanMetric):
+    """The mean of the largest probability. For calibrated predictions it is their accuracy."""
+
+    name = "confidence"
+    formula = "mean max_k p_k"
+    higher_is_better = None
+    needs = ()
+    arrays = ("probs",)
+
+    def per_example(self, batch: base.Batch) -> np.ndarray:
+        return batch.confidence
+
+
+@base.REGISTRY.register
 class TopKAccuracy(base.MeanMetric):
-    """See `top_k_accuracy`."""
+    """The share of examples whose label is among the `k` most probable classes.
+
+    Of classes that tie, the one of the smaller index comes first, as in `accuracy`, which is `k=1`. scikit-learn puts
+    the greater index first.
+
+    Args:
+        k: How many classes may be named.
+    """
 
     name = "top_k_accuracy"
     formula = "mean [y among the k most probable]"
@@ -43,9 +64,21 @@ class TopKAccuracy(base.MeanMetric):
         return rank < self.k
 
 
-@base.register
+@base.REGISTRY.register
 class NegativeLogLikelihood(base.MeanMetric):
-    """See `negative_log_likelihood`."""
+    """The mean of `-log p_y` in nats (Good 1952), the log loss.
+
+    A probability of exactly zero for the label is where libraries part. By default it is scored as the smallest
+    positive number that the dtype of the probabilities can hold (float64: 744.4 nats, float32: 103.3, float16: 16.6):
+    a stored zero says no more than "less than that", the result is always finite, and no positive probability is
+    altered.
+
+    Args:
+        clip: The least probability of a label. None: the default above. `"eps"`: the machine epsilon of the dtype, as
+            scikit-learn. `0`: none, so that a zero gives infinity, as torch-uncertainty.
+        renormalize: Clip all classes, to `[clip, 1 - clip]`, and divide by their sum; with `clip=1e-7` this is Keras
+            and Robustness Metrics.
+    """
 
     name = "nll"
     formula = "mean -log p_y, in nats"
@@ -62,7 +95,7 @@ class NegativeLogLikelihood(base.MeanMetric):
     def _least(self, dtype: np.dtype) -> float:
         if self.clip is None:
             return float(np.finfo(dtype).smallest_subnormal)
-        return float(np.finfo(dtype).eps) if self.clip == "eps" else self.clip
+        return float(np.finfo(dtype).eps) if self.clip == "eps" else float(self.clip)
 
     def per_example(self, batch: base.Batch) -> np.ndarray:
         least = self._least(batch.samples.dtype)
@@ -75,9 +108,13 @@ class NegativeLogLikelihood(base.MeanMetric):
         return values
 
 
-@base.register
+@base.REGISTRY.register
 class BrierScore(base.MeanMetric):
-    """See `brier_score`."""
+    """The Brier score, the mean of `sum_k (p_k - [y = k])^2`, from 0 to 2 (Brier 1950).
+
+    Args:
+        half: Return half of it: for two classes `(p_1 - y)^2`, scikit-learn's form for binary labels.
+    """
 
     name = "brier"
     formula = "mean sum_k (p_k - [y = k])^2"
@@ -96,9 +133,9 @@ class BrierScore(base.MeanMetric):
         return values / 2 if self.half else values
 
 
-@base.register
+@base.REGISTRY.register
 class BrierTopClass(base.MeanMetric):
-    """See `brier_top_class`."""
+    """The Brier score of the confidence, the mean of `(confidence - [correct])^2`."""
 
     name = "brier_top_class"
     formula = "mean (conf - [correct])^2"
@@ -109,17 +146,29 @@ class BrierTopClass(base.MeanMetric):
         return (batch.confidence - batch.correct) ** 2
 
 
-@base.register
+@base.REGISTRY.register
 class BrierDecomposition(base.Metric):
-    """See `brier_decomposition`; the keys of the result are `brier_uncertainty`, `brier_resolution` and so on."""
+    """The uncertainty, resolution and reliability of the Brier score (Broecker 2009).
+
+    Examples are grouped by predicted class `g`. With `ybar` the mean label distribution and `ybar_g` that of a group:
+    uncertainty is `-sum_k ybar_k^2`, resolution `sum_g n_g/n |ybar_g - ybar|^2`, reliability `mean |p - ybar_g|^2`.
+    The groups are coarse, so `uncertainty - resolution + reliability` is the Brier score minus 1 only roughly.
+
+    The result has three keys: `brier_uncertainty`, `brier_resolution` and `brier_reliability`, which are also the
+    metrics of one part alone. Options are behind each: `brier_resolution(resolution='rowwise')`.
+
+    Args:
+        resolution: `"definition"`; `"rowwise"` subtracts from all classes of group `g` the one number `ybar[g]`, which
+            is what Robustness Metrics computes.
+    """
 
     name = "brier_decomposition"
     formula = "uncertainty, resolution and reliability, by predicted class"
     value_range = (-1.0, 2.0)
-    higher_is_better = None
+    higher_is_better: bool | None = None
     paper = "Broecker 2009"
     agrees = "Robustness Metrics (resolution: with the option resolution='rowwise')"
-    parts = ("uncertainty", "resolution", "reliability")
+    parts: ClassVar[tuple[str, ...]] = ("uncertainty", "resolution", "reliability")
 
     def __init__(self, resolution: str = "definition"):
         base.check_choice("resolution", resolution, ("definition", "rowwise"))
@@ -135,11 +184,13 @@ class BrierDecomposition(base.Metric):
         classes = batch.probs.shape[1]
         if not self._squares:
             self._confusion, self._probs = np.zeros((classes, classes)), np.zeros((classes, classes))
-        if len(self._confusion) != classes:
-            raise InputError(f"Predictions of {classes} classes after {len(self._confusion)}; use one metric for each.")
+        base.check_same_classes(classes, len(self._confusion))
         np.add.at(self._confusion, (batch.predicted, batch.labels), 1.0)
         np.add.at(self._probs, batch.predicted, batch.probs)
         self._squares += float(np.einsum("ij,ij->", batch.probs, batch.probs))
+
+    def result_keys(self) -> list[str]:
+        return [f"brier_{part}{self.suffix}" for part in self.parts]
 
     def result(self) -> dict[str, float]:
         counts = self._confusion.sum(axis=1)
@@ -151,14 +202,14 @@ class BrierDecomposition(base.Metric):
         centre = label_mean if self.resolution == "definition" else label_mean[:, np.newaxis]
         reliability = counts @ (group_mean**2).sum(axis=1) - 2 * (group_mean * self._probs).sum() + self._squares
         values = {
-            "brier_uncertainty": -(label_mean**2).sum(),
-            "brier_resolution": counts @ ((group_mean - centre) ** 2).sum(axis=1) / total,
-            "brier_reliability": max(reliability, 0.0) / total,  # a sum of squares, but for rounding
+            "uncertainty": -(label_mean**2).sum(),
+            "resolution": counts @ ((group_mean - centre) ** 2).sum(axis=1) / total,
+            "reliability": max(reliability, 0.0) / total,  # a sum of squares, but for rounding
         }
-        return {key: float(values[key]) for key in (f"brier_{part}" for part in self.parts)}
+        return {key: float(values[part]) for key, part in zip(self.result_keys(), self.parts)}
 
 
-@base.register
+@base.REGISTRY.register
 class BrierUncertainty(BrierDecomposition):
     """The uncertainty of `brier_decomposition` alone."""
 
@@ -168,10 +219,17 @@ class BrierUncertainty(BrierDecomposition):
     agrees = "Robustness Metrics"
     parts = ("uncertainty",)
 
+    def __init__(self) -> None:
+        super().__init__()
 
-@base.register
+
+@base.REGISTRY.register
 class BrierResolution(BrierDecomposition):
-    """The resolution of `brier_decomposition` alone."""
+    """The resolution of `brier_decomposition` alone.
+
+    Args:
+        resolution: As in `brier_decomposition`.
+    """
 
     name = "brier_resolution"
     formula = "sum_g n_g/n |ybar_g - ybar|^2, g the predicted class"
@@ -181,7 +239,7 @@ class BrierResolution(BrierDecomposition):
     parts = ("resolution",)
 
 
-@base.register
+@base.REGISTRY.register
 class BrierReliability(BrierDecomposition):
     """The reliability of `brier_decomposition` alone."""
 
@@ -192,104 +250,5 @@ class BrierReliability(BrierDecomposition):
     agrees = "Robustness Metrics"
     parts = ("reliability",)
 
-
-def accuracy(probs: Any, labels: Any) -> float:
-    """Return the share of examples whose most probable class, the first one of a tie, is the label.
-
-    Args:
-        probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
-        labels: Class indices `[batch]`.
-
-    Raises:
-        InputError: The arrays are not that.
-    """
-    return base.evaluate(Accuracy(), probs, labels)
-
-
-def top_k_accuracy(probs: Any, labels: Any, k: int = 5) -> float:
-    """Return the share of examples whose label is among the `k` most probable classes.
-
-    Of classes that tie, the one of the smaller index comes first, as in `accuracy`, which is `k=1`. scikit-learn puts
-    the greater index first.
-
-    Args:
-        probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
-        labels: Class indices `[batch]`.
-        k: How many classes may be named.
-
-    Raises:
-        InputError: The arrays are not that.
-    """
-    return base.evaluate(TopKAccuracy(k), probs, labels)
-
-
-def negative_log_likelihood(
-    probs: Any, labels: Any, clip: float | str | None = None, renormalize: bool = False
-) -> float:
-    """Return the mean of `-log p_y` in nats (Good 1952), the log loss.
-
-    A probability of exactly zero for the label is where libraries part. By default it is scored as the smallest
-    positive number that the dtype of `probs` can hold (float64: 744.4 nats, float32: 103.3, float16: 16.6): a stored
-    zero says no more than "less than that", the result is always finite, and no positive probability is altered.
-
-    Args:
-        probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
-        labels: Class indices `[batch]`.
-        clip: The least probability of a label. None: the default above. `"eps"`: the machine epsilon of the dtype, as
-            scikit-learn. `0`: none, so that a zero gives infinity, as torch-uncertainty.
-        renormalize: Clip all classes, to `[clip, 1 - clip]`, and divide by their sum; with `clip=1e-7` this is Keras
-            and Robustness Metrics.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return base.evaluate(NegativeLogLikelihood(clip, renormalize), probs, labels)
-
-
-def brier_score(probs: Any, labels: Any, half: bool = False) -> float:
-    """Return the Brier score, the mean of `sum_k (p_k - [y = k])^2`, from 0 to 2 (Brier 1950).
-
-    Args:
-        probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
-        labels: Class indices `[batch]`.
-        half: Return half of it: for two classes `(p_1 - y)^2`, scikit-learn's form for binary labels.
-
-    Raises:
-        InputError: The arrays are not that.
-    """
-    return base.evaluate(BrierScore(half), probs, labels)
-
-
-def brier_top_class(probs: Any, labels: Any) -> float:
-    """Return the Brier score of the confidence, the mean of `(confidence - [correct])^2`.
-
-    Args:
-        probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
-        labels: Class indices `[batch]`.
-
-    Raises:
-        InputError: The arrays are not that.
-    """
-    return base.evaluate(BrierTopClass(), probs, labels)
-
-
-def brier_decomposition(probs: Any, labels: Any, resolution: str = "definition") -> dict[str, float]:
-    """Return the uncertainty, resolution and reliability of the Brier score (Broecker 2009).
-
-    Examples are grouped by predicted class `g`. With `ybar` the mean label distribution and `ybar_g` that of a group:
-    uncertainty is `-sum_k ybar_k^2`, resolution `sum_g n_g/n |ybar_g - ybar|^2`, reliability `mean |p - ybar_g|^2`.
-    The groups are coarse, so `uncertainty - resolution + reliability` is `brier_score - 1` only roughly.
-
-    Args:
-        probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
-        labels: Class indices `[batch]`.
-        resolution: `"rowwise"` subtracts from all classes of group `g` the one number `ybar[g]`, which is what
-            Robustness Metrics computes.
-
-    Returns:
-        `brier_uncertainty`, `brier_resolution` and `brier_reliability`.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return base.evaluate(BrierDecomposition(resolution), probs, labels)
+    def __init__(self) -> None:
+        super().__init__()

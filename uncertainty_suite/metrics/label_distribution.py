@@ -41,6 +41,9 @@ class _DistributionMetric(base.MeanMetric):
     batch_type = DistributionBatch
     value_range = base.POSITIVE
     paper = "Peterson 2019"
+    likelihoods = ()
+    needs = ("label_distribution",)
+    arrays = ("probs", "label_distribution")
 
     def per_example(self, batch: DistributionBatch) -> np.ndarray:
         """Return the cross-entropy of each example; a zero is the smallest number of the dtype, as in `nll`."""
@@ -48,18 +51,18 @@ class _DistributionMetric(base.MeanMetric):
         return -(batch.label_distribution * np.log(np.maximum(batch.probs, least))).sum(axis=1)
 
 
-@base.register
+@base.REGISTRY.register
 class LabelDistributionNLL(_DistributionMetric):
-    """See `label_distribution_nll`."""
+    """The cross-entropy against label distributions, the mean of `-sum_k q_k log p_k` in nats."""
 
     name = "label_distribution_nll"
     formula = "mean -sum_k q_k log p_k, in nats"
     agrees = "Robustness Metrics (nll with soft_labels=True)"
 
 
-@base.register
+@base.REGISTRY.register
 class LabelDistributionKL(_DistributionMetric):
-    """See `label_distribution_kl`."""
+    """The mean of `KL(q || p)` in nats, zero where predictions are the label distributions."""
 
     name = "label_distribution_kl"
     formula = "mean KL(q || p), in nats"
@@ -69,84 +72,37 @@ class LabelDistributionKL(_DistributionMetric):
         return np.maximum(super().per_example(batch) - entropy_of(batch.label_distribution), 0.0)
 
 
-@base.register
+@base.REGISTRY.register
 class LabelDistributionBrier(_DistributionMetric):
-    """See `label_distribution_brier`."""
+    """The mean squared distance from label distributions, `sum_k (p_k - q_k)^2`."""
 
     name = "label_distribution_brier"
     formula = "mean sum_k (p_k - q_k)^2"
     value_range = (0.0, 2.0)
-    agrees = "compared with no library"
 
     def per_example(self, batch: DistributionBatch) -> np.ndarray:
         return ((batch.probs - batch.label_distribution) ** 2).sum(axis=1)
 
 
-@base.register
+@base.REGISTRY.register
 class LabelDistributionECE(ExpectedCalibrationError):
-    """See `label_distribution_ece`."""
+    """The ECE where the share of annotators who chose the predicted class takes the place of correctness.
+
+    Args:
+        num_bins: The number of bins.
+    """
 
     name = "label_distribution_ece"
     formula = "sum_b n_b/n |mean_b q_pred - conf_b|, equal-width bins of the confidence"
     paper = "Peterson 2019"
     agrees = "ece, where each q is one-hot"
     batch_type = DistributionBatch
+    likelihoods = ()
+    needs = ("label_distribution",)
+    arrays = ("probs", "label_distribution")
 
     def __init__(self, num_bins: int = 15):
         super().__init__(num_bins)
 
     def hits(self, batch: DistributionBatch) -> np.ndarray:
         return batch.label_distribution[batch.rows, batch.predicted]
-
-
-def label_distribution_nll(probs: Any, label_distribution: Any) -> float:
-    """Return the cross-entropy against label distributions, the mean of `-sum_k q_k log p_k` in nats.
-
-    Args:
-        probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
-        label_distribution: Counts or shares of annotations `[batch, classes]`.
-
-    Raises:
-        InputError: The arrays are not that.
-    """
-    return base.evaluate(LabelDistributionNLL(), probs, label_distribution)
-
-
-def label_distribution_kl(probs: Any, label_distribution: Any) -> float:
-    """Return the mean of `KL(q || p)` in nats, zero where predictions are the label distributions.
-
-    Args:
-        probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
-        label_distribution: Counts or shares of annotations `[batch, classes]`.
-
-    Raises:
-        InputError: The arrays are not that.
-    """
-    return base.evaluate(LabelDistributionKL(), probs, label_distribution)
-
-
-def label_distribution_brier(probs: Any, label_distribution: Any) -> float:
-    """Return the mean squared distance from label distributions, `sum_k (p_k - q_k)^2`.
-
-    Args:
-        probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
-        label_distribution: Counts or shares of annotations `[batch, classes]`.
-
-    Raises:
-        InputError: The arrays are not that.
-    """
-    return base.evaluate(LabelDistributionBrier(), probs, label_distribution)
-
-
-def label_distribution_ece(probs: Any, label_distribution: Any, num_bins: int = 15) -> float:
-    """Return the ECE where the share of annotators who chose the predicted class takes the place of correctness.
-
-    Args:
-        probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
-        label_distribution: Counts or shares of annotations `[batch, classes]`.
-        num_bins: The number of bins.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return base.evaluate(LabelDistributionECE(num_bins), probs, label_distribution)

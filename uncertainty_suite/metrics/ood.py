@@ -1,13 +1,13 @@
 """Out-of-distribution detection: how well a score, higher for OOD, tells OOD from in-distribution.
 
-All of it counts tied scores as tied: no value depends on the order of the examples.
+`add_batch` takes the scores `[batch]` and, as labels, whether each example is OOD. All of it counts tied scores as
+tied: no value depends on the order of the examples.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from uncertainty_suite.errors import InputError
 from uncertainty_suite.metrics import base
 
 
@@ -40,33 +40,53 @@ def ranking_average_precision(scores: np.ndarray, positive: np.ndarray, interpol
 
 
 class ScoreBatch:
-    """Checked scores `[batch]` and, as labels, whether each example is OOD."""
+    """Checked scores `[batch]` and, as labels, what each example is: 0 in-distribution, 1 OOD."""
+
+    num_kinds = 2
 
     def __init__(self, scores: Any, label: Any):
         self.scores = base.to_finite(scores, "Scores", (1,), "[batch]").copy()
-        labels = base.to_labels(label, len(self.scores), 2)
-        self.is_ood = labels.astype(bool)
+        self.kinds = base.to_labels(label, len(self.scores), self.num_kinds).copy()
+
+
+class OutcomeBatch(ScoreBatch):
+    """Checked scores `[batch]` and what became of each example: 0 misclassified, 1 classified, 2 OOD."""
+
+    num_kinds = 3
 
 
 class _OODMetric(base.WholeSetMetric):
     batch_type = ScoreBatch
     higher_is_better = True
     paper = "Hendrycks & Gimpel 2017"
+    likelihoods = ()
+    needs = ("labels", "uncertainty")
+    arrays: ClassVar[tuple[str, ...]] = ("scores_in", "scores_out")
+
+    @classmethod
+    def joined(cls, **arrays: Any) -> tuple[Any, Any]:
+        inside = base.to_finite(arrays["scores_in"], "Scores of in-distribution examples", (1,), "[batch]")
+        outside = base.to_finite(arrays["scores_out"], "Scores of OOD examples", (1,), "[batch]")
+        kinds = np.zeros(len(inside), np.int64)
+        if "correct" in arrays:
+            kinds = base.to_array(arrays["correct"], "Correctness", (1,), "[batch]").astype(np.int64)
+        ood = np.full(len(outside), cls.batch_type.num_kinds - 1)
+        return np.concatenate([inside, outside]), np.concatenate([kinds, ood])
 
     def keep(self, batch: ScoreBatch) -> tuple[np.ndarray, ...]:
-        return batch.scores, batch.is_ood
+        return batch.scores, batch.kinds == batch.num_kinds - 1
 
     def result(self) -> dict[str, float]:
-        seen = {bool(value) for _, is_ood in self._kept for value in np.unique(is_ood)}
+        seen = {bool(value) for _, is_ood, *_ in self._kept for value in np.unique(is_ood)}
         if len(seen) == 1:
             missing = "in-distribution" if seen == {True} else "OOD"
-            raise InputError(f"Metric '{self.name}' has seen no {missing} example; add some of both kinds.")
+            raise self._no_value(f"it has seen no {missing} example, and needs some of both kinds")
         return super().result()
 
 
-@base.register
+@base.REGISTRY.register
 class AUROC(_OODMetric):
-    """See `auroc`."""
+    """The area under the ROC curve (Hendrycks & Gimpel 2017): `P(out > in) + P(out = in) / 2`."""
 
     name = "auroc"
     formula = "P(score of OOD > score of in) + P(equal) / 2"
@@ -83,9 +103,14 @@ class _AUPR(_OODMetric):
         super().__init__()
 
 
-@base.register
+@base.REGISTRY.register
 class AUPROut(_AUPR):
-    """See `aupr_out`."""
+    """The area under the precision-recall curve with OOD as the positive class (Hendrycks & Gimpel 2017).
+
+    Args:
+        interpolation: `"step"`, the average precision, as scikit-learn and Robustness Metrics; `"trapezoid"` joins the
+            points by lines, which is optimistic.
+    """
 
     name = "aupr_out"
     formula = "sum_t (R_t - R_{t-1}) P_t, OOD positive"
@@ -95,9 +120,13 @@ class AUPROut(_AUPR):
         return ranking_average_precision(scores, is_ood, self.interpolation)
 
 
-@base.register
+@base.REGISTRY.register
 class AUPRIn(_AUPR):
-    """See `aupr_in`."""
+    """The area under the precision-recall curve with in-distribution as the positive class, scores negated.
+
+    Args:
+        interpolation: As in `aupr_out`.
+    """
 
     name = "aupr_in"
     formula = "sum_t (R_t - R_{t-1}) P_t, in-distribution positive, score negated"
@@ -107,9 +136,15 @@ class AUPRIn(_AUPR):
         return ranking_average_precision(-scores, ~is_ood, self.interpolation)
 
 
-@base.register
+@base.REGISTRY.register
 class FPRAtTPR(_OODMetric):
-    """See `fpr_at_tpr`."""
+    """The false positive rate where the true positive rate reaches `tpr` (Liang 2018); OOD is positive.
+
+    Args:
+        tpr: The share of OOD examples that must be found.
+        cutoff: `"first"` point of the ROC curve with at least that share, as scikit-learn and Robustness Metrics, or
+            the `"nearest"`, as torch-uncertainty.
+    """
 
     name = "fpr95"
     formula = "least FPR with TPR >= tpr (0.95), OOD positive"
@@ -118,7 +153,7 @@ class FPRAtTPR(_OODMetric):
     agrees = "Robustness Metrics, scikit-learn (first ROC point at the level)"
 
     def __init__(self, tpr: float = 0.95, cutoff: str = "first"):
-        base.check_fraction("tpr", tpr)
+        base.check_number("tpr", tpr, 0, 1, at_low=True, at_high=True)
         base.check_choice("cutoff", cutoff, ("first", "nearest"))
         self.tpr, self.cutoff = tpr, cutoff
         super().__init__()
@@ -134,122 +169,28 @@ class FPRAtTPR(_OODMetric):
         return float(false_positives[point] / false_positives[-1])
 
 
-class OutcomeBatch:
-    """Checked scores `[batch]` and what became of each example: 0 misclassified, 1 classified, 2 unknown."""
+@base.REGISTRY.register
+class OSCR(_OODMetric):
+    """The area under the open-set classification rate curve (Dhamija 2018).
 
-    def __init__(self, scores: Any, label: Any):
-        self.scores = base.to_finite(scores, "Scores", (1,), "[batch]").copy()
-        self.outcomes = base.to_labels(label, len(self.scores), 3).copy()
-
-
-@base.register
-class OSCR(base.WholeSetMetric):
-    """See `oscr`."""
+    For each threshold of the score, the share of in-distribution examples that are accepted and correctly classified,
+    over the share of OOD ones that are accepted; ties count half. With every example classified it is the AUROC. The
+    labels of `add_batch` are 0 for a misclassified example, 1 for a classified one, 2 for an OOD one.
+    """
 
     name = "oscr"
     formula = "area under the rate of correctly classified knowns over the FPR of unknowns"
     paper = "Dhamija 2018"
     agrees = "none (tested against the definition)"
-    higher_is_better = True
     batch_type = OutcomeBatch
+    arrays = ("scores_in", "scores_out", "correct")
 
-    def keep(self, batch: OutcomeBatch) -> tuple[np.ndarray, ...]:
-        return batch.scores, batch.outcomes
+    def keep(self, batch: ScoreBatch) -> tuple[np.ndarray, ...]:
+        return *super().keep(batch), batch.kinds == 1
 
-    def compute(self, scores: np.ndarray, outcomes: np.ndarray) -> float:
-        known, unknown = outcomes < 2, outcomes == 2
-        if not known.any() or not unknown.any():
-            missing = "unknown" if known.any() else "known"
-            raise InputError(f"Metric '{self.name}' has seen no {missing} example; add some of both kinds.")
-        classified = outcomes == 1
+    def compute(self, scores: np.ndarray, is_ood: np.ndarray, classified: np.ndarray) -> float:
         if not classified.any():
             return 0.0
-        # Only classified knowns count on the vertical axis, so the area is their share times their AUROC.
-        share = classified.sum() / known.sum()
-        return float(share * ranking_auroc(scores[classified | unknown], unknown[classified | unknown]))
-
-
-def _evaluate(metric: base.Metric, scores_in: Any, scores_out: Any) -> float:
-    scores_in = base.to_finite(scores_in, "Scores of in-distribution examples", (1,), "[batch]")
-    scores_out = base.to_finite(scores_out, "Scores of OOD examples", (1,), "[batch]")
-    is_ood = np.repeat([0, 1], [len(scores_in), len(scores_out)])
-    return base.evaluate(metric, np.concatenate([scores_in, scores_out]), is_ood)
-
-
-def auroc(scores_in: Any, scores_out: Any) -> float:
-    """Return the area under the ROC curve (Hendrycks & Gimpel 2017): `P(out > in) + P(out = in) / 2`.
-
-    Args:
-        scores_in: Scores of in-distribution examples `[batch]`, lower is more in-distribution.
-        scores_out: Scores of OOD examples `[batch]`.
-
-    Raises:
-        InputError: The arrays are not that.
-    """
-    return _evaluate(AUROC(), scores_in, scores_out)
-
-
-def aupr_out(scores_in: Any, scores_out: Any, interpolation: str = "step") -> float:
-    """Return the area under the precision-recall curve with OOD as the positive class (Hendrycks & Gimpel 2017).
-
-    Args:
-        scores_in: Scores of in-distribution examples `[batch]`, lower is more in-distribution.
-        scores_out: Scores of OOD examples `[batch]`.
-        interpolation: `"step"`, the average precision, as scikit-learn and Robustness Metrics; `"trapezoid"` joins the
-            points by lines, which is optimistic.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return _evaluate(AUPROut(interpolation), scores_in, scores_out)
-
-
-def aupr_in(scores_in: Any, scores_out: Any, interpolation: str = "step") -> float:
-    """Return the area under the precision-recall curve with in-distribution as the positive class, scores negated.
-
-    Args:
-        scores_in: Scores of in-distribution examples `[batch]`, lower is more in-distribution.
-        scores_out: Scores of OOD examples `[batch]`.
-        interpolation: `"step"`, the average precision, as scikit-learn and Robustness Metrics; `"trapezoid"` joins the
-            points by lines, which is optimistic.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return _evaluate(AUPRIn(interpolation), scores_in, scores_out)
-
-
-def fpr_at_tpr(scores_in: Any, scores_out: Any, tpr: float = 0.95, cutoff: str = "first") -> float:
-    """Return the false positive rate where the true positive rate reaches `tpr` (Liang 2018); OOD is positive.
-
-    Args:
-        scores_in: Scores of in-distribution examples `[batch]`, lower is more in-distribution.
-        scores_out: Scores of OOD examples `[batch]`.
-        tpr: The share of OOD examples that must be found.
-        cutoff: `"first"` point of the ROC curve with at least that share, as scikit-learn and Robustness Metrics, or
-            the `"nearest"`, as torch-uncertainty.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return _evaluate(FPRAtTPR(tpr, cutoff), scores_in, scores_out)
-
-
-def oscr(scores_in: Any, scores_out: Any, correct: Any) -> float:
-    """Return the area under the open-set classification rate curve (Dhamija 2018).
-
-    For each threshold of the score, the share of known examples that are accepted and correctly classified, over the
-    share of unknown ones that are accepted; ties count half. With every known example classified it is the AUROC.
-
-    Args:
-        scores_in: Scores of examples of known classes `[batch]`, lower is more in-distribution.
-        scores_out: Scores of examples of unknown classes `[batch]`.
-        correct: Whether each known example is classified correctly, bool `[batch]`.
-
-    Raises:
-        InputError: The arrays are not that.
-    """
-    scores_in = base.to_finite(scores_in, "Scores of in-distribution examples", (1,), "[batch]")
-    scores_out = base.to_finite(scores_out, "Scores of OOD examples", (1,), "[batch]")
-    outcomes = np.concatenate([np.asarray(correct, np.int64), np.full(len(scores_out), 2)])
-    return base.evaluate(OSCR(), np.concatenate([scores_in, scores_out]), outcomes)
+        # Only classified examples count on the vertical axis, so the area is their share times their AUROC.
+        share = classified.sum() / (~is_ood).sum()
+        return float(share * ranking_auroc(scores[classified | is_ood], is_ood[classified | is_ood]))

@@ -1,13 +1,13 @@
 """Metrics of regression: of points, of Gaussians, of equal-weight mixtures of Gaussians, and of samples.
 
 Predictions are a pair `(mean, stddev)`, each `[batch]`, or `[samples, batch]` for a mixture of one Gaussian a sample.
-Metrics of points also take the mean alone. Options named `mixture` say what is made of several samples: `"exact"`, the
+Metrics of points also take the mean alone. The option `mixture` says what is made of several samples: `"exact"`, the
 mixture itself; `"moments"`, one Gaussian of the mixture's mean and variance; for the NLL also `"members"`, the mean of
 the members' values.
 """
 
 import functools
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,18 +25,15 @@ class RegressionBatch:
 
     Attributes:
         means: float64 `[samples, batch]`.
-        targets: float64 `[batch]`, or None where none were given.
     """
 
     def __init__(self, predictions: Any, label: Any):
         pair = isinstance(predictions, (tuple, list)) and len(predictions) == 2 and np.ndim(predictions[0]) > 0
         means, stddevs = predictions if pair else (predictions, None)
         means = base.to_finite(means, "Means", (1, 2), _SHAPES)
-        self.targets = None
-        if label is not None:
-            self.targets = base.to_finite(label, "Targets", (1,), "[batch]")
-            if means.shape[-1] != len(self.targets):
-                raise InputError(f"{means.shape[-1]} predictions but {len(self.targets)} targets; pass one for each.")
+        self._targets = None if label is None else base.to_finite(label, "Targets", (1,), "[batch]")
+        if self._targets is not None and means.shape[-1] != len(self._targets):
+            raise InputError(f"{means.shape[-1]} predictions but {len(self._targets)} targets; pass one for each.")
         self.means = np.atleast_2d(means)
         self._stddevs = None
         if stddevs is not None:
@@ -53,6 +50,13 @@ class RegressionBatch:
                     "add a least value to them."
                 )
             self._stddevs = np.atleast_2d(stddevs)
+
+    @property
+    def targets(self) -> np.ndarray:
+        """Targets, float64 `[batch]`."""
+        if self._targets is None:
+            raise InputError("Targets are missing; pass one for each prediction.")
+        return self._targets
 
     @property
     def stddevs(self) -> np.ndarray:
@@ -107,38 +111,61 @@ def _quantile(level: float, means: np.ndarray, stddevs: np.ndarray) -> np.ndarra
     return (low + high) / 2
 
 
-class _RegressionMetric(base.MeanMetric):
+class _Regression(base.Metric):
+    """What metrics of means and standard deviations have in common."""
+
     batch_type = RegressionBatch
+    likelihoods: ClassVar[tuple[str, ...]] = ("gaussian",)
+    arrays: ClassVar[tuple[str, ...]] = ("mean", "stddev", "target")
+
+    @classmethod
+    def joined(cls, **arrays: Any) -> tuple[Any, Any]:
+        target = arrays.pop("target", None)
+        if "stddev" in arrays:
+            return (arrays["mean"], arrays["stddev"]), target
+        (points,) = arrays.values()
+        return np.asarray(points), target  # nested lists of two samples are no pair
+
+
+class _RegressionMean(_Regression, base.MeanMetric):
     value_range = base.POSITIVE
 
 
-class _MixtureMetric(_RegressionMetric):
+class _RootMean(_RegressionMean):
+    """A metric that is the root of a mean over examples."""
+
+    is_mean = False
+
+    def finish(self, mean: float) -> float:
+        return float(np.sqrt(mean))
+
+
+class _MixtureMetric(_RegressionMean):
     def __init__(self, mixture: str = "exact"):
         base.check_choice("mixture", mixture, _MIXTURES)
         self.mixture = mixture
         super().__init__()
 
 
-@base.register
-class RMSE(_RegressionMetric):
-    """See `rmse`."""
+@base.REGISTRY.register
+class RMSE(_RootMean):
+    """The root mean square error of the mean prediction."""
 
     name = "rmse"
+    arrays = ("mean", "target")
     formula = "sqrt mean (mu - y)^2"
     agrees = "scikit-learn"
 
     def per_example(self, batch: RegressionBatch) -> np.ndarray:
         return (batch.mean - batch.targets) ** 2
 
-    def result(self) -> dict[str, float]:
-        return {self.name: float(np.sqrt(super().result()[self.name]))}
 
-
-@base.register
-class MAE(_RegressionMetric):
-    """See `mae`."""
+@base.REGISTRY.register
+class MAE(_RegressionMean):
+    """The mean absolute error of the mean prediction."""
 
     name = "mae"
+    arrays = ("mean", "target")
     formula = "mean |mu - y|"
     agrees = "scikit-learn"
 
@@ -146,9 +173,14 @@ class MAE(_RegressionMetric):
         return np.abs(batch.mean - batch.targets)
 
 
-@base.register
-class GaussianNLL(_RegressionMetric):
-    """See `gaussian_nll`."""
+@base.REGISTRY.register
+class GaussianNLL(_RegressionMean):
+    """The mean negative log density of the targets, in nats.
+
+    Args:
+        mixture: What is made of several samples: `"exact"`, the mixture itself; `"moments"`, one Gaussian of its mean
+            and variance; `"members"`, the mean of the members' values.
+    """
 
     name = "gaussian_nll"
     formula = "mean -log mean_s N(y; mu_s, sigma_s^2), in nats"
@@ -177,9 +209,15 @@ def _expected_distance(centre: np.ndarray, stddev: np.ndarray) -> np.ndarray:
     return centre * (2 * ndtr(z) - 1) + 2 * stddev * np.exp(-(z**2) / 2 - _HALF_LOG_2PI)
 
 
-@base.register
+@base.REGISTRY.register
 class CRPS(_MixtureMetric):
-    """See `crps`."""
+    """The continuous ranked probability score, `E|X - y| - E|X - X'| / 2` (Gneiting & Raftery 2007).
+
+    In closed form, for a mixture too (Grimit 2006).
+
+    Args:
+        mixture: `"exact"` or `"moments"`, as in `gaussian_nll`.
+    """
 
     name = "crps"
     formula = "mean E|X - y| - E|X - X'| / 2, X and X' from the Gaussian or mixture, closed form"
@@ -195,15 +233,25 @@ class CRPS(_MixtureMetric):
         return value - within / (2 * len(means) ** 2)
 
 
-@base.register
-class CRPSSamples(_RegressionMetric):
-    """See `crps_samples`."""
+@base.REGISTRY.register
+class CRPSSamples(_RegressionMean):
+    """The continuous ranked probability score of samples (Gneiting & Raftery 2007).
+
+    `mean_s |x_s - y| - sum_{s,t} |x_s - x_t| / (2 m^2)`: the exact score of the samples' empirical distribution, as in
+    Robustness Metrics and properscoring. As an estimate for what they were drawn from it is too large.
+
+    Args:
+        fair: Divide by `2 m (m - 1)`, which estimates without bias.
+    """
 
     name = "crps_samples"
     formula = "mean of mean_s |x_s - y| - sum_st |x_s - x_t| / 2m^2"
     paper = "Gneiting & Raftery 2007"
     agrees = "Robustness Metrics (crps), properscoring (crps_ensemble)"
     batch_type = SampleBatch
+    likelihoods = ()
+    needs = ("labels", "samples")
+    arrays = ("samples", "target")
 
     def __init__(self, fair: bool = False):
         self.fair = fair
@@ -213,7 +261,7 @@ class CRPSSamples(_RegressionMetric):
         ordered = np.sort(batch.means, axis=0)
         count = len(ordered)
         if self.fair and count == 1:
-            raise InputError("The fair CRPS needs at least 2 samples, got 1; pass more, or fair=False.")
+            raise self._no_value("of one sample there is no fair CRPS; pass more, or fair=False")
         # In sorted order x_s is the larger of s pairs and the smaller of the other count - 1 - s.
         weights = 2 * np.arange(count) - count + 1
         pairs = count * (count - 1) if self.fair else count**2
@@ -224,8 +272,7 @@ class _IntervalMetric(_MixtureMetric):
     """A metric of the central interval that should hold the target with probability `level`."""
 
     def __init__(self, level: float = 0.95, mixture: str = "exact"):
-        if not 0 < level < 1:
-            raise InputError(f"level={level!r} is not allowed; expected a number above 0 and below 1.")
+        base.check_number("level", level, 0, 1)
         self.level = level
         super().__init__(mixture)
 
@@ -234,9 +281,14 @@ class _IntervalMetric(_MixtureMetric):
         return _quantile((1 - self.level) / 2, means, stddevs), _quantile((1 + self.level) / 2, means, stddevs)
 
 
-@base.register
+@base.REGISTRY.register
 class IntervalCoverage(_IntervalMetric):
-    """See `interval_coverage`."""
+    """The share of targets inside the central prediction interval; best equal to `level`.
+
+    Args:
+        level: The probability that the interval should hold.
+        mixture: `"exact"` or `"moments"`, as in `gaussian_nll`.
+    """
 
     name = "interval_coverage"
     formula = "mean [l <= y <= u], [l, u] the central interval of level 0.95"
@@ -249,14 +301,20 @@ class IntervalCoverage(_IntervalMetric):
         return (low <= batch.targets) & (batch.targets <= high)
 
 
-@base.register
+@base.REGISTRY.register
 class IntervalWidth(_IntervalMetric):
-    """See `interval_width`."""
+    """The mean width of the central prediction interval.
+
+    Args:
+        level: The probability that the interval should hold.
+        mixture: `"exact"` or `"moments"`, as in `gaussian_nll`.
+    """
 
     name = "interval_width"
     formula = "mean u - l, [l, u] the central interval of level 0.95"
     higher_is_better = None
-    needs_label = False
+    needs = ()
+    arrays = ("mean", "stddev")
     agrees = "SciPy (norm.interval)"
 
     def per_example(self, batch: RegressionBatch) -> np.ndarray:
@@ -264,14 +322,20 @@ class IntervalWidth(_IntervalMetric):
         return high - low
 
 
-@base.register
+@base.REGISTRY.register
 class IntervalScore(_IntervalMetric):
-    """See `interval_score`."""
+    """The interval score of the central interval: its width, and 2/(1 - level) times what it misses by.
+
+    Gneiting & Raftery 2007, equation 43.
+
+    Args:
+        level: The probability that the interval should hold.
+        mixture: `"exact"` or `"moments"`, as in `gaussian_nll`.
+    """
 
     name = "interval_score"
     formula = "mean u - l + 2/a (l - y)+ + 2/a (y - u)+, a = 1 - level"
     paper = "Gneiting & Raftery 2007"
-    agrees = "compared with no library"
 
     def per_example(self, batch: RegressionBatch) -> np.ndarray:
         low, high = self.interval(batch)
@@ -279,33 +343,38 @@ class IntervalScore(_IntervalMetric):
         return high - low + 2 / (1 - self.level) * missed
 
 
-@base.register
-class Sharpness(_RegressionMetric):
-    """See `sharpness`."""
+@base.REGISTRY.register
+class Sharpness(_RootMean):
+    """The root mean predicted variance (Kuleshov 2018, there without the root), of a mixture its own."""
 
     name = "sharpness"
     formula = "sqrt mean sigma^2, of the mixture"
     higher_is_better = None
     paper = "Kuleshov 2018"
-    agrees = "compared with no library"
-    needs_label = False
+    needs = ()
+    arrays = ("mean", "stddev")
 
     def per_example(self, batch: RegressionBatch) -> np.ndarray:
         return batch.stddev**2
 
-    def result(self) -> dict[str, float]:
-        return {self.name: float(np.sqrt(super().result()[self.name]))}
 
+@base.REGISTRY.register
+class QuantileCalibrationError(_Regression):
+    """How far the coverage of central intervals is from their level (Kuleshov 2018).
 
-@base.register
-class QuantileCalibrationError(base.Metric):
-    """See `quantile_calibration_error`."""
+    At `num_bins + 1` levels, evenly spaced from 0.05 to 0.95; levels that share an equal-width bin are averaged first,
+    as in torch-uncertainty, which gives NaN for mixtures.
+
+    Args:
+        num_bins: The number of bins.
+        norm: `"l1"`, `"l2"` or `"max"` over the bins.
+        mixture: `"exact"` or `"moments"`, as in `gaussian_nll`.
+    """
 
     name = "quantile_calibration_error"
     formula = "mean_c |share of y in the central interval c - c|, levels c from 0.05 to 0.95"
     paper = "Kuleshov 2018"
     agrees = "torch-uncertainty"
-    batch_type = RegressionBatch
 
     def __init__(self, num_bins: int = 15, norm: str = "l1", mixture: str = "exact"):
         base.check_positive_integer("num_bins", num_bins)
@@ -334,205 +403,32 @@ class QuantileCalibrationError(base.Metric):
         gaps = np.abs(np.bincount(bins, self._covered / self._count - self._levels)[used] / levels[used])
         weights = levels[used] / levels.sum()
         value = {"l1": weights @ gaps, "l2": np.sqrt(weights @ gaps**2), "max": gaps.max()}[self.norm]
-        return {self.name: float(value)}
+        return {self.key: float(value)}
 
 
-@base.register
-class AUSE(base.WholeSetMetric):
-    """See `ause`."""
+@base.REGISTRY.register
+class AUSE(_Regression, base.WholeSetMetric):
+    """The area under the sparsification error (Ilg 2018).
+
+    As the examples of largest standard deviation are removed, the share of the total absolute error that is left, minus
+    that left when those of largest error are removed; by trapezoids. Zero if the order is the same.
+    """
 
     name = "ause"
     formula = "area between the sparsification curves by sigma and by |mu - y|"
     value_range = (0.0, 1.0)
     paper = "Ilg 2018"
     agrees = "torch-uncertainty"
-    batch_type = RegressionBatch
 
     def keep(self, batch: RegressionBatch) -> tuple[np.ndarray, ...]:
         return batch.stddev, np.abs(batch.mean - batch.targets)
 
     def compute(self, stddev: np.ndarray, error: np.ndarray) -> float:
         if not error.any():
-            return 0.0
+            raise self._no_value("no prediction has an error, and it is a share of their sum")
         # Examples of the same stddev each count as their mean, so that the order of the input does not matter.
         _, group = np.unique(stddev, return_inverse=True)
         tied = (np.bincount(group, error) / np.bincount(group))[group]
         gap = np.cumsum(tied[np.argsort(stddev)]) - np.cumsum(np.sort(error))
         gap = np.append(gap, 0.0) / error.sum()  # nothing removed yet
         return float((gap[:-1] + gap[1:]).sum() / 2 / len(gap))
-
-
-def rmse(mean: Any, target: Any) -> float:
-    """Return the root mean square error of the mean prediction.
-
-    Args:
-        mean: Predicted means, `[batch]` or `[samples, batch]` (averaged over samples).
-        target: Targets `[batch]`.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return base.evaluate(RMSE(), mean, target)
-
-
-def mae(mean: Any, target: Any) -> float:
-    """Return the mean absolute error of the mean prediction.
-
-    Args:
-        mean: Predicted means, `[batch]` or `[samples, batch]` (averaged over samples).
-        target: Targets `[batch]`.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return base.evaluate(MAE(), mean, target)
-
-
-def gaussian_nll(mean: Any, stddev: Any, target: Any, mixture: str = "exact") -> float:
-    """Return the mean negative log density of the targets, in nats.
-
-    Args:
-        mean: Predicted means, `[batch]` or `[samples, batch]`.
-        stddev: Predicted standard deviations, of the same shape.
-        target: Targets `[batch]`.
-        mixture: `"exact"`, `"moments"` or `"members"`, see the module.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return base.evaluate(GaussianNLL(mixture), (mean, stddev), target)
-
-
-def crps(mean: Any, stddev: Any, target: Any, mixture: str = "exact") -> float:
-    """Return the continuous ranked probability score, `E|X - y| - E|X - X'| / 2` (Gneiting & Raftery 2007).
-
-    In closed form, for a mixture too (Grimit 2006).
-
-    Args:
-        mean: Predicted means, `[batch]` or `[samples, batch]`.
-        stddev: Predicted standard deviations, of the same shape.
-        target: Targets `[batch]`.
-        mixture: `"exact"` or `"moments"`, see the module.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return base.evaluate(CRPS(mixture), (mean, stddev), target)
-
-
-def crps_samples(samples: Any, target: Any, fair: bool = False) -> float:
-    """Return the continuous ranked probability score of samples (Gneiting & Raftery 2007).
-
-    `mean_s |x_s - y| - sum_{s,t} |x_s - x_t| / (2 m^2)`: the exact score of the samples' empirical distribution, as in
-    Robustness Metrics and properscoring. As an estimate for what they were drawn from it is too large.
-
-    Args:
-        samples: Draws `[samples, batch]`; `[batch]` is one sample.
-        target: Targets `[batch]`.
-        fair: Divide by `2 m (m - 1)`, which estimates without bias.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return base.evaluate(CRPSSamples(fair), samples, target)
-
-
-def interval_coverage(mean: Any, stddev: Any, target: Any, level: float = 0.95, mixture: str = "exact") -> float:
-    """Return the share of targets inside the central prediction interval; best equal to `level`.
-
-    Args:
-        mean: Predicted means, `[batch]` or `[samples, batch]`.
-        stddev: Predicted standard deviations, of the same shape.
-        target: Targets `[batch]`.
-        level: The probability that the interval should hold.
-        mixture: `"exact"` or `"moments"`, see the module.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return base.evaluate(IntervalCoverage(level, mixture), (mean, stddev), target)
-
-
-def interval_width(mean: Any, stddev: Any, level: float = 0.95, mixture: str = "exact") -> float:
-    """Return the mean width of the central prediction interval.
-
-    Args:
-        mean: Predicted means, `[batch]` or `[samples, batch]`.
-        stddev: Predicted standard deviations, of the same shape.
-        level: The probability that the interval should hold.
-        mixture: `"exact"` or `"moments"`, see the module.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return base.evaluate(IntervalWidth(level, mixture), (mean, stddev))
-
-
-def interval_score(mean: Any, stddev: Any, target: Any, level: float = 0.95, mixture: str = "exact") -> float:
-    """Return the interval score of the central interval: its width, and 2/(1 - level) times what it misses by.
-
-    Gneiting & Raftery 2007, equation 43.
-
-    Args:
-        mean: Predicted means, `[batch]` or `[samples, batch]`.
-        stddev: Predicted standard deviations, of the same shape.
-        target: Targets `[batch]`.
-        level: The probability that the interval should hold.
-        mixture: `"exact"` or `"moments"`, see the module.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return base.evaluate(IntervalScore(level, mixture), (mean, stddev), target)
-
-
-def sharpness(mean: Any, stddev: Any) -> float:
-    """Return the root mean predicted variance (Kuleshov 2018, there without the root), of a mixture its own.
-
-    Args:
-        mean: Predicted means, `[batch]` or `[samples, batch]`.
-        stddev: Predicted standard deviations, of the same shape.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return base.evaluate(Sharpness(), (mean, stddev))
-
-
-def quantile_calibration_error(
-    mean: Any, stddev: Any, target: Any, num_bins: int = 15, norm: str = "l1", mixture: str = "exact"
-) -> float:
-    """Return how far the coverage of central intervals is from their level (Kuleshov 2018).
-
-    At `num_bins + 1` levels, evenly spaced from 0.05 to 0.95; levels that share an equal-width bin are averaged first,
-    as in torch-uncertainty, which gives NaN for mixtures.
-
-    Args:
-        mean: Predicted means, `[batch]` or `[samples, batch]`.
-        stddev: Predicted standard deviations, of the same shape.
-        target: Targets `[batch]`.
-        num_bins: The number of bins.
-        norm: `"l1"`, `"l2"` or `"max"` over the bins.
-        mixture: `"exact"` or `"moments"`, see the module.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return base.evaluate(QuantileCalibrationError(num_bins, norm, mixture), (mean, stddev), target)
-
-
-def ause(mean: Any, stddev: Any, target: Any) -> float:
-    """Return the area under the sparsification error (Ilg 2018).
-
-    As the examples of largest standard deviation are removed, the share of the total absolute error that is left, minus
-    that left when those of largest error are removed; by trapezoids. Zero if the order is the same.
-
-    Args:
-        mean: Predicted means, `[batch]` or `[samples, batch]`.
-        stddev: Predicted standard deviations, of the same shape.
-        target: Targets `[batch]`.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return base.evaluate(AUSE(), (mean, stddev), target)

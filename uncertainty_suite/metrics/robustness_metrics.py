@@ -17,6 +17,8 @@ import numpy as np
 from uncertainty_suite.errors import InputError, unknown_name
 from uncertainty_suite.metrics import base
 
+PREFIX = "rm/"  # of the names of its metrics
+
 _INSTALL = 'pip install "uncertainty-suite[robustness-metrics]"'
 
 # What is fed to those that do not take the mean prediction and the label alone.
@@ -45,33 +47,41 @@ def _load() -> Any:
 class RobustnessMetric(base.Metric):
     """A metric of Robustness Metrics behind the interface of ours.
 
-    Its results keep their own names, each after `rm/`. Its direction and range are those of the native metric of the
-    same name, if there is one.
+    Its results keep their own names, each after `rm/`, and with the options that were asked for. Its direction and
+    range are those of the native metric of the same name, if there is one.
 
     Args:
         name: `rm/` and the name it has there.
         **options: Its options there.
     """
 
+    name = "rm/<name>"
+    value_range = base.REAL
+    higher_is_better = None
     paper = "https://github.com/google-research/robustness_metrics"
     needs_whole_set = True  # nothing says which of them do not
 
     def __init__(self, name: str, **options: Any):
         self.name = name
         self._options = options
-        self._their_name = name.removeprefix("rm/")
+        self._their_name = name.removeprefix(PREFIX)
         registry = _load().base.registry
         known = registry.get_registered_subclasses()
         if self._their_name not in known:
             raise unknown_name("metric of Robustness Metrics", self._their_name, known)
         self._make = registry.get(self._their_name)
-        native = base.info(self._their_name) if self._their_name in base.names() else None
-        self.value_range = native.value_range if native else base.REAL
-        self.higher_is_better = native.higher_is_better if native else None
+        if self._their_name in base.REGISTRY.names():
+            native = base.REGISTRY.info(self._their_name)
+            self.value_range, self.higher_is_better = native.value_range, native.higher_is_better
+        if self._their_name in _TAKES_SAMPLES:
+            self.needs = ("labels", "samples")
         self.reset()
 
     def reset(self) -> None:
-        self._metric = self._make(dataset_info=None, **self._options)
+        try:
+            self._metric = self._make(dataset_info=None, **self._options)
+        except TypeError as error:
+            raise InputError(f"Robustness Metrics refuses the options of '{self.name}': {error}.") from error
         self._empty = True
 
     def update(self, batch: base.Batch) -> None:
@@ -90,8 +100,9 @@ class RobustnessMetric(base.Metric):
     def result(self) -> dict[str, float]:
         if self._empty:
             raise self._no_example()
-        result = {f"rm/{key}": float(np.mean(value)) for key, value in self._metric.result().items()}
+        values = self._metric.result().items()
+        result = {f"{PREFIX}{key}{self.suffix}": float(np.mean(value)) for key, value in values}
         for key, value in result.items():
             if np.isnan(value):
-                raise InputError(f"Robustness Metrics returned NaN for '{key}'; use the native metric if there is one.")
+                raise self._no_value(f"Robustness Metrics gives NaN for '{key}'; use the native metric if there is one")
         return result

@@ -1,9 +1,10 @@
 """What several samples, of a posterior or an ensemble, say together: uncertainty, diversity and joint predictions.
 
-One sample is an ensemble of one: it disagrees with nothing and is all similar to itself.
+Those that compare pairs of samples have no value on one sample. Functions of what needs no labels give the value of
+each example, where the metric is their mean.
 """
 
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,14 +27,16 @@ class _UncertaintyMetric(base.MeanMetric):
 
     value_range = base.POSITIVE
     higher_is_better = None
-    needs_label = False
+    needs: tuple[str, ...] = ("samples",)
+    arrays: ClassVar[tuple[str, ...]] = ("probs",)
 
 
-@base.register
+@base.REGISTRY.register
 class PredictiveEntropy(_UncertaintyMetric):
-    """See `predictive_entropy`; the metric is its mean over examples."""
+    """The entropy of the mean prediction, in nats."""
 
     name = "entropy"
+    needs = ()
     formula = "mean H(pbar), pbar the mean over samples, in nats"
     agrees = "SciPy, torch-uncertainty"
 
@@ -41,9 +44,9 @@ class PredictiveEntropy(_UncertaintyMetric):
         return entropy_of(batch.probs)
 
 
-@base.register
+@base.REGISTRY.register
 class ExpectedEntropy(_UncertaintyMetric):
-    """See `expected_entropy`; the metric is its mean over examples."""
+    """The mean over samples of their entropies, in nats: the aleatoric part (Depeweg 2018)."""
 
     name = "expected_entropy"
     formula = "mean of mean_s H(p_s), in nats"
@@ -54,9 +57,12 @@ class ExpectedEntropy(_UncertaintyMetric):
         return entropy_of(batch.samples).mean(axis=0)
 
 
-@base.register
+@base.REGISTRY.register
 class MutualInformation(_UncertaintyMetric):
-    """See `mutual_information`; the metric is its mean over examples."""
+    """The mutual information of label and sample, in nats (Houlsby 2011, Depeweg 2018).
+
+    It is the entropy of the mean minus the mean entropy: the epistemic part, zero for one sample.
+    """
 
     name = "mutual_information"
     formula = "mean H(pbar) - mean_s H(p_s), in nats"
@@ -68,9 +74,13 @@ class MutualInformation(_UncertaintyMetric):
         return np.maximum(entropy_of(batch.probs) - entropy_of(batch.samples).mean(axis=0), 0.0)
 
 
-@base.register
+@base.REGISTRY.register
 class VariationRatio(_UncertaintyMetric):
-    """See `variation_ratio`; the metric is its mean over examples."""
+    """One minus the share of samples that predict the class of the mean prediction (Freeman 1965).
+
+    Args:
+        probabilistic: Take instead one minus the mean probability of that class.
+    """
 
     name = "variation_ratio"
     formula = "mean 1 - share of samples predicting the class of pbar"
@@ -88,36 +98,49 @@ class VariationRatio(_UncertaintyMetric):
         return (batch.samples.argmax(axis=-1) != batch.predicted).mean(axis=0)
 
 
-def _mean_of_pairs(total: np.ndarray, samples: int) -> np.ndarray:
-    return total / max(samples * (samples - 1) / 2, 1)
+class _PairMetric(_UncertaintyMetric):
+    """A mean over examples and over pairs of samples."""
+
+    paper = "Fort 2019"
+
+    def num_pairs(self, batch: base.Batch) -> float:
+        """Return the number of pairs of samples, at least one."""
+        count = len(batch.samples)
+        if count == 1:
+            raise self._no_value("one sample makes no pair; predict with more samples or members")
+        return count * (count - 1) / 2
 
 
-@base.register
-class Disagreement(_UncertaintyMetric):
-    """See `disagreement`; the metric is its mean over examples."""
+@base.REGISTRY.register
+class Disagreement(_PairMetric):
+    """The share of sample pairs that predict different classes (Fort 2019)."""
 
     name = "disagreement"
     formula = "mean share of sample pairs that predict different classes"
     value_range = (0.0, 1.0)
-    paper = "Fort 2019"
     agrees = "Robustness Metrics, torch-uncertainty"
 
     def per_example(self, batch: base.Batch) -> np.ndarray:
-        count = len(batch.samples)
+        count, pairs = len(batch.samples), self.num_pairs(batch)
         votes = np.zeros(batch.probs.shape)
         np.add.at(votes, (batch.rows, batch.samples.argmax(axis=-1)), 1.0)
-        return _mean_of_pairs((count**2 - (votes**2).sum(axis=1)) / 2, count)
+        return (count**2 - (votes**2).sum(axis=1)) / 2 / pairs
 
 
-@base.register
+@base.REGISTRY.register
 class NormalizedDisagreement(Disagreement):
-    """See `normalized_disagreement`."""
+    """The mean disagreement divided by the error of the mean prediction plus 1e-7 (Fort 2019).
+
+    It has no value where no prediction is wrong. 1e-7 is Robustness Metrics'.
+    """
 
     name = "normalized_disagreement"
     formula = "disagreement / (1 - accuracy + 1e-7)"
     value_range = base.POSITIVE
     agrees = "Robustness Metrics (normalize_disagreement=True)"
-    needs_label = True
+    needs = ("labels", "samples")
+    arrays = ("probs", "labels")
+    is_mean = False
 
     def reset(self) -> None:
         super().reset()
@@ -127,41 +150,42 @@ class NormalizedDisagreement(Disagreement):
         super().update(batch)
         self._wrong += int((~batch.correct).sum())
 
-    def result(self) -> dict[str, float]:
-        return {self.name: super().result()[self.name] / (self._wrong / self._count + 1e-7)}
+    def finish(self, mean: float) -> float:
+        if not self._wrong:
+            raise self._no_value("every prediction is correct, and it is divided by their error")
+        return mean / (self._wrong / self._count + 1e-7)
 
 
-@base.register
-class CosineSimilarity(_UncertaintyMetric):
-    """See `cosine_similarity`; the metric is its mean over examples."""
+@base.REGISTRY.register
+class CosineSimilarity(_PairMetric):
+    """The mean over sample pairs of the cosine between their predictions (Fort 2019); 1 is no diversity."""
 
     name = "cosine_similarity"
     formula = "mean over sample pairs of p_s.p_t / |p_s||p_t|"
     value_range = (0.0, 1.0)
-    paper = "Fort 2019"
     agrees = "Robustness Metrics"
 
     def per_example(self, batch: base.Batch) -> np.ndarray:
-        count = len(batch.samples)
-        if count == 1:
-            return np.ones(len(batch.rows))
+        num_pairs = self.num_pairs(batch)
         unit = batch.samples / np.linalg.norm(batch.samples.astype(np.float64, copy=False), axis=-1, keepdims=True)
         total = unit.sum(axis=0)
-        pairs = (np.einsum("ij,ij->i", total, total) - count) / 2
-        return np.clip(_mean_of_pairs(pairs, count), 0.0, 1.0)
+        pairs = (np.einsum("ij,ij->i", total, total) - len(unit)) / 2
+        return np.clip(pairs / num_pairs, 0.0, 1.0)
 
 
-@base.register
-class PairwiseKL(_UncertaintyMetric):
-    """See `pairwise_kl`; the metric is its mean over examples."""
+@base.REGISTRY.register
+class PairwiseKL(_PairMetric):
+    """The mean over sample pairs `s < t` of `KL(p_s || p_t)`, in nats (Fort 2019).
+
+    It is not symmetric, so it depends on the order of the samples. Zeros count as in `negative_log_likelihood`.
+    """
 
     name = "pairwise_kl"
     formula = "mean over sample pairs s < t of KL(p_s || p_t), in nats"
-    paper = "Fort 2019"
     agrees = "Robustness Metrics (average_kl)"
 
     def per_example(self, batch: base.Batch) -> np.ndarray:
-        count, dtype = len(batch.samples), batch.samples.dtype
+        count, dtype, num_pairs = len(batch.samples), batch.samples.dtype, self.num_pairs(batch)
         total, before = np.zeros(len(batch.rows)), np.zeros(batch.probs.shape)
         for later, sample in enumerate(batch.samples):
             # As the second of a pair it meets the sum of those before; as the first, count - 1 - later others.
@@ -169,12 +193,12 @@ class PairwiseKL(_UncertaintyMetric):
             total -= (before * log).sum(axis=1)
             total += (count - 1 - later) * (sample * log).sum(axis=1)
             before += sample
-        return np.maximum(_mean_of_pairs(total, count), 0.0)
+        return np.maximum(total / num_pairs, 0.0)
 
 
-@base.register
+@base.REGISTRY.register
 class BregmanKLVariance(_UncertaintyMetric):
-    """See `bregman_kl_variance`; the metric is its mean over examples."""
+    """The mean KL divergence from the normalised geometric mean to each sample, in nats (Gupta 2022)."""
 
     name = "bregman_kl_variance"
     formula = "mean of mean_s KL(c || p_s), c the normalised geometric mean, in nats"
@@ -188,6 +212,13 @@ class BregmanKLVariance(_UncertaintyMetric):
         return np.maximum(-largest - np.log(np.exp(mean_log - largest[:, np.newaxis]).sum(axis=-1)), 0.0)
 
 
+class _LabelledMetric(base.MeanMetric):
+    """A mean over examples that looks at each sample and at the labels."""
+
+    value_range = base.POSITIVE
+    needs = ("labels", "samples")
+
+
 def _label_logs(batch: base.Batch) -> np.ndarray:
     """Return the log-likelihood of the label under each sample, `[samples, batch]`."""
     return _log(batch.samples[:, batch.rows, batch.labels], batch.samples.dtype)
@@ -199,35 +230,39 @@ def _log_mean_exp(logs: np.ndarray) -> np.ndarray:
     return largest + np.log(np.exp(logs - largest).mean(axis=0))
 
 
-@base.register
-class EnsembleCrossEntropy(base.MeanMetric):
-    """See `ensemble_cross_entropy`."""
+@base.REGISTRY.register
+class EnsembleCrossEntropy(_LabelledMetric):
+    """The mean of `-log mean_s p_s(y)`, in nats: the NLL of the mean prediction.
+
+    Zeros count as in `negative_log_likelihood`, here in each sample. Robustness Metrics takes logits.
+    """
 
     name = "ensemble_cross_entropy"
     formula = "mean -log mean_s p_s(y), in nats"
-    value_range = base.POSITIVE
     agrees = "Robustness Metrics (given logits); nll"
 
     def per_example(self, batch: base.Batch) -> np.ndarray:
         return np.maximum(-_log_mean_exp(_label_logs(batch)), 0.0)
 
 
-@base.register
-class GibbsCrossEntropy(base.MeanMetric):
-    """See `gibbs_cross_entropy`."""
+@base.REGISTRY.register
+class GibbsCrossEntropy(_LabelledMetric):
+    """The mean over examples and samples of `-log p_s(y)`, in nats: the mean NLL of the members.
+
+    Zeros count as in `negative_log_likelihood`. Robustness Metrics takes logits.
+    """
 
     name = "gibbs_cross_entropy"
     formula = "mean of mean_s -log p_s(y), in nats"
-    value_range = base.POSITIVE
     agrees = "Robustness Metrics (given logits)"
 
     def per_example(self, batch: base.Batch) -> np.ndarray:
         return np.maximum(-_label_logs(batch).mean(axis=0), 0.0)
 
 
-@base.register
-class GibbsBrier(base.MeanMetric):
-    """See `gibbs_brier`."""
+@base.REGISTRY.register
+class GibbsBrier(_LabelledMetric):
+    """The mean Brier score of the members (Brier 1950)."""
 
     name = "gibbs_brier"
     formula = "mean of mean_s sum_k (p_sk - [y = k])^2"
@@ -241,15 +276,26 @@ class GibbsBrier(base.MeanMetric):
         return np.einsum("sij,sij->i", error, error) / len(error)
 
 
-@base.register
+@base.REGISTRY.register
 class JointNLL(base.WholeSetMetric):
-    """See `joint_nll`."""
+    """The joint, or polyadic, negative log-likelihood in nats per example (Osband 2022).
+
+    The labels of a group of examples are predicted together, `-log mean_s prod_i p_s(y_i) / tau`: samples that are
+    each sure of a whole world fare better than their mean. Groups are drawn at random: `kappa` examples, then `tau`
+    times one of these; so close relations are asked about, which matter most (https://arxiv.org/abs/2202.13509).
+
+    Args:
+        tau: The draws of a group.
+        kappa: The examples that a group draws from; None draws each from all examples.
+        groups: The number of groups.
+        seed: What the groups are drawn from.
+    """
 
     name = "joint_nll"
     formula = "mean -1/tau log mean_s prod_{i in group} p_s(y_i), groups of tau (10) draws of kappa (2) examples"
     value_range = base.POSITIVE
+    needs = ("labels", "samples")
     paper = "Osband 2022"
-    agrees = "compared with no library"
 
     def __init__(self, tau: int = 10, kappa: int | None = 2, groups: int = 10_000, seed: int = 0):
         base.check_positive_integer("tau", tau)
@@ -270,19 +316,22 @@ class JointNLL(base.WholeSetMetric):
         members = random.integers(len(logs), size=(self.groups, anchors))
         if self.kappa is not None:
             members = np.take_along_axis(members, random.integers(anchors, size=(self.groups, self.tau)), axis=1)
-        joint = sum(logs[column] for column in members.T)  # [groups, samples]
+        joint = np.add.reduce([logs[column] for column in members.T])  # [groups, samples]
         return float(np.maximum(-_log_mean_exp(joint.T), 0.0).mean() / self.tau)
 
 
-@base.register
-class GeneralizedEnergyDistance(base.MeanMetric):
-    """See `generalized_energy_distance`."""
+@base.REGISTRY.register
+class GeneralizedEnergyDistance(_LabelledMetric):
+    """The squared energy distance between the samples and the label (Szekely & Rizzo 2013, Kohl 2018).
+
+    `2 mean_s |p_s - e_y| - mean_{s,t} |p_s - p_t|`, with Euclidean distances, `e_y` the label one-hot, and the second
+    mean over all pairs, each with itself too. Kohl takes one minus the intersection over union of segmentations.
+    """
 
     name = "generalized_energy_distance"
     formula = "mean 2 mean_s |p_s - e_y| - mean_st |p_s - p_t|"
     value_range = (0.0, 2 * 2**0.5)
     paper = "Szekely & Rizzo 2013; Kohl 2018"
-    agrees = "compared with no library"
 
     def per_example(self, batch: base.Batch) -> np.ndarray:
         samples = batch.samples.astype(np.float64)
@@ -293,223 +342,3 @@ class GeneralizedEnergyDistance(base.MeanMetric):
         samples[:, batch.rows, batch.labels] -= 1.0
         across = np.linalg.norm(samples, axis=-1).mean(axis=0)
         return np.maximum(2 * across - 2 * within / count**2, 0.0)
-
-
-def predictive_entropy(probs: Any) -> np.ndarray:
-    """Return the entropy of the mean prediction of each example, in nats.
-
-    Args:
-        probs: Class probabilities `[samples, batch, classes]`; `[batch, classes]` is one sample.
-
-    Returns:
-        Values `[batch]`.
-
-    Raises:
-        InputError: The array is not that.
-    """
-    return PredictiveEntropy().per_example(base.Batch(probs))
-
-
-def expected_entropy(probs: Any) -> np.ndarray:
-    """Return the mean over samples of their entropies, in nats: the aleatoric part (Depeweg 2018).
-
-    Args:
-        probs: Class probabilities `[samples, batch, classes]`; `[batch, classes]` is one sample.
-
-    Returns:
-        Values `[batch]`.
-
-    Raises:
-        InputError: The array is not that.
-    """
-    return ExpectedEntropy().per_example(base.Batch(probs))
-
-
-def mutual_information(probs: Any) -> np.ndarray:
-    """Return the mutual information of label and sample, in nats (Houlsby 2011, Depeweg 2018).
-
-    It is the entropy of the mean minus the mean entropy: the epistemic part, zero for one sample.
-
-    Args:
-        probs: Class probabilities `[samples, batch, classes]`; `[batch, classes]` is one sample.
-
-    Returns:
-        Values `[batch]`.
-
-    Raises:
-        InputError: The array is not that.
-    """
-    return MutualInformation().per_example(base.Batch(probs))
-
-
-def variation_ratio(probs: Any, probabilistic: bool = False) -> np.ndarray:
-    """Return one minus the share of samples that predict the class of the mean prediction (Freeman 1965).
-
-    Args:
-        probs: Class probabilities `[samples, batch, classes]`; `[batch, classes]` is one sample.
-        probabilistic: Return instead one minus the mean probability of that class.
-
-    Returns:
-        Values `[batch]`.
-
-    Raises:
-        InputError: The array is not that.
-    """
-    return VariationRatio(probabilistic).per_example(base.Batch(probs))
-
-
-def disagreement(probs: Any) -> np.ndarray:
-    """Return the share of sample pairs that predict different classes (Fort 2019).
-
-    Args:
-        probs: Class probabilities `[samples, batch, classes]`; `[batch, classes]` is one sample.
-
-    Returns:
-        Values `[batch]`.
-
-    Raises:
-        InputError: The array is not that.
-    """
-    return Disagreement().per_example(base.Batch(probs))
-
-
-def cosine_similarity(probs: Any) -> np.ndarray:
-    """Return the mean over sample pairs of the cosine between their predictions (Fort 2019); 1 is no diversity.
-
-    Args:
-        probs: Class probabilities `[samples, batch, classes]`; `[batch, classes]` is one sample.
-
-    Returns:
-        Values `[batch]`.
-
-    Raises:
-        InputError: The array is not that.
-    """
-    return CosineSimilarity().per_example(base.Batch(probs))
-
-
-def pairwise_kl(probs: Any) -> np.ndarray:
-    """Return the mean over sample pairs `s < t` of `KL(p_s || p_t)`, in nats (Fort 2019).
-
-    It is not symmetric, so it depends on the order of the samples. Zeros count as in `negative_log_likelihood`.
-
-    Args:
-        probs: Class probabilities `[samples, batch, classes]`; `[batch, classes]` is one sample.
-
-    Returns:
-        Values `[batch]`.
-
-    Raises:
-        InputError: The array is not that.
-    """
-    return PairwiseKL().per_example(base.Batch(probs))
-
-
-def bregman_kl_variance(probs: Any) -> np.ndarray:
-    """Return the mean KL divergence from the normalised geometric mean to each sample, in nats (Gupta 2022).
-
-    Args:
-        probs: Class probabilities `[samples, batch, classes]`; `[batch, classes]` is one sample.
-
-    Returns:
-        Values `[batch]`.
-
-    Raises:
-        InputError: The array is not that.
-    """
-    return BregmanKLVariance().per_example(base.Batch(probs))
-
-
-def normalized_disagreement(probs: Any, labels: Any) -> float:
-    """Return the mean disagreement divided by the error of the mean prediction plus 1e-7 (Fort 2019).
-
-    Args:
-        probs: Class probabilities `[samples, batch, classes]`; `[batch, classes]` is one sample.
-        labels: Class indices `[batch]`.
-
-    Raises:
-        InputError: The arrays are not that.
-    """
-    return base.evaluate(NormalizedDisagreement(), probs, labels)
-
-
-def ensemble_cross_entropy(probs: Any, labels: Any) -> float:
-    """Return the mean of `-log mean_s p_s(y)`, in nats: the NLL of the mean prediction.
-
-    Zeros count as in `negative_log_likelihood`, here in each sample. Robustness Metrics takes logits.
-
-    Args:
-        probs: Class probabilities `[samples, batch, classes]`; `[batch, classes]` is one sample.
-        labels: Class indices `[batch]`.
-
-    Raises:
-        InputError: The arrays are not that.
-    """
-    return base.evaluate(EnsembleCrossEntropy(), probs, labels)
-
-
-def gibbs_cross_entropy(probs: Any, labels: Any) -> float:
-    """Return the mean over examples and samples of `-log p_s(y)`, in nats: the mean NLL of the members.
-
-    Zeros count as in `negative_log_likelihood`. Robustness Metrics takes logits.
-
-    Args:
-        probs: Class probabilities `[samples, batch, classes]`; `[batch, classes]` is one sample.
-        labels: Class indices `[batch]`.
-
-    Raises:
-        InputError: The arrays are not that.
-    """
-    return base.evaluate(GibbsCrossEntropy(), probs, labels)
-
-
-def gibbs_brier(probs: Any, labels: Any) -> float:
-    """Return the mean Brier score of the members (Brier 1950).
-
-    Args:
-        probs: Class probabilities `[samples, batch, classes]`; `[batch, classes]` is one sample.
-        labels: Class indices `[batch]`.
-
-    Raises:
-        InputError: The arrays are not that.
-    """
-    return base.evaluate(GibbsBrier(), probs, labels)
-
-
-def joint_nll(
-    probs: Any, labels: Any, tau: int = 10, kappa: int | None = 2, groups: int = 10_000, seed: int = 0
-) -> float:
-    """Return the joint, or polyadic, negative log-likelihood in nats per example (Osband 2022).
-
-    The labels of a group of examples are predicted together, `-log mean_s prod_i p_s(y_i) / tau`: samples that are
-    each sure of a whole world fare better than their mean. Groups are drawn at random: `kappa` examples, then `tau`
-    times one of these; so close relations are asked about, which matter most (https://arxiv.org/abs/2202.13509).
-
-    Args:
-        probs: Class probabilities `[samples, batch, classes]`; `[batch, classes]` is one sample.
-        labels: Class indices `[batch]`.
-        tau: The draws of a group.
-        kappa: The examples that a group draws from; None draws each from all examples.
-        groups: The number of groups.
-        seed: What the groups are drawn from.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return base.evaluate(JointNLL(tau, kappa, groups, seed), probs, labels)
-
-
-def generalized_energy_distance(probs: Any, labels: Any) -> float:
-    """Return the squared energy distance between the samples and the label (Szekely & Rizzo 2013, Kohl 2018).
-
-    `2 mean_s |p_s - e_y| - mean_{s,t} |p_s - p_t|`, with Euclidean distances, `e_y` the label one-hot, and the second
-    mean over all pairs, each with itself too. Kohl takes one minus the intersection over union of segmentations.
-
-    Args:
-        probs: Class probabilities `[samples, batch, classes]`; `[batch, classes]` is one sample.
-        labels: Class indices `[batch]`.
-
-    Raises:
-        InputError: The arrays are not that.
-    """
-    return base.evaluate(GeneralizedEnergyDistance(), probs, labels)

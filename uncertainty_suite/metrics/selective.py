@@ -40,6 +40,7 @@ def _area(values: np.ndarray) -> float:
 
 class _SelectiveMetric(base.WholeSetMetric):
     paper = "Geifman & El-Yaniv 2017"
+    more_arrays = ("confidence",)
 
     def __init__(self, ties: str = "mean"):
         base.check_choice("ties", ties, _TIES)
@@ -49,13 +50,23 @@ class _SelectiveMetric(base.WholeSetMetric):
     def keep(self, batch: base.Batch) -> tuple[np.ndarray, ...]:
         return batch.confidence, batch.correct
 
-    def compute(self, confidence: np.ndarray, correct: np.ndarray) -> float:
-        raise NotImplementedError
+    def of(self, **arrays: Any) -> float:
+        confidence = arrays.pop("confidence", None)
+        if confidence is None:
+            return super().of(**arrays)
+        return self.compute(*_columns(confidence=confidence, **arrays))
 
 
-@base.register
+@base.REGISTRY.register
 class AURC(_SelectiveMetric):
-    """See `aurc`."""
+    """The area under the risk-coverage curve (Geifman & El-Yaniv 2017).
+
+    By trapezoids over coverage `i / n`, i from 1 to n, divided by `1 - 1 / n`: the mean height of the curve, as in
+    torch-uncertainty. For one example it is its error.
+
+    Args:
+        ties: How equal confidences count: `"mean"`, as the mean of their group; `"input"`, in the order of the input.
+    """
 
     name = "aurc"
     formula = "area under selective risk over coverage, i/n for i = 1..n, trapezoids / (1 - 1/n)"
@@ -65,23 +76,30 @@ class AURC(_SelectiveMetric):
         return _area(_curve(confidence, correct, self.ties)[1])
 
 
-@base.register
+@base.REGISTRY.register
 class ExcessAURC(_SelectiveMetric):
-    """See `excess_aurc`."""
+    """The AURC above the least that any confidence could reach at this accuracy (Geifman 2019).
+
+    Args:
+        ties: How equal confidences count: `"mean"`, as the mean of their group; `"input"`, in the order of the input.
+    """
 
     name = "excess_aurc"
     formula = "aurc - aurc when all correct predictions come first"
     paper = "Geifman 2019"
-    agrees = "compared with no library"
 
     def compute(self, confidence: np.ndarray, correct: np.ndarray) -> float:
         best = _area(_curve(-np.arange(len(correct)), np.sort(correct)[::-1], "input")[1])
         return max(_area(_curve(confidence, correct, self.ties)[1]) - best, 0.0)  # the best, but for rounding
 
 
-@base.register
+@base.REGISTRY.register
 class AUGRC(_SelectiveMetric):
-    """See `augrc`."""
+    """The area under the generalised risk-coverage curve, of risk times coverage (Traub 2024); see `aurc`.
+
+    Args:
+        ties: How equal confidences count: `"mean"`, as the mean of their group; `"input"`, in the order of the input.
+    """
 
     name = "augrc"
     formula = "area under selective risk * coverage over coverage, as aurc"
@@ -93,18 +111,21 @@ class AUGRC(_SelectiveMetric):
         return _area(coverage * risk)
 
 
-@base.register
+@base.REGISTRY.register
 class RiskAtCoverage(_SelectiveMetric):
-    """See `risk_at_coverage`."""
+    """The error rate of the `ceil(n * coverage)` most confident examples (Geifman & El-Yaniv 2017).
+
+    Args:
+        ties: How equal confidences count: `"mean"`, as the mean of their group; `"input"`, in the order of the input.
+        coverage: The share of examples to answer, above 0.
+    """
 
     name = "risk_at_coverage"
     formula = "error of the ceil(n c) most confident, c = 0.8"
     agrees = "torch-uncertainty (tied confidences: ties='input')"
 
     def __init__(self, coverage: float = 0.8, ties: str = "mean"):
-        base.check_fraction("coverage", coverage)
-        if coverage == 0:
-            raise InputError("coverage=0 answers nothing; expected a number above 0, at most 1.")
+        base.check_number("coverage", coverage, 0, 1, at_high=True)
         self.coverage = coverage
         super().__init__(ties)
 
@@ -114,9 +135,14 @@ class RiskAtCoverage(_SelectiveMetric):
         return float(_curve(confidence, correct, self.ties)[1][max(answered, 1) - 1])
 
 
-@base.register
+@base.REGISTRY.register
 class AccuracyAtCoverage(RiskAtCoverage):
-    """See `accuracy_at_coverage`."""
+    """The accuracy of the `ceil(n * coverage)` most confident examples (Geifman & El-Yaniv 2017).
+
+    Args:
+        ties: How equal confidences count: `"mean"`, as the mean of their group; `"input"`, in the order of the input.
+        coverage: The share of examples to answer, above 0.
+    """
 
     name = "accuracy_at_coverage"
     formula = "accuracy of the ceil(n c) most confident, c = 0.8"
@@ -127,9 +153,16 @@ class AccuracyAtCoverage(RiskAtCoverage):
         return 1.0 - super().compute(confidence, correct)
 
 
-@base.register
+@base.REGISTRY.register
 class CoverageAtRisk(_SelectiveMetric):
-    """See `coverage_at_risk`."""
+    """The largest coverage whose error rate is at most `risk` (Geifman & El-Yaniv 2017).
+
+    It is 0 where no coverage is that good; torch-uncertainty gives NaN there, and elsewhere too.
+
+    Args:
+        ties: How equal confidences count: `"mean"`, as the mean of their group; `"input"`, in the order of the input.
+        risk: The error rate allowed.
+    """
 
     name = "coverage_at_risk"
     formula = "largest i/n whose i most confident have error <= r, r = 0.05; 0 if none"
@@ -137,17 +170,13 @@ class CoverageAtRisk(_SelectiveMetric):
     agrees = "torch-uncertainty, wherever that gives a number"
 
     def __init__(self, risk: float = 0.05, ties: str = "mean"):
-        base.check_fraction("risk", risk)
+        base.check_number("risk", risk, 0, 1, at_low=True, at_high=True)
         self.risk = risk
         super().__init__(ties)
 
     def compute(self, confidence: np.ndarray, correct: np.ndarray) -> float:
         coverage, risk = _curve(confidence, correct, self.ties)
         return float(coverage[risk <= self.risk + 1e-12].max(initial=0.0))  # 3/10 is above 0.3 by a rounding
-
-
-def _evaluate(metric: _SelectiveMetric, probs: Any, labels: Any, confidence: Any) -> float:
-    return float(metric.compute(*_columns(probs, labels, confidence)))
 
 
 def _columns(probs: Any, labels: Any, confidence: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -169,7 +198,7 @@ def risk_coverage_curve(
         probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
         labels: Class indices `[batch]`.
         confidence: What to sort by `[batch]`, higher is answered first; the largest probability by default.
-        ties: `"mean"` or `"input"`, see the module.
+        ties: How equal confidences count: `"mean"`, as the mean of their group; `"input"`, in the order of the input.
 
     Returns:
         Coverages `i / n` for i from 1 to n, and the error rates of the `i` most confident examples.
@@ -179,105 +208,3 @@ def risk_coverage_curve(
     """
     base.check_choice("ties", ties, _TIES)
     return _curve(*_columns(probs, labels, confidence), ties)
-
-
-def aurc(probs: Any, labels: Any, confidence: Any = None, ties: str = "mean") -> float:
-    """Return the area under the risk-coverage curve (Geifman & El-Yaniv 2017).
-
-    By trapezoids over coverage `i / n`, i from 1 to n, divided by `1 - 1 / n`: the mean height of the curve, as in
-    torch-uncertainty. For one example it is its error.
-
-    Args:
-        probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
-        labels: Class indices `[batch]`.
-        confidence: What to sort by `[batch]`, higher is answered first; the largest probability by default.
-        ties: `"mean"` or `"input"`, see the module.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return _evaluate(AURC(ties), probs, labels, confidence)
-
-
-def excess_aurc(probs: Any, labels: Any, confidence: Any = None, ties: str = "mean") -> float:
-    """Return the AURC above the least that any confidence could reach at this accuracy (Geifman 2019).
-
-    Args:
-        probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
-        labels: Class indices `[batch]`.
-        confidence: What to sort by `[batch]`, higher is answered first; the largest probability by default.
-        ties: `"mean"` or `"input"`, see the module.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return _evaluate(ExcessAURC(ties), probs, labels, confidence)
-
-
-def augrc(probs: Any, labels: Any, confidence: Any = None, ties: str = "mean") -> float:
-    """Return the area under the generalised risk-coverage curve, of risk times coverage (Traub 2024); see `aurc`.
-
-    Args:
-        probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
-        labels: Class indices `[batch]`.
-        confidence: What to sort by `[batch]`, higher is answered first; the largest probability by default.
-        ties: `"mean"` or `"input"`, see the module.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return _evaluate(AUGRC(ties), probs, labels, confidence)
-
-
-def risk_at_coverage(
-    probs: Any, labels: Any, coverage: float = 0.8, confidence: Any = None, ties: str = "mean"
-) -> float:
-    """Return the error rate of the `ceil(n * coverage)` most confident examples (Geifman & El-Yaniv 2017).
-
-    Args:
-        probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
-        labels: Class indices `[batch]`.
-        confidence: What to sort by `[batch]`, higher is answered first; the largest probability by default.
-        ties: `"mean"` or `"input"`, see the module.
-        coverage: The share of examples to answer, above 0.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return _evaluate(RiskAtCoverage(coverage, ties), probs, labels, confidence)
-
-
-def accuracy_at_coverage(
-    probs: Any, labels: Any, coverage: float = 0.8, confidence: Any = None, ties: str = "mean"
-) -> float:
-    """Return the accuracy of the `ceil(n * coverage)` most confident examples (Geifman & El-Yaniv 2017).
-
-    Args:
-        probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
-        labels: Class indices `[batch]`.
-        confidence: What to sort by `[batch]`, higher is answered first; the largest probability by default.
-        ties: `"mean"` or `"input"`, see the module.
-        coverage: The share of examples to answer, above 0.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return _evaluate(AccuracyAtCoverage(coverage, ties), probs, labels, confidence)
-
-
-def coverage_at_risk(probs: Any, labels: Any, risk: float = 0.05, confidence: Any = None, ties: str = "mean") -> float:
-    """Return the largest coverage whose error rate is at most `risk` (Geifman & El-Yaniv 2017).
-
-    It is 0 where no coverage is that good; torch-uncertainty gives NaN there, and elsewhere too.
-
-    Args:
-        probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
-        labels: Class indices `[batch]`.
-        confidence: What to sort by `[batch]`, higher is answered first; the largest probability by default.
-        ties: `"mean"` or `"input"`, see the module.
-        risk: The error rate allowed.
-
-    Raises:
-        InputError: The arrays or options are not that.
-    """
-    return _evaluate(CoverageAtRisk(risk, ties), probs, labels, confidence)

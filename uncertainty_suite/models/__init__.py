@@ -1,76 +1,152 @@
-"""Architectures: one function a file, each building a Keras model from the layer set it is given.
+"""Architectures: one function a file, each building features from inputs and the layer set it is given.
 
 A layer set (`uncertainty_suite.layers.LayerSet`) says what a convolution, a dense layer, a normalisation, a dropout and
-a head are; the architecture says how they are put together. So any method works with any architecture.
+a head are; the architecture says how they are put together. So any method works with any architecture. `build` adds the
+inputs and the head. What architectures there are, and their options, is known without TensorFlow.
 """
 
-import inspect
-from collections.abc import Callable
-from typing import Any
+from __future__ import annotations
 
-import keras
-from ml_collections import ConfigDict
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from uncertainty_suite import datasets, errors
-from uncertainty_suite.layers import LayerSet
+import numpy as np
+
+from uncertainty_suite import keras
+from uncertainty_suite.errors import InputError
 from uncertainty_suite.models.convnet import convnet
+from uncertainty_suite.models.mlp import mlp
 from uncertainty_suite.models.resnet20 import resnet20
 from uncertainty_suite.models.resnet_mlp import resnet_mlp
+from uncertainty_suite.models.transformer import transformer
 from uncertainty_suite.models.wide_resnet import wide_resnet
+from uncertainty_suite.registry import Registry
 
-_MODELS: dict[str, Callable[..., keras.Model]] = {
-    "convnet": convnet,
-    "resnet20": resnet20,
-    "resnet_mlp": resnet_mlp,
-    "wide_resnet": wide_resnet,
-}
+if TYPE_CHECKING:
+    from uncertainty_suite.datasets import Dataset
+    from uncertainty_suite.layers import LayerSet
+    from uncertainty_suite.likelihoods import Likelihood
+
+REGISTRY: Registry[Callable[..., Any]] = Registry("architecture")
+for _architecture in (convnet, mlp, resnet20, resnet_mlp, transformer, wide_resnet):
+    REGISTRY.register(_architecture)
+
+
+def register(architecture: Callable[..., Any]) -> Callable[..., Any]:
+    """Make an architecture known by the name of its function; a decorator.
+
+    The function takes symbolic inputs `[batch, ...]` (a dict of them where examples have several parts), a layer set,
+    and options with defaults, and returns features `[batch, d]`. It makes trained layers by the layer set, and passes
+    each layer a `name`: checkpoints are stored by name.
+
+    Raises:
+        InputError: Another architecture has that name.
+
+    Example:
+        >>> @models.register
+        ... def linear(inputs, layers):
+        ...     return keras.layers.Flatten(name="flatten")(inputs)
+    """
+    return REGISTRY.register(architecture)
 
 
 def names() -> list[str]:
     """Return the names of all architectures."""
-    return sorted(_MODELS)
+    return REGISTRY.names()
 
 
-def get(
-    name: str, input_shape: tuple[int, ...], num_classes: int, layers: LayerSet | None = None, **options: Any
+def options(name: str) -> dict[str, Any]:
+    """Return the options of an architecture with their defaults.
+
+    Raises:
+        InputError: The name is unknown.
+
+    Example:
+        >>> options("resnet20")
+        {'dropout_rate': 0.0}
+    """
+    return REGISTRY.options(name, skip=2)
+
+
+def build(
+    config: Mapping[str, Any], data: Dataset, likelihood: Likelihood, layers: LayerSet | None = None
 ) -> keras.Model:
-    """Build an architecture.
+    """Build the network that a configuration names: a backbone for a data set, and a head for a likelihood.
 
     Args:
-        name: One of `names()`.
-        input_shape: Shape of one example, without the batch.
-        num_classes: Units of the head.
-        layers: The layer set of the method; the default one if None.
-        **options: What the architecture's function takes besides, e.g. `depth=28, width=10` for `wide_resnet`.
+        config: `config.model`: `name` and options of that architecture, e.g. `{"name": "wide_resnet", "depth": 16}`.
+        data: Gives the shape of the examples, `input_shape`, or a dict of shapes where they have several parts.
+        likelihood: Gives the number of outputs, `num_outputs`.
+        layers: The layer set of the method; the plain one if None.
 
     Returns:
-        A functional model from features `[batch, *input_shape]` to whatever the layer set's head returns: logits
-        `[batch, num_classes]` for a plain one.
+        A functional model from inputs `[batch, *input_shape]` to a dict: `features` `[batch, d]`, which the head saw;
+        `outputs` `[batch, num_outputs]`, or `[batch, members, num_outputs]` where the layer set has it so; and what
+        else the head returns, e.g. `variance`. The head itself is `model.get_layer("head")`.
 
     Raises:
-        InputError: The name or an option is not known, or the architecture does not take such examples.
+        InputError: The architecture or an option is unknown, an option is outside its range, the architecture does not
+            take such examples, or it does not do what `register` asks of it.
+
+    Example:
+        >>> model = models.build({"name": "mlp"}, data, likelihood)
+        >>> said = model(inputs, training=False)  # said["features"], said["outputs"]
     """
-    if name not in _MODELS:
-        raise errors.unknown_name("architecture", name, names())
-    function = _MODELS[name]
-    known = list(inspect.signature(function).parameters)[3:]  # after input_shape, num_classes, layers
-    for option in options:
-        if option not in known:
-            raise errors.unknown_name(f"option of architecture {name}", option, known)
-    return function(tuple(input_shape), num_classes, layers or LayerSet(), **options)
+    if layers is None:
+        from uncertainty_suite.layers import LayerSet
+
+        layers = LayerSet()
+    chosen = dict(config)
+    if "name" not in chosen:
+        raise InputError(f"The model has no name. Set --config.model.name to one of: {', '.join(names())}.")
+    name = chosen.pop("name")
+    REGISTRY.info(name)
+    shape = data.input_shape
+    if isinstance(shape, Mapping):
+        inputs = {key: keras.Input(tuple(each), name=key) for key, each in shape.items()}
+    else:
+        inputs = keras.Input(tuple(shape), name="features")
+    features = REGISTRY.make(name, layers.at_input(inputs), layers, **chosen)
+    if not isinstance(features, keras.KerasTensor) or len(features.shape) != 2:
+        raise InputError(
+            f"Architecture {name} must return features [batch, d], not {getattr(features, 'shape', features)}. Pool or "
+            "flatten them; the head is not its part."
+        )
+    said = layers.head(likelihood.num_outputs, name="head")(features)
+    if not isinstance(said, dict):
+        said = {"outputs": said}
+    outputs = layers.at_output({"features": features, **said})
+    if not {"features", "outputs"} <= set(outputs):
+        raise InputError(f"The layer set returns {', '.join(sorted(outputs))}; both features and outputs are needed.")
+    model = keras.Model(inputs, outputs, name=REGISTRY.info(name).__name__)
+    repeated = [path for path, count in Counter(variable.path for variable in model.variables).items() if count > 1]
+    if repeated:
+        raise InputError(
+            f"Architecture {name} has several variables named {repeated[0]}, so that a checkpoint would mix them up. "
+            "Give each layer a name of its own."
+        )
+    return model
 
 
-def from_config(config: ConfigDict, data: datasets.Dataset, layers: LayerSet) -> keras.Model:
-    """Build the architecture that a configuration names, for a data set.
+def linear_head(model: keras.Model) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the weights of the head, where it is one linear map from `features` to `outputs`.
 
     Args:
-        config: `config.model`: `name`, and for any architecture a dict of its options under its name, of which only
-            that of `name` is read: `{"name": "wide_resnet", "wide_resnet": {"depth": 16, "width": 4}}`.
-        data: Gives the shape of the examples and the number of classes.
-        layers: The layer set of the method.
+        model: A model from `build`.
 
-    Raises:
-        InputError: As `get`.
+    Returns:
+        Kernel `[d, units]` and bias `[units]`, such that `outputs = features @ kernel + bias`; or None where the head
+        is something else, e.g. a Gaussian process.
     """
-    options = config.get(config.name, {})
-    return get(config.name, data.input_shape, data.num_classes, layers, **options)
+    from uncertainty_suite.layers import SpectralNormalization
+
+    head = model.get_layer("head")
+    dense = head.layer if isinstance(head, SpectralNormalization) else head
+    # A subclass may do anything, so only the class itself will do.
+    if type(dense) is not keras.layers.Dense or dense.activation is not keras.activations.linear:
+        return None
+    if head.input is not model.output["features"] or head.output is not model.output["outputs"]:
+        return None  # an output adapter comes between them
+    kernel = np.asarray(dense.kernel)
+    return kernel, np.asarray(dense.bias) if dense.use_bias else np.zeros(kernel.shape[1], kernel.dtype)

@@ -5,7 +5,7 @@ score `needs`; nothing here imports TensorFlow.
 
 Example:
     >>> from uncertainty_suite import metrics, ood_scores
-    >>> score = ood_scores.get("mahalanobis")
+    >>> score = ood_scores.get("mahalanobis")  # with options: "knn(k=10)"
     >>> score.fit_needs, score.needs
     (('features', 'labels'), ('features',))
     >>> score.fit(np.load("predictions/train.npz"))
@@ -14,10 +14,10 @@ Example:
 
 `fit` does nothing where there is nothing to fit, so a loop over scores need not know which is which:
 
-    >>> {name: ood_scores.get(name).fit(train)(test) for name in ("energy", "knn", "vim")}
+    >>> {text: ood_scores.get(text).fit(train)(test) for text in ("energy", "knn(k=10)", "vim")}
 """
 
-from uncertainty_suite.ood_scores.base import Score, get, info, names
+from uncertainty_suite.ood_scores.base import REGISTRY, Score, get, info, names
 from uncertainty_suite.ood_scores.features import KNN, Mahalanobis, RelativeMahalanobis
 from uncertainty_suite.ood_scores.heads import ReAct, ViM
 from uncertainty_suite.ood_scores.logits import DempsterShafer, Energy, MaxLogit
@@ -25,6 +25,7 @@ from uncertainty_suite.ood_scores.probabilities import Entropy, ExpectedEntropy,
 
 __all__ = [
     "KNN",
+    "REGISTRY",
     "DempsterShafer",
     "Energy",
     "Entropy",

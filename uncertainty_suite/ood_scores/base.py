@@ -5,8 +5,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from uncertainty_suite.errors import InputError, unknown_name
-from uncertainty_suite.metrics.base import option_names, to_array, to_finite
+from uncertainty_suite.errors import InputError
+from uncertainty_suite.metrics.base import to_array, to_finite
+from uncertainty_suite.registry import Named, Registry
 
 Saved = Mapping[str, Any]  # the arrays of a `predictions/<split>.npz`
 Head = tuple[Any, Any]  # weights [d, classes] and bias [classes] of the layer from features to logits
@@ -18,29 +19,40 @@ _SAVED_BY = {
 }
 
 
-class Score:
+class Score(Named):
     """A score of how far an example is out of distribution, from what a model said of it.
 
     A subclass gives `_score` and, where it learns from training data, `fit_needs` and `_fit`.
 
     Example:
-        >>> score = ood_scores.get("knn", k=10).fit(train)
+        >>> score = ood_scores.get("knn(k=10)").fit(train)
         >>> score(test)  # float64 [n]
 
     Attributes:
-        name: Its name.
+        name: Its name; with the options by which it was asked for, it is the `key` of its results.
         formula: What is computed, in one line.
         paper: Where it comes from; empty for what is older than papers.
+        likelihoods: The likelihoods whose predictions it scores.
         needs: The arrays it needs of what is scored.
         fit_needs: The arrays it needs of the training data; empty where there is nothing to fit.
     """
 
-    name: ClassVar[str]
     formula: ClassVar[str]
     paper: ClassVar[str] = ""
+    likelihoods: ClassVar[tuple[str, ...]] = ("categorical",)
     needs: tuple[str, ...] = ()
     fit_needs: ClassVar[tuple[str, ...]] = ()
     _fitted = False
+
+    def check_fit_examples(self, count: int) -> None:
+        """Refuse too few training examples to fit on. It needs their number alone, so ask it before training.
+
+        Args:
+            count: How many training examples there will be.
+
+        Raises:
+            InputError: They are too few.
+        """
 
     def fit(self, train: Saved, head: Head | None = None) -> Self:
         """Learn from training data; do nothing where there is nothing to learn.
@@ -73,7 +85,7 @@ class Score:
             InputError: The score is not fitted, or an array is missing or not what it should be.
         """
         if self.fit_needs and not self._fitted:
-            raise InputError(f"OOD score '{self.name}' is not fitted; call fit(saved predictions of training data).")
+            raise InputError(f"OOD score '{self.key}' is not fitted; call fit(saved predictions of training data).")
         self._require(saved, self.needs, "to score")
         return self._score(saved)
 
@@ -87,7 +99,7 @@ class Score:
         for key in keys:
             if key not in saved:
                 hint = _SAVED_BY.get(key, f"there are {', '.join(saved) or 'none'}")
-                raise InputError(f"OOD score '{self.name}' needs {key} {purpose}, but none are saved; {hint}.")
+                raise InputError(f"OOD score '{self.key}' needs {key} {purpose}, but none are saved; {hint}.")
 
 
 def logits_of(saved: Saved) -> np.ndarray:
@@ -117,57 +129,42 @@ def train_labels_of(saved: Saved, count: int) -> np.ndarray:
     return labels
 
 
-def check_positive(option: str, value: Any) -> None:
-    """Refuse an option's value that is not a positive number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < np.inf:
-        raise InputError(f"{option}={value!r} is not allowed; expected a positive number.")
-
-
-_REGISTRY: dict[str, type[Score]] = {}
-
-
-def register(score: type[Score]) -> type[Score]:
-    """Make a score known by its name; a class decorator."""
-    _REGISTRY[score.name] = score
-    return score
+REGISTRY: Registry[type[Score]] = Registry("OOD score")
 
 
 def names() -> list[str]:
     """Return the names of all OOD scores."""
-    return sorted(_REGISTRY)
+    return REGISTRY.names()
 
 
-def info(name: str) -> type[Score]:
+def info(text: str) -> type[Score]:
     """Return what is known of a score without making one: its class, whose attributes say it.
+
+    Args:
+        text: A name, with options or without.
 
     Example:
         >>> info("vim").needs
         ('features', 'logits')
 
     Raises:
-        InputError: The name is unknown.
+        InputError: The name is unknown, or the text is no name with options.
     """
-    if name not in _REGISTRY:
-        raise unknown_name("OOD score", name, _REGISTRY)
-    return _REGISTRY[name]
+    return REGISTRY.info(text)
 
 
-def get(name: str, **options: Any) -> Score:
+def get(text: str, **options: Any) -> Score:
     """Return an OOD score by name.
 
     Args:
-        name: One of `names()`.
+        text: One of `names()`, with options or without.
         **options: The score's options, e.g. `k=10`.
 
     Raises:
         InputError: The name or an option is unknown, or an option's value is not allowed.
 
     Example:
-        >>> score = get("knn", k=10)
+        >>> get("knn(k=10)").key, get("knn", k=10).key
+        ('knn(k=10)', 'knn(k=10)')
     """
-    score = info(name)
-    allowed = option_names(score)
-    for option in options:
-        if option not in allowed:
-            raise unknown_name(f"option of OOD score '{name}'", option, allowed)
-    return score(**options)
+    return REGISTRY.make(text, **options)

@@ -7,14 +7,13 @@ representations: it works, but the scores of one member are the better defined.
 import numpy as np
 
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.metrics.base import check_positive_integer
+from uncertainty_suite.metrics.base import check_number, check_positive_integer
 from uncertainty_suite.ood_scores.base import (
+    REGISTRY,
     Head,
     Saved,
     Score,
-    check_positive,
     features_of,
-    register,
     train_labels_of,
 )
 
@@ -26,7 +25,7 @@ def _whitening(centred: np.ndarray, shrinkage: float) -> np.ndarray:
     return vectors / np.sqrt(values + shrinkage * (values.mean() or 1.0))
 
 
-@register
+@REGISTRY.register
 class Mahalanobis(Score):
     """Squared Mahalanobis distance to the nearest class mean, with one covariance for all classes.
 
@@ -46,7 +45,7 @@ class Mahalanobis(Score):
     fit_needs = ("features", "labels")
 
     def __init__(self, shrinkage: float = 1e-6):
-        check_positive("shrinkage", shrinkage)
+        check_number("shrinkage", shrinkage)
         self.shrinkage = shrinkage
 
     def _fit(self, train: Saved, head: Head | None) -> None:
@@ -63,7 +62,7 @@ class Mahalanobis(Score):
         return cdist(whitened, self._means, "sqeuclidean").min(axis=1)
 
 
-@register
+@REGISTRY.register
 class RelativeMahalanobis(Mahalanobis):
     """Mahalanobis distance to the nearest class, less that to all training data as one Gaussian.
 
@@ -84,7 +83,7 @@ class RelativeMahalanobis(Mahalanobis):
         super()._fit(train, head)
         if len(self._means) == 1:
             raise InputError(
-                f"OOD score '{self.name}' of one class is zero everywhere; fit on more classes, or use 'mahalanobis'."
+                f"OOD score '{self.key}' of one class is zero everywhere; fit on more classes, or use 'mahalanobis'."
             )
         features = features_of(train)
         self._mean = features.mean(axis=0)
@@ -95,7 +94,7 @@ class RelativeMahalanobis(Mahalanobis):
         return super()._score(saved) - (background**2).sum(axis=1)
 
 
-@register
+@REGISTRY.register
 class KNN(Score):
     """Distance to the k-th nearest training example, features being scaled to length one.
 
@@ -109,6 +108,7 @@ class KNN(Score):
     name = "knn"
     formula = "|g - g_(k)|, g = f / |f|, g_(k) the k-th nearest of training"
     paper = "Sun 2022"
+    likelihoods = ("categorical", "gaussian")
     needs = ("features",)
     fit_needs = ("features",)
 
@@ -116,15 +116,18 @@ class KNN(Score):
         check_positive_integer("k", k)
         self.k = int(k)
 
+    def check_fit_examples(self, count: int) -> None:
+        if count < self.k:
+            raise InputError(
+                f"OOD score '{self.key}' needs k={self.k} training examples or more, got {count}; fit it on more, or "
+                f"take a smaller k: {self.name}(k={max(count // 10, 1)})."
+            )
+
     def _fit(self, train: Saved, head: Head | None) -> None:
         from sklearn.neighbors import NearestNeighbors
 
         features = features_of(train)
-        if len(features) < self.k:
-            raise InputError(
-                f"OOD score 'knn' needs k={self.k} training examples or more, got {len(features)}; pass more, or a "
-                "smaller k."
-            )
+        self.check_fit_examples(len(features))
         self._dimension = features.shape[1]
         self._neighbours = NearestNeighbors(n_neighbors=self.k, algorithm="brute").fit(_unit_length(features))
 

@@ -10,8 +10,8 @@ several samples, features and logits are their means, for which the head of an M
 import numpy as np
 
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.metrics.base import check_positive_integer, to_finite
-from uncertainty_suite.ood_scores.base import Head, Saved, Score, features_of, logits_of, register
+from uncertainty_suite.metrics.base import check_number, check_positive_integer, to_finite
+from uncertainty_suite.ood_scores.base import REGISTRY, Head, Saved, Score, features_of, logits_of
 from uncertainty_suite.ood_scores.logits import mean_energy
 
 # A head that is not the model's is off by more than the logits' own spread; rounding and sampling stay far below this.
@@ -51,7 +51,7 @@ def _head_of(head: Head | None, features: np.ndarray, logits: np.ndarray) -> tup
     return weights, bias, error
 
 
-@register
+@REGISTRY.register
 class ViM(Score):
     """Virtual-logit matching: the part of the features that training data hardly use, as one more logit.
 
@@ -109,7 +109,7 @@ class ViM(Score):
         return self._alpha * length + mean_energy(logits)
 
 
-@register
+@REGISTRY.register
 class ReAct(Score):
     """Energy of the logits that the head gives for clipped features: OOD inputs excite a few units too much.
 
@@ -131,8 +131,7 @@ class ReAct(Score):
     fit_needs = ("features", "logits")
 
     def __init__(self, percentile: float = 90.0):
-        if not isinstance(percentile, (int, float, np.number)) or not 0 < percentile <= 100:
-            raise InputError(f"percentile={percentile!r} is not allowed; expected a number above 0, at most 100.")
+        check_number("percentile", percentile, 0, 100, at_high=True)
         self.percentile = percentile
 
     def _fit(self, train: Saved, head: Head | None) -> None:

@@ -6,7 +6,8 @@ the model: log-probabilities have lost the very level that these scores measure,
 
 import numpy as np
 
-from uncertainty_suite.ood_scores.base import Saved, Score, check_positive, logits_of, register
+from uncertainty_suite.metrics.base import check_number
+from uncertainty_suite.ood_scores.base import REGISTRY, Saved, Score, logits_of
 
 
 def mean_energy(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
@@ -16,7 +17,7 @@ def mean_energy(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return -temperature * logsumexp(logits / temperature, axis=-1).mean(axis=0)
 
 
-@register
+@REGISTRY.register
 class MaxLogit(Score):
     """Minus the largest logit, which softmax would normalise away.
 
@@ -33,7 +34,7 @@ class MaxLogit(Score):
         return -logits_of(saved).max(axis=-1).mean(axis=0)
 
 
-@register
+@REGISTRY.register
 class Energy(Score):
     """The energy of the logits, minus the log of their unnormalised density.
 
@@ -49,14 +50,14 @@ class Energy(Score):
     needs = ("logits",)
 
     def __init__(self, temperature: float = 1.0):
-        check_positive("temperature", temperature)
+        check_number("temperature", temperature)
         self.temperature = temperature
 
     def _score(self, saved: Saved) -> np.ndarray:
         return mean_energy(logits_of(saved), self.temperature)
 
 
-@register
+@REGISTRY.register
 class DempsterShafer(Score):
     """Dempster-Shafer uncertainty: the share of `classes` units of no evidence in all evidence, `exp(z)` being that of
     a class. From 0 to 1; below the smallest float64, for logits beyond 700, all are zero.

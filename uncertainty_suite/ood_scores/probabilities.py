@@ -3,11 +3,11 @@
 import numpy as np
 
 from uncertainty_suite import metrics
-from uncertainty_suite.metrics.base import to_finite, to_samples
-from uncertainty_suite.ood_scores.base import Saved, Score, register
+from uncertainty_suite.metrics.base import to_finite
+from uncertainty_suite.ood_scores.base import REGISTRY, Saved, Score
 
 
-@register
+@REGISTRY.register
 class MaxProb(Score):
     """One minus the largest mean probability: the baseline of them all.
 
@@ -21,10 +21,10 @@ class MaxProb(Score):
     needs = ("probs",)
 
     def _score(self, saved: Saved) -> np.ndarray:
-        return 1.0 - to_samples(saved["probs"])[1].max(axis=-1)
+        return 1.0 - metrics.per_example("confidence", saved["probs"])
 
 
-@register
+@REGISTRY.register
 class Entropy(Score):
     """Entropy of the mean prediction: aleatoric and epistemic uncertainty together."""
 
@@ -36,7 +36,7 @@ class Entropy(Score):
         return metrics.predictive_entropy(saved["probs"])
 
 
-@register
+@REGISTRY.register
 class ExpectedEntropy(Score):
     """Mean over samples of their entropies: the aleatoric part. With one sample it is the entropy.
 
@@ -53,7 +53,7 @@ class ExpectedEntropy(Score):
         return metrics.expected_entropy(saved["samples"])
 
 
-@register
+@REGISTRY.register
 class MutualInformation(Score):
     """Mutual information of label and sample: the epistemic part. With one sample it is zero for every example.
 
@@ -70,7 +70,7 @@ class MutualInformation(Score):
         return metrics.mutual_information(saved["samples"])
 
 
-@register
+@REGISTRY.register
 class Variance(Score):
     """A per-example uncertainty that the method saved, as it is: by default SNGP's predictive variance.
 
@@ -84,6 +84,7 @@ class Variance(Score):
     name = "variance"
     formula = "the saved uncertainty/<name>"
     paper = "Liu 2020"
+    likelihoods = ("categorical", "gaussian")
     needs = ("uncertainty/variance",)
 
     def __init__(self, uncertainty: str = "variance"):

@@ -6,7 +6,7 @@ Example:
     >>> probs = calibrate(test["probs"])
     >>> calibrate.parameters
     {'classes': 10, 'temperature': 1.37}
-    >>> predictor = posthoc.get("raps", seed=1).fit(calibrate(validation["probs"]), validation["labels"], alpha=0.1)
+    >>> predictor = posthoc.get("raps(k_reg=2)").fit(calibrate(validation["probs"]), validation["labels"], alpha=0.1)
     >>> posthoc.set_metrics(predictor.predict_sets(probs), test["labels"])
     {'coverage': 0.903, 'set_size': 1.24, ...}
 
@@ -14,6 +14,7 @@ Fit on data that the model was not trained on. The promise of conformal sets is 
 fitted on: to calibrate first and then fit sets, as above, split the validation data in two.
 """
 
+from uncertainty_suite.posthoc.base import REGISTRY, PostHoc, get, info, names
 from uncertainty_suite.posthoc.calibration import (
     Calibrator,
     DirichletScaling,
@@ -28,19 +29,21 @@ from uncertainty_suite.posthoc.conformal import (
     SplitConformal,
     set_metrics,
 )
-from uncertainty_suite.posthoc.registry import get, names
 
 __all__ = [
+    "REGISTRY",
     "AdaptivePredictionSets",
     "Calibrator",
     "ConformalPredictor",
     "DirichletScaling",
     "IsotonicCalibration",
+    "PostHoc",
     "RegularizedAdaptivePredictionSets",
     "SplitConformal",
     "TemperatureScaling",
     "VectorScaling",
     "get",
+    "info",
     "names",
     "set_metrics",
 ]

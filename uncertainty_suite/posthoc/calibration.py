@@ -11,30 +11,31 @@ A class that is absent from the held-out data gets a probability near or equal t
 
 import functools
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 
-from uncertainty_suite.errors import InputError
-from uncertainty_suite.metrics.base import to_finite, to_labels, to_samples
+from uncertainty_suite.metrics.base import Batch, check_number, to_finite, to_labels
+from uncertainty_suite.metrics.recalibration import (
+    best_temperature,
+    isotonic_curves,
+    log_probs_of,
+    log_softmax,
+    on_curves,
+    scaled,
+)
+from uncertainty_suite.posthoc.base import REGISTRY, PostHoc
 
-_COLDEST, _HOTTEST = 1e-3, 1e3  # temperatures sought, as in `metrics.fit_temperature`
 _RIDGE = 1e-9  # keeps the parameters of separable data finite, and moves those of other data by nothing
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
 def _log_probs(predictions: Any, from_logits: bool) -> np.ndarray:
     """Return the logarithm of the mean probability over samples, `[n, classes]`; that of zero as `metrics` has it."""
     if from_logits:
         logits = to_finite(predictions, "Logits", (2, 3), "[n, classes] or [samples, n, classes]")
-        log_probs = _log_softmax(logits)
+        log_probs = log_softmax(logits)
         return log_probs if log_probs.ndim == 2 else np.logaddexp.reduce(log_probs, axis=0) - np.log(len(log_probs))
-    samples, probs = to_samples(predictions, "Probabilities")
-    return np.log(np.maximum(probs, np.finfo(samples.dtype).smallest_subnormal))
+    return log_probs_of(Batch(predictions))
 
 
 def _fit_linear(
@@ -62,7 +63,7 @@ def _fit_linear(
     penalty = penalty + _RIDGE
 
     def loss_and_gradient(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        log_probs = _log_softmax(forward(parameters))
+        log_probs = log_softmax(forward(parameters))
         by_logits = np.exp(log_probs)
         by_logits[rows, labels] -= 1.0
         loss = (penalty * (parameters - start) ** 2).sum() - log_probs[rows, labels].mean()
@@ -70,7 +71,7 @@ def _fit_linear(
 
     @functools.lru_cache(maxsize=1)  # many products are asked for at one place
     def probs_at(parameters: bytes) -> np.ndarray:
-        return np.exp(_log_softmax(forward(np.frombuffer(parameters))))
+        return np.exp(log_softmax(forward(np.frombuffer(parameters))))
 
     def hessian_times(parameters: np.ndarray, direction: np.ndarray) -> np.ndarray:
         probs, change = probs_at(parameters.tobytes()), forward(direction)
@@ -81,7 +82,7 @@ def _fit_linear(
     return minimize(loss_and_gradient, start, jac=True, hessp=hessian_times, method="trust-ncg", options=options).x
 
 
-class Calibrator:
+class Calibrator(PostHoc):
     """A map of probabilities; a subclass gives `_fit` and `_apply`.
 
     Example:
@@ -90,21 +91,12 @@ class Calibrator:
 
     Args:
         from_logits: Whether predictions are logits rather than probabilities.
-
-    Attributes:
-        name: Its name.
-        formula: What it does to the log-probabilities `z`.
-        paper: Where it comes from.
-        parameters: What `fit` found, numbers and lists, ready for JSON; None before. Assign it to restore a fit.
     """
 
-    name: ClassVar[str]
-    formula: ClassVar[str]
-    paper: ClassVar[str]
+    kind = "calibration"
 
     def __init__(self, from_logits: bool = False):
         self.from_logits = from_logits
-        self.parameters: dict[str, Any] | None = None
 
     def fit(self, predictions: Any, labels: Any) -> Self:
         """Fit to held-out predictions.
@@ -133,23 +125,17 @@ class Calibrator:
         Raises:
             InputError: The array is not that, or nothing was fitted.
         """
-        if self.parameters is None:
-            raise InputError(f"Calibration '{self.name}' is not fitted; call fit(validation_probs, validation_labels).")
         log_probs = _log_probs(predictions, self.from_logits)
-        if log_probs.shape[1] != self.parameters["classes"]:
-            raise InputError(
-                f"Calibration '{self.name}' was fitted on {self.parameters['classes']} classes, got "
-                f"{log_probs.shape[1]}; fit and apply it to predictions of the same model."
-            )
-        return self._apply(log_probs)
+        return self._apply(log_probs, self.fitted(log_probs.shape[1]))
 
     def _fit(self, log_probs: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         raise NotImplementedError
 
-    def _apply(self, log_probs: np.ndarray) -> np.ndarray:
+    def _apply(self, log_probs: np.ndarray, parameters: dict[str, Any]) -> np.ndarray:
         raise NotImplementedError
 
 
+@REGISTRY.register
 class TemperatureScaling(Calibrator):
     """One temperature for all: `softmax(z / T)`. It changes no prediction.
 
@@ -162,27 +148,13 @@ class TemperatureScaling(Calibrator):
     paper = "Guo 2017"
 
     def _fit(self, log_probs: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-        from scipy.optimize import brentq
+        return {"temperature": best_temperature(log_probs, labels)}
 
-        logits = log_probs - log_probs[np.arange(len(labels)), labels][:, np.newaxis]  # so that the label's is 0
-
-        def slope(log_beta: float) -> float:
-            """The derivative of the NLL by beta = 1 / T, which only rises, for the NLL is convex in beta."""
-            return float((np.exp(_log_softmax(np.exp(log_beta) * logits)) * logits).sum())
-
-        if slope(0.0) == 0:  # the same at any temperature, or right as it is
-            return {"temperature": 1.0}
-        low, high = -np.log(_HOTTEST), -np.log(_COLDEST)
-        if slope(high) <= 0:
-            return {"temperature": _COLDEST}
-        if slope(low) >= 0:
-            return {"temperature": _HOTTEST}
-        return {"temperature": float(np.exp(-brentq(slope, low, high, xtol=1e-12)))}
-
-    def _apply(self, log_probs: np.ndarray) -> np.ndarray:
-        return np.exp(_log_softmax(log_probs / self.parameters["temperature"]))
+    def _apply(self, log_probs: np.ndarray, parameters: dict[str, Any]) -> np.ndarray:
+        return scaled(log_probs, parameters["temperature"])
 
 
+@REGISTRY.register
 class VectorScaling(Calibrator):
     """A weight and a bias for each class: `softmax(w * z + b)`.
 
@@ -207,10 +179,11 @@ class VectorScaling(Calibrator):
         weights, bias = np.split(_fit_linear(forward, adjoint, labels, np.repeat([1.0, 0.0], classes)), 2)
         return {"weights": weights.tolist(), "bias": bias.tolist()}
 
-    def _apply(self, log_probs: np.ndarray) -> np.ndarray:
-        return np.exp(_log_softmax(log_probs * self.parameters["weights"] + self.parameters["bias"]))
+    def _apply(self, log_probs: np.ndarray, parameters: dict[str, Any]) -> np.ndarray:
+        return np.exp(log_softmax(log_probs * parameters["weights"] + parameters["bias"]))
 
 
+@REGISTRY.register
 class DirichletScaling(Calibrator):
     """A linear map of log-probabilities: `softmax(W z + b)`, kept near the diagonal by ODIR.
 
@@ -232,8 +205,7 @@ class DirichletScaling(Calibrator):
 
     def __init__(self, regularization: float = 1e-3, bias_regularization: float = 1e-3, from_logits: bool = False):
         for option, value in (("regularization", regularization), ("bias_regularization", bias_regularization)):
-            if not isinstance(value, (int, float, np.number)) or not 0 <= value < np.inf:
-                raise InputError(f"{option}={value!r} is not allowed; expected a number of at least 0.")
+            check_number(option, value, at_low=True)
         super().__init__(from_logits)
         self.regularization, self.bias_regularization = regularization, bias_regularization
 
@@ -254,10 +226,11 @@ class DirichletScaling(Calibrator):
         found = found.reshape(penalty.shape)
         return {"weights": found[:, :-1].tolist(), "bias": found[:, -1].tolist()}
 
-    def _apply(self, log_probs: np.ndarray) -> np.ndarray:
-        return np.exp(_log_softmax(log_probs @ np.transpose(self.parameters["weights"]) + self.parameters["bias"]))
+    def _apply(self, log_probs: np.ndarray, parameters: dict[str, Any]) -> np.ndarray:
+        return np.exp(log_softmax(log_probs @ np.transpose(parameters["weights"]) + parameters["bias"]))
 
 
+@REGISTRY.register
 class IsotonicCalibration(Calibrator):
     """A rising step function for the probability of each class against the rest, rows then divided by their sum.
 
@@ -272,19 +245,8 @@ class IsotonicCalibration(Calibrator):
     paper = "Zadrozny & Elkan 2002"
 
     def _fit(self, log_probs: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-        from sklearn.isotonic import IsotonicRegression
+        x, y = isotonic_curves(np.exp(log_probs), labels)
+        return {"x": [corners.tolist() for corners in x], "y": [corners.tolist() for corners in y]}
 
-        curves = [
-            IsotonicRegression(y_min=0.0, y_max=1.0).fit(probs, labels == k)
-            for k, probs in enumerate(np.exp(log_probs).T)
-        ]
-        return {
-            "x": [curve.X_thresholds_.tolist() for curve in curves],
-            "y": [curve.y_thresholds_.tolist() for curve in curves],
-        }
-
-    def _apply(self, log_probs: np.ndarray) -> np.ndarray:
-        columns = zip(np.exp(log_probs).T, self.parameters["x"], self.parameters["y"])
-        probs = np.stack([np.interp(values, x, y) for values, x, y in columns], axis=1)
-        probs[probs.sum(axis=1) == 0] = 1.0
-        return probs / probs.sum(axis=1, keepdims=True)
+    def _apply(self, log_probs: np.ndarray, parameters: dict[str, Any]) -> np.ndarray:
+        return on_curves(np.exp(log_probs), (parameters["x"], parameters["y"]))

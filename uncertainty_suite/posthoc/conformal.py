@@ -9,33 +9,26 @@ enough for the promise: the sets are then full, the only ones that keep it.
 That probability is over the held-out examples too: for those in hand the coverage follows a Beta distribution.
 """
 
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.metrics.base import check_positive_integer, to_array, to_labels, to_samples
+from uncertainty_suite.metrics.base import check_number, check_positive_integer, to_array, to_labels, to_samples
+from uncertainty_suite.posthoc.base import REGISTRY, PostHoc
 
 
-class ConformalPredictor:
+class ConformalPredictor(PostHoc):
     """A predictor of sets; a subclass gives `_scores`.
+
+    `fit` sets the parameters `alpha`, `threshold` (None: sets are full), and the `classes` and `examples` fitted on.
 
     Example:
         >>> predictor = SplitConformal().fit(validation_probs, validation_labels, alpha=0.1)
         >>> sets = predictor.predict_sets(test_probs)  # bool [n, classes]
-
-    Attributes:
-        name: Its name.
-        formula: The score of a class.
-        paper: Where it comes from.
-        parameters: After `fit`, `alpha`, `threshold` (None: sets are full) and the `classes` and `examples` fitted on,
-            ready for JSON; None before. Assign it to restore a fit.
     """
 
-    name: ClassVar[str]
-    formula: ClassVar[str]
-    paper: ClassVar[str]
-    parameters: dict[str, Any] | None = None
+    kind = "conformal"
 
     def fit(self, probs: Any, labels: Any, alpha: float = 0.1) -> Self:
         """Find the threshold on held-out predictions.
@@ -51,8 +44,7 @@ class ConformalPredictor:
         Raises:
             InputError: The arrays or `alpha` are not that.
         """
-        if not isinstance(alpha, (float, np.floating)) or not 0 < alpha < 1:
-            raise InputError(f"alpha={alpha!r} is not allowed; expected a number above 0 and below 1.")
+        check_number("alpha", alpha, 0, 1)
         probs = to_samples(probs, "Probabilities")[1]
         count, classes = probs.shape
         labels = to_labels(labels, count, classes)
@@ -71,23 +63,16 @@ class ConformalPredictor:
         Raises:
             InputError: The array is not that, or nothing was fitted.
         """
-        if self.parameters is None:
-            raise InputError(f"Predictor '{self.name}' is not fitted; call fit(validation_probs, validation_labels).")
         probs = to_samples(probs, "Probabilities")[1]
-        if probs.shape[1] != self.parameters["classes"]:
-            raise InputError(
-                f"Predictor '{self.name}' was fitted on {self.parameters['classes']} classes, got {probs.shape[1]}; "
-                "fit and apply it to predictions of the same model."
-            )
-        if self.parameters["threshold"] is None:
-            return np.ones(probs.shape, bool)
-        return self._scores(probs, stream=1) <= self.parameters["threshold"]
+        threshold = self.fitted(probs.shape[1])["threshold"]
+        return np.ones(probs.shape, bool) if threshold is None else self._scores(probs, stream=1) <= threshold
 
     def _scores(self, probs: np.ndarray, stream: int) -> np.ndarray:
         """Return the score of each class, `[n, classes]`; `stream` is 0 to fit and 1 to predict."""
         raise NotImplementedError
 
 
+@REGISTRY.register
 class SplitConformal(ConformalPredictor):
     """Least ambiguous sets: all classes more probable than a threshold. The smallest sets on average; some are empty.
 
@@ -103,6 +88,7 @@ class SplitConformal(ConformalPredictor):
         return 1.0 - probs
 
 
+@REGISTRY.register
 class AdaptivePredictionSets(ConformalPredictor):
     """APS: the most probable classes until their probabilities reach a threshold, larger where the model is unsure.
 
@@ -139,6 +125,7 @@ class AdaptivePredictionSets(ConformalPredictor):
         return 0.0
 
 
+@REGISTRY.register
 class RegularizedAdaptivePredictionSets(AdaptivePredictionSets):
     """RAPS: as APS, but classes of a rank beyond `k_reg` cost extra, which keeps the long tail out of the sets.
 
@@ -159,8 +146,7 @@ class RegularizedAdaptivePredictionSets(AdaptivePredictionSets):
 
     def __init__(self, k_reg: int = 5, regularization: float = 0.01, randomized: bool = True, seed: int = 0):
         check_positive_integer("k_reg", k_reg)
-        if not isinstance(regularization, (int, float, np.number)) or not 0 <= regularization < np.inf:
-            raise InputError(f"regularization={regularization!r} is not allowed; expected a number of at least 0.")
+        check_number("regularization", regularization, at_low=True)
         super().__init__(randomized, seed)
         self.k_reg, self.regularization = k_reg, regularization
 

@@ -1,11 +1,14 @@
-"""The machinery that all training scripts share: the run folder, the loop, checkpoints, optimizers, devices."""
+"""The machinery that all training scripts share: the run, the loop, checkpoints, optimizers, devices."""
 
+from uncertainty_suite.runs import PROTOCOL_VERSION
 from uncertainty_suite.training.checkpoint import Checkpoint
 from uncertainty_suite.training.interruption import Interrupted
-from uncertainty_suite.training.loop import Loop, RolledBack, set_checkpoint_interval, set_on_nan, set_steps_per_call
-from uncertainty_suite.training.optimizers import WarmupStepDecay, get_optimizer, l2_penalty
-from uncertainty_suite.training.parallel import run_together
-from uncertainty_suite.training.run import PROTOCOL_VERSION, Run
+from uncertainty_suite.training.loop import Loop, RolledBack
+from uncertainty_suite.training.optimizers import get_optimizer, penalty, update
+from uncertainty_suite.training.options import Options
+from uncertainty_suite.training.parallel import shared_out, train_together
+from uncertainty_suite.training.run import Restored, Run
+from uncertainty_suite.training.schema import complete, validate
 from uncertainty_suite.training.strategy import compile_steps, get_strategy
 
 __all__ = [
@@ -13,15 +16,17 @@ __all__ = [
     "Checkpoint",
     "Interrupted",
     "Loop",
+    "Options",
+    "Restored",
     "RolledBack",
     "Run",
-    "WarmupStepDecay",
     "compile_steps",
+    "complete",
     "get_optimizer",
     "get_strategy",
-    "l2_penalty",
-    "run_together",
-    "set_checkpoint_interval",
-    "set_on_nan",
-    "set_steps_per_call",
+    "penalty",
+    "shared_out",
+    "train_together",
+    "update",
+    "validate",
 ]

@@ -1,44 +1,46 @@
 """Checkpoints from which a run goes on bit for bit."""
 
+from __future__ import annotations
+
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from absl import logging
 
+from uncertainty_suite import keras
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.files import read_arrays, write_atomic
+from uncertainty_suite.files import read_arrays, write_arrays
 
 _KEPT = 2
+_STATE = "state.json"
 
 
 class Checkpoint:
-    """Saves and restores a set of variables and some JSON state.
+    """Saves and restores variables by their names, and some JSON state.
 
-    A checkpoint is one `.npz` file: the variables in their order, and the state. Keras' own formats leave out the
-    random state of dropout layers; `model.variables` holds it, so it is saved here with the rest. No pickle is written
-    or read, every array carries a checksum (CRC-32, by the zip format) that reading verifies, and a file appears whole
-    or not at all. The last two are kept.
+    A checkpoint is one `.npz` file. Keras' own formats leave out the random state of dropout layers; `model.variables`
+    holds it, so it is saved here with the rest. No pickle is written or read, every array carries a checksum (CRC-32,
+    by the zip format) that reading verifies, and a file appears whole or not at all. The last two are kept.
 
     Example:
-        >>> checkpoint = Checkpoint("run/checkpoints", [*model.variables, *optimizer.variables])
+        >>> checkpoint = Checkpoint("run/checkpoints", named_variables(model, optimizer))
         >>> checkpoint.save(step=100, state={"history": []})
         >>> checkpoint.restore()
         {"step": 100, "history": []}
     """
 
-    def __init__(self, folder: str | Path, variables: Iterable[keras.Variable]) -> None:
+    def __init__(self, folder: str | Path, variables: Mapping[str, Any]) -> None:
         """Bind a folder to variables.
 
         Args:
             folder: Where the files are or shall be.
-            variables: All that training changes: the model's variables and the optimizer's, built.
+            variables: All that training changes, by name.
         """
         self.folder = Path(folder)
-        self.variables = list({id(variable): variable for variable in variables}.values())
+        self.variables = dict(variables)
 
     def save(self, step: int, state: dict[str, Any], keep: Iterable[int] = ()) -> None:
         """Write a checkpoint of `step` with a JSON-able `state`, then delete all but it, the one before it and `keep`.
@@ -47,12 +49,12 @@ class Checkpoint:
             NotFiniteError: A variable holds NaN or infinity. The checkpoints are those of before.
             InputError: The file cannot be written. The checkpoints are those of before.
         """
-        arrays = {f"{i:05d}": np.asarray(variable) for i, variable in enumerate(self.variables)}
-        for variable, value in zip(self.variables, arrays.values()):
+        arrays = {name: np.asarray(variable) for name, variable in self.variables.items()}
+        for name, value in arrays.items():
             if not np.isfinite(value).all():
-                raise NotFiniteError(variable.path)
-        arrays["state"] = np.frombuffer(json.dumps({**state, "step": step}).encode(), np.uint8)
-        write_atomic(self._path(step), lambda file: np.savez(file, **arrays))
+                raise NotFiniteError(name)
+        arrays[_STATE] = np.frombuffer(json.dumps({**state, "step": step}).encode(), np.uint8)
+        write_arrays(self._path(step), arrays)
         self.remove_others(step, keep)
 
     def remove_others(self, step: int, keep: Iterable[int] = ()) -> None:
@@ -77,7 +79,7 @@ class Checkpoint:
         for path in reversed(paths):
             try:
                 arrays = read_arrays(path)
-                state = dict(json.loads(arrays.pop("state").tobytes()))
+                state = dict(json.loads(arrays.pop(_STATE).tobytes()))
             except (OSError, TypeError, ValueError, KeyError, RecursionError) as error:
                 logging.warning("Checkpoint %s is damaged (%s); trying the one before it.", path, error)
                 continue
@@ -98,22 +100,45 @@ class Checkpoint:
         return sorted(self.folder.glob("[0-9]*.npz"))
 
     def _assign(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
-        saved = [arrays[key] for key in sorted(arrays)]
-        if len(saved) != len(self.variables):
-            raise InputError(
-                f"Checkpoint {path} holds {len(saved)} variables and this model with its optimizer has "
-                f"{len(self.variables)}: it belongs to another architecture or optimizer. Choose another --output_dir."
-            )
-        for variable, value in zip(self.variables, saved):
+        mend = "it belongs to another architecture or optimizer. Choose another --output_dir."
+        lacking, further = self.variables.keys() - arrays.keys(), arrays.keys() - self.variables.keys()
+        if lacking:
+            raise InputError(f"Checkpoint {path} lacks the variable {min(lacking)} of this model: {mend}")
+        if further:
+            raise InputError(f"Checkpoint {path} holds {min(further)}, which this model lacks: {mend}")
+        for name, variable in self.variables.items():
+            value = arrays[name]
             if tuple(variable.shape) != value.shape or keras.backend.standardize_dtype(variable.dtype) != value.dtype:
                 raise InputError(
-                    f"Checkpoint {path} holds {value.dtype}{list(value.shape)} for the variable {variable.path}, which "
-                    f"is {variable.dtype}{list(variable.shape)}: it belongs to another architecture. Choose another "
-                    "--output_dir."
+                    f"Checkpoint {path} holds {value.dtype}{list(value.shape)} for the variable {name}, which is "
+                    f"{variable.dtype}{list(variable.shape)}: {mend}"
                 )
-        for variable, value in zip(self.variables, saved):
-            variable.assign(value)
+        for name, variable in self.variables.items():
+            variable.assign(arrays[name])
 
 
 class NotFiniteError(ArithmeticError):
-    """A variable holds NaN or infinity; the argument is its path."""
+    """A variable holds NaN or infinity; the argument is its name."""
+
+
+def named_variables(
+    model: keras.Model, optimizer: keras.Optimizer, state: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return all that training changes, by name: `model/<path>`, `optimizer/<name>` and `state/<name>`.
+
+    Args:
+        model: The model; every layer of it has a name of its own.
+        optimizer: Its optimizer, built.
+        state: What the method keeps beside them, variables by name.
+
+    Raises:
+        ValueError: Two variables have the same name, so that one could not be told from the other.
+    """
+    pairs = [(f"model/{variable.path}", variable) for variable in model.variables]
+    pairs += [(f"optimizer/{variable.path.partition('/')[2]}", variable) for variable in optimizer.variables]
+    pairs += [(f"state/{name}", variable) for name, variable in (state or {}).items()]
+    named: dict[str, Any] = {}
+    for name, variable in pairs:
+        if named.setdefault(name, variable) is not variable:
+            raise ValueError(f"Two variables are named {name}; give the layers of the model names of their own.")
+    return named

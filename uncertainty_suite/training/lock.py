@@ -100,7 +100,6 @@ def hold(folder: Path, shared: bool = False) -> Lock:
         InputError: Another process holds it.
         OSError: The folder or the file cannot be made.
     """
-    shared = shared or "TF_CONFIG" in os.environ  # the workers of a cluster are one owner together
     key = (os.getpid(), folder.resolve())  # a forked child holds nothing of its parent's
     lock = _held.get(key)
     if lock is None or not lock.held:

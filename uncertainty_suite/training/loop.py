@@ -1,71 +1,30 @@
 """The order of events of a training: which steps are still to do, and what is noted on the way."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import math
-import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
+from uncertainty_suite import datasets, keras, tf
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.files import append_line, remove_partial, write_atomic
 from uncertainty_suite.training import interruption, lock
-from uncertainty_suite.training.checkpoint import Checkpoint, NotFiniteError
+from uncertainty_suite.training.checkpoint import Checkpoint, NotFiniteError, named_variables
 from uncertainty_suite.training.optimizers import scale_learning_rate
 from uncertainty_suite.training.run import Run
+from uncertainty_suite.training.strategy import Step, compile_steps
 
 _SECONDS_PER_CALL = 1.0  # of one compiled call: long enough to cost nothing, short enough for progress to move
-_SECONDS_PER_CHECKPOINT = 60.0
-_STEPS_PER_CHECKPOINT = math.inf
-_STEPS_PER_CALL: int | None = None  # as many as take _SECONDS_PER_CALL
-_MAX_ROLLBACKS = 0  # of one training
-_UNITS = {"s": 1, "min": 60, "h": 3600}
-
-num_together = 1  # trainings that share the time of this process; see `run_together`
-
-
-def set_checkpoint_interval(interval: str) -> None:
-    """Set how often the trainings of this process write a checkpoint; the results do not depend on it.
-
-    Args:
-        interval: For example `500steps`, `30s`, `5min` or `1h`.
-
-    Raises:
-        InputError: It is none of these.
-    """
-    global _SECONDS_PER_CHECKPOINT, _STEPS_PER_CHECKPOINT
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?) *(steps?|s|min|h)", interval)
-    number, unit = match.groups() if match else ("0", "")
-    if float(number) == 0 or (unit.startswith("step") and "." in number):
-        raise InputError(f"A checkpoint can be written every 500steps, 30s, 5min or 1h, say; received '{interval}'.")
-    in_steps = unit.startswith("step")
-    _STEPS_PER_CHECKPOINT = int(number) if in_steps else math.inf
-    _SECONDS_PER_CHECKPOINT = math.inf if in_steps else float(number) * _UNITS[unit]
-
-
-def set_steps_per_call(num_steps: int | None) -> None:
-    """Set how many steps one compiled call takes, None for about a second's; the results do not depend on it."""
-    global _STEPS_PER_CALL
-    _STEPS_PER_CALL = num_steps
-
-
-def set_on_nan(policy: str) -> None:
-    """Set what the trainings of this process do when a number is not finite.
-
-    Args:
-        policy: `stop` raises an `InputError`. `rollback` goes back to the start of that epoch with half the learning
-            rate and raises `RolledBack`, up to five times in one training, then it stops too.
-    """
-    global _MAX_ROLLBACKS
-    _MAX_ROLLBACKS = {"stop": 0, "rollback": 5}[policy]
+_STEPS_PER_CALL_OF_A_CLUSTER = 10  # its processes must all take as many, so no clock can say how many
 
 
 class RolledBack(Exception):
@@ -75,47 +34,103 @@ class RolledBack(Exception):
 class Loop:
     """Hands out the steps of a training in compiled calls, and does the bookkeeping between them.
 
-    Iterating gives the number of steps that the next call shall take; `update` takes what came of them. No call
-    crosses the end of an epoch. At the end of each epoch a line goes to `history.jsonl` and scalars to TensorBoard;
-    about once a minute (see `set_checkpoint_interval`), at the end of training, and when the program is asked to stop,
-    a checkpoint is written. If the folder holds one, the loop starts behind it, and the training goes on bit for bit.
+    Iterating gives the number of steps that the next call shall take; `take` takes them. No call crosses the end of an
+    epoch. At the end of each epoch a line goes to `history.jsonl` and scalars to TensorBoard; about once a minute (see
+    `Options.checkpoint_every`), at the end of training, and when the program is asked to stop, a checkpoint is written.
+    If the folder holds one, the loop starts behind it, and the training goes on bit for bit.
 
-    To roll back (see `set_on_nan`) is to write such a checkpoint, of the start of the epoch and with the lower rate in
-    its state, from which the script then goes on as a killed one does. The epoch's start, as which checkpoint is the
+    To roll back (see `Options.on_nan`) is to write such a checkpoint, of the start of the epoch and with the lower rate
+    in its state, from which the script then goes on as a killed one does. The epoch's start, as which checkpoint is the
     last one depends on the clock, and the results must not.
 
     Example:
-        >>> loop = Loop(run, model, optimizer, steps_per_epoch)
-        >>> batches = iter(data.load(batch_size, training=True, start_step=loop.step))
-        >>> for num_steps in loop:
-        ...     loop.update(train_steps(batches, num_steps))
+        >>> loop = Loop(run, data, model, optimizer, train_step)
+        >>> for steps in loop:
+        ...     loop.take(steps)
+
+    Attributes:
+        step: Steps taken.
+        seconds: Seconds that they took, over all processes.
+        history: A dict for each epoch, as in `history.jsonl`.
+        train_step: The step.
+        sharing: How many trainings share the time of this process; see `run_together`.
     """
 
     def __init__(
-        self, run: Run, model: keras.Model, optimizer: keras.Optimizer, steps_per_epoch: int, name: str = ""
+        self,
+        run: Run,
+        data: datasets.Dataset,
+        model: keras.Model,
+        optimizer: keras.Optimizer,
+        train_step: Step,
+        state: Mapping[str, Any] | None = None,
+        name: str = "",
     ) -> None:
         """Restore the newest checkpoint, if there is one.
 
         Args:
             run: The run; the training lasts `run.config.epochs` epochs.
+            data: What is trained on, in batches of `run.config.batch_size`.
             model: The model, built.
             optimizer: Its optimizer, built.
-            steps_per_epoch: Steps of one epoch.
+            train_step: Takes a replica's batch, trains on it, and returns float32 scalars by name, among them `loss`.
+            state: What the method keeps beside weights, variables by name; it is in the checkpoint too.
             name: Of this training where the run has several, e.g. `members/3`; its files lie in that subfolder.
+
+        Raises:
+            InputError: The checkpoints are damaged, or of another run; or training is to be restored and not finished.
         """
+        self.train_step = train_step
+        self.sharing = 1
+        self._run = run
+        self._data = data
         self._path = run.path / name
         self._name = name or run.config.method
         self._optimizer = optimizer
         self._epochs = run.config.epochs
-        self._steps_per_epoch = steps_per_epoch
-        self._id = f"{run.id}/{name}"
-        if name:  # other processes may train other parts of the run
+        self._steps_per_epoch = data.steps_per_epoch(run.config.batch_size)
+        self._most_rollbacks = run.options.most_rollbacks
+        self._id = f"{run.trained_id}/{name}"
+        self._batches: Any = None
+        self._train_steps: Callable[..., list[dict[str, np.ndarray]]] | None = None
+        self._writes = run.chief and not run.options.restore_only
+        if name and self._writes:  # other processes may train other parts of the run
             self._lock = lock.hold(self._path)
             if not self._lock.shared:
                 remove_partial(self._path)
-        self._checkpoint = Checkpoint(self._path / "checkpoints", [*model.variables, *optimizer.variables])
+        self._checkpoint = Checkpoint(self._path / "checkpoints", named_variables(model, optimizer, state))
+        self._restore()
+        if run.options.restore_only and self.step < self._epochs * self._steps_per_epoch:
+            raise InputError(
+                f"{self._path} is trained up to step {self.step} of {self._epochs * self._steps_per_epoch}: give its "
+                "command again to finish the training first."
+            )
+        if self._most_rollbacks and not self.starts_epoch and not self._checkpoint.has(self._epoch_start(self.step)):
+            raise InputError(
+                f"{self._path} was begun without --on_nan=rollback, so nothing was kept to go back to. Leave that flag "
+                "out, or choose another --output_dir."
+            )
+        if not run.options.restore_only:
+            logging.info(
+                "%s: %s parameters, %d epochs of %d steps, %d examples a step over all devices, from step %d.",
+                self._name,
+                f"{model.count_params():,}",
+                self._epochs,
+                self._steps_per_epoch,
+                run.config.batch_size,
+                self.step,
+            )
+
+    def _restore(self) -> None:
         state = self._checkpoint.restore()
-        start = {"step": 0, "seconds": 0.0, "history": [], "epoch_values": {}, "run": self._id}
+        start: dict[str, Any] = {
+            "step": 0,
+            "seconds": 0.0,
+            "history": [],
+            "epoch_values": {},
+            "fitted": False,
+            "run": self._id,
+        }
         if state is None:
             state = start
         if state.get("run") != self._id or not start.keys() <= state.keys():
@@ -127,60 +142,65 @@ class Loop:
         self.seconds: float = state["seconds"]
         self.history: list[dict[str, Any]] = state["history"]
         self._epoch_values: dict[str, list[float]] = state["epoch_values"]
+        self._fitted: bool = state["fitted"]
         self._rollbacks: list[dict[str, Any]] = state.get("rollbacks", [])
         if self._rollbacks:
-            scale_learning_rate(optimizer, self._rollbacks[-1]["learning_rate_factor"])
-            run.rollbacks += [{**rollback, "training": self._name} for rollback in self._rollbacks]
-        if _MAX_ROLLBACKS and not self.starts_epoch and not self._checkpoint.has(self._epoch_start(self.step)):
-            raise InputError(
-                f"{self._path} was begun without --on_nan=rollback, so nothing was kept to go back to. Leave that flag "
-                "out, or choose another --output_dir."
-            )
-        logging.info(
-            "%s: %s parameters, %d epochs of %d steps, %d examples a step over all devices, from step %d.",
-            self._name,
-            f"{model.count_params():,}",
-            self._epochs,
-            steps_per_epoch,
-            run.config.batch_size,
-            self.step,
-        )
+            scale_learning_rate(self._optimizer, self._rollbacks[-1]["learning_rate_factor"])
+            self._run.rollbacks += [{**rollback, "training": self._name} for rollback in self._rollbacks]
 
     @property
     def starts_epoch(self) -> bool:
         """Whether the next step is the first one of an epoch."""
         return self.step % self._steps_per_epoch == 0
 
+    @property
+    def batches(self) -> Any:
+        """The endless iterator over the batches that are left, shared out to the replicas."""
+        if self._batches is None:
+            batches = self._data.load(self._run.config.batch_size, training=True, start_step=self.step)
+            self._batches = iter(self._run.strategy.experimental_distribute_dataset(batches))
+        return self._batches
+
     def __iter__(self) -> Iterator[int]:
         total = self._epochs * self._steps_per_epoch
-        # What a killed process wrote after its last checkpoint goes, and what it had yet to remove.
-        self._write_history()
-        self._checkpoint.remove_others(self.step, self._keep())
+        if self._writes:
+            # What a killed process wrote after its last checkpoint goes, and what it had yet to remove.
+            self._write_history()
+            self._checkpoint.remove_others(self.step, self._keep())
         if self.step >= total:
             return
-        self._writer = tf.summary.create_file_writer(str(self._path / "tensorboard"))
-        if _MAX_ROLLBACKS and self.step == 0:
+        options = self._run.options
+        if self._most_rollbacks and self.step == 0:
             self._save()
         saved_at, saved_step = time.perf_counter(), self.step
-        steps_per_call, compiled = _STEPS_PER_CALL or 1, False
+        cluster = None if self._one_process() else _STEPS_PER_CALL_OF_A_CLUSTER
+        fixed = options.steps_per_call or cluster
+        steps_per_call, compiled = fixed or 1, False
         # On a terminal the bar moves; in a log file it is a line now and then.
         interval = 0.1 if sys.stderr.isatty() else 30.0
         with (
-            contextlib.closing(self._writer),
-            tqdm(total=total, initial=self.step, desc=self._name, unit="step", mininterval=interval) as bar,
+            self._scalars(),
+            tqdm(
+                total=total,
+                initial=self.step,
+                desc=self._name,
+                unit="step",
+                mininterval=interval,
+                disable=not self._writes,
+            ) as bar,
         ):
             while self.step < total:
                 start, started_at = self.step, time.perf_counter()
                 until_epoch = self._steps_per_epoch - self.step % self._steps_per_epoch
-                until_checkpoint = max(1, saved_step + _STEPS_PER_CHECKPOINT - self.step)
+                until_checkpoint = max(1, saved_step + options.steps_per_checkpoint - self.step)
                 interruption.hold()  # until these steps are counted, and saved
-                yield min(steps_per_call, until_epoch, until_checkpoint)
+                yield int(min(steps_per_call, until_epoch, until_checkpoint))
                 if self.step == start:
-                    raise RuntimeError("Loop.update() was not called with the results of the steps.")
+                    raise RuntimeError("Loop.take() was not called with the number of steps.")
                 seconds = time.perf_counter() - started_at
-                self.seconds += seconds / num_together
+                self.seconds += seconds / self.sharing
                 # The first call traces and compiles, so its pace says nothing of the next ones'.
-                if compiled and _STEPS_PER_CALL is None:
+                if compiled and fixed is None:
                     steps_per_call = max(1, math.floor(_SECONDS_PER_CALL * (self.step - start) / seconds))
                 compiled = True
                 bar.update(self.step - start)
@@ -188,24 +208,35 @@ class Loop:
                     self._end_epoch(bar)
                 if (
                     self.step == total
-                    or (_MAX_ROLLBACKS and self.starts_epoch)
-                    or self.step - saved_step >= _STEPS_PER_CHECKPOINT
-                    or time.perf_counter() - saved_at > _SECONDS_PER_CHECKPOINT
+                    or (self._most_rollbacks and self.starts_epoch)
+                    or self.step - saved_step >= options.steps_per_checkpoint
+                    or time.perf_counter() - saved_at > options.seconds_per_checkpoint
                     or interruption.received()
                 ):
                     self._save()
                     saved_at, saved_step = time.perf_counter(), self.step
                 interruption.release()
 
-    def update(self, values: dict[str, np.ndarray]) -> None:
-        """Note what the steps handed out last returned.
+    def take(self, num_steps: int) -> None:
+        """Take the steps handed out last.
+
+        Raises:
+            InputError: A scalar of a step is not finite. The checkpoints are those of before.
+            RolledBack: The same, where `Options.on_nan` has it so.
+        """
+        if self._train_steps is None:
+            self._train_steps = compile_steps([self.train_step], self._run.strategy)
+        self.update(self._train_steps([self.batches], num_steps)[0])
+
+    def update(self, values: Mapping[str, np.ndarray]) -> None:
+        """Note what the steps handed out last returned, where they were not taken by `take`.
 
         Args:
             values: Each scalar of the train step, float `[num_steps]`, among them `loss`.
 
         Raises:
-            InputError: One of them is not finite. The checkpoints are those of before.
-            RolledBack: The same, where `set_on_nan` has it so.
+            InputError: As `take`.
+            RolledBack: As `take`.
         """
         # The first step counts, and in one step the loss, whose gradient is not finite either.
         finite = {name: np.isfinite(scalars) for name, scalars in values.items()}
@@ -217,19 +248,56 @@ class Loop:
             self._epoch_values.setdefault(name, []).extend(scalars.tolist())
         self.step += len(values["loss"])
 
+    def once(self, fit: Callable[[], None]) -> None:
+        """After training, run what a method fits then, unless the checkpoint holds that already, and save it.
+
+        Args:
+            fit: Changes variables of the model or of `state`.
+
+        Raises:
+            InputError: The training is to be restored, and this was not reached.
+        """
+        if self._fitted:
+            return
+        if self._run.options.restore_only:
+            raise InputError(f"{self._path} was stopped before its training was complete: give its command again.")
+        fit()
+        self._fitted = True
+        self._save()
+
+    @contextlib.contextmanager
+    def _scalars(self) -> Iterator[None]:
+        self._writer = None
+        if not self._writes:
+            yield
+            return
+        self._writer = tf.summary.create_file_writer(str(self._path / "tensorboard"))
+        with contextlib.closing(self._writer):
+            yield
+
     def _end_epoch(self, bar: tqdm) -> None:
         epoch = self.step // self._steps_per_epoch
         means = {name: float(np.mean(scalars)) for name, scalars in sorted(self._epoch_values.items())}
         self._epoch_values = {}
         self.history.append({"epoch": epoch, "step": self.step, **means, "seconds": round(self.seconds, 3)})
+        if self._writer is None:
+            return
         append_line(self._path / "history.jsonl", json.dumps(self.history[-1]))
         with self._writer.as_default(epoch):
             for name, value in means.items():
                 tf.summary.scalar(f"train/{name}", value)
-        bar.set_postfix(epoch=epoch, **{name: f"{value:.4f}" for name, value in means.items()}, refresh=False)
+        bar.set_postfix({"epoch": epoch, **{name: f"{value:.4f}" for name, value in means.items()}}, refresh=False)
 
     def _save(self) -> None:
-        state = {"seconds": self.seconds, "history": self.history, "epoch_values": self._epoch_values, "run": self._id}
+        if not self._writes:
+            return
+        state = {
+            "seconds": self.seconds,
+            "history": self.history,
+            "epoch_values": self._epoch_values,
+            "fitted": self._fitted,
+            "run": self._id,
+        }
         if self._rollbacks:
             state["rollbacks"] = self._rollbacks
         try:
@@ -237,8 +305,12 @@ class Loop:
         except NotFiniteError as error:
             raise self._not_finite(f"The variable {error} is not finite", self.step - 1) from error
 
+    def _one_process(self) -> bool:
+        resolver = self._run.strategy.cluster_resolver
+        return resolver is None or not resolver.task_type
+
     def _keep(self) -> list[int]:
-        return [self._epoch_start(self.step)] if _MAX_ROLLBACKS else []
+        return [self._epoch_start(self.step)] if self._most_rollbacks else []
 
     def _epoch_start(self, step: int) -> int:
         return step - step % self._steps_per_epoch
@@ -247,12 +319,12 @@ class Loop:
         self._optimizer.iterations.assign(step)  # for the rate at that step; it is restored, or the training over
         what += f" at step {step} (epoch {step // self._steps_per_epoch + 1}) of {self._name}, with a learning rate of "
         what += f"{float(self._optimizer.learning_rate):.3g}"
-        if len(self._rollbacks) < _MAX_ROLLBACKS:
+        if len(self._rollbacks) < self._most_rollbacks:
             return self._roll_back(what, self._epoch_start(step))
         if self._rollbacks:
             what += f" after {len(self._rollbacks)} rollbacks"
         advice = "a smaller --config.optimizer.learning_rate or a longer warm-up"
-        if not _MAX_ROLLBACKS:
+        if not self._most_rollbacks:
             advice += ", or --on_nan=rollback"
         return InputError(f"{what}. Try {advice}, in another --output_dir; the last good checkpoint stays.")
 
@@ -262,11 +334,13 @@ class Loop:
         rollback = {"epoch": step // self._steps_per_epoch + 1, "step": step, "learning_rate_factor": factor}
         self._rollbacks = [*self._rollbacks, rollback]
         state = self._checkpoint.restore(step)
+        if state is None:
+            raise RuntimeError(f"The checkpoint of step {step} was not kept.")
         self.step, self.history, self._epoch_values = step, state["history"], state["epoch_values"]
         self._save()
         message = (
             f"{what}: rolled back to step {step}, the start of that epoch; from there on the learning rate is {factor} "
-            f"times the configuration's (rollback {len(self._rollbacks)} of at most {_MAX_ROLLBACKS})."
+            f"times the configuration's (rollback {len(self._rollbacks)} of at most {self._most_rollbacks})."
         )
         logging.warning(message)
         interruption.release()

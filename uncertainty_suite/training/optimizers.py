@@ -1,114 +1,137 @@
-"""Optimizers and learning-rate schedules by configuration."""
+"""Optimizers and learning-rate schedules by name, each with its options; and a step of them."""
 
-import keras
-import numpy as np
-import tensorflow as tf
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
 from ml_collections import ConfigDict
 
-from uncertainty_suite.errors import unknown_name
+from uncertainty_suite import datasets, keras, tf
+from uncertainty_suite.registry import Registry
 
-OPTIMIZERS = ("adam", "adamw", "sgd")
-SCHEDULES = ("constant", "cosine", "step")
-
-
-@keras.saving.register_keras_serializable(package="uncertainty_suite")
-class WarmupStepDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Raise the learning rate linearly, then multiply it by a ratio at given steps.
-
-    `base * step / warmup_steps` while that is below one, then `base * ratio ** k` with `k` the number of `decay_steps`
-    reached: the schedule of Uncertainty Baselines' CIFAR scripts (Zagoruyko and Komodakis 2016, with the warm-up of
-    Goyal et al. 2017).
-    """
-
-    def __init__(
-        self, base_learning_rate: float, warmup_steps: int, decay_steps: tuple[int, ...], decay_ratio: float
-    ) -> None:
-        """Create the schedule.
-
-        Args:
-            base_learning_rate: Rate after the warm-up.
-            warmup_steps: Steps of the warm-up; 0 for none.
-            decay_steps: Steps at which the rate is multiplied by `decay_ratio`.
-            decay_ratio: The factor.
-        """
-        self.base_learning_rate = base_learning_rate
-        self.warmup_steps = warmup_steps
-        self.decay_steps = tuple(decay_steps)
-        self.decay_ratio = decay_ratio
-
-    def __call__(self, step):
-        step = keras.ops.cast(step, "float32")
-        reached = sum((keras.ops.cast(step >= decay, "float32") for decay in self.decay_steps), keras.ops.zeros(()))
-        decayed = self.base_learning_rate * self.decay_ratio**reached
-        if self.warmup_steps == 0:
-            return decayed
-        return keras.ops.where(
-            step < self.warmup_steps, self.base_learning_rate * step / float(self.warmup_steps), decayed
-        )
-
-    def get_config(self) -> dict:
-        return {
-            "base_learning_rate": self.base_learning_rate,
-            "warmup_steps": self.warmup_steps,
-            "decay_steps": self.decay_steps,
-            "decay_ratio": self.decay_ratio,
-        }
+# From a learning rate (a number or a schedule) and its options to a Keras optimizer.
+OPTIMIZERS: Registry[Callable[..., Any]] = Registry("optimizer")
+# From the learning rate, the steps of an epoch, the epochs of the training, the steps of the warm-up and its options to
+# a Keras schedule.
+SCHEDULES: Registry[Callable[..., Any]] = Registry("schedule")
 
 
-def get_optimizer(
-    config: ConfigDict, variables: list[keras.Variable], steps_per_epoch: int, epochs: int
-) -> keras.optimizers.Optimizer:
-    """Build the optimizer that a configuration names, for the variables that it shall train.
+@OPTIMIZERS.register
+def adam(learning_rate: Any, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7) -> keras.Optimizer:
+    """Kingma and Ba 2015, https://arxiv.org/abs/1412.6980."""
+    return keras.optimizers.Adam(learning_rate, beta_1, beta_2, epsilon, name="optimizer")
+
+
+@OPTIMIZERS.register
+def adamw(
+    learning_rate: Any, weight_decay: float = 0.004, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7
+) -> keras.Optimizer:
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101)."""
+    return keras.optimizers.AdamW(learning_rate, weight_decay, beta_1, beta_2, epsilon, name="optimizer")
+
+
+@OPTIMIZERS.register
+def sgd(learning_rate: Any, momentum: float = 0.9, nesterov: bool = True) -> keras.Optimizer:
+    """Stochastic gradient descent; Nesterov's momentum where there is one."""
+    return keras.optimizers.SGD(learning_rate, momentum, nesterov=nesterov and momentum > 0, name="optimizer")
+
+
+@SCHEDULES.register
+def constant(learning_rate: float, steps_per_epoch: int, epochs: int, warmup_steps: int) -> Any:
+    """The learning rate as it is, after a warm-up."""
+    from uncertainty_suite.training.schedules import WarmupStepDecay
+
+    return WarmupStepDecay(learning_rate, warmup_steps, (), 1.0)
+
+
+@SCHEDULES.register
+def cosine(learning_rate: float, steps_per_epoch: int, epochs: int, warmup_steps: int) -> Any:
+    """Half a cosine from the learning rate to 0 (Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983)."""
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup_steps else learning_rate,
+        max(1, steps_per_epoch * epochs - warmup_steps),
+        warmup_target=learning_rate if warmup_steps else None,
+        warmup_steps=warmup_steps,
+    )
+
+
+@SCHEDULES.register
+def step(
+    learning_rate: float,
+    steps_per_epoch: int,
+    epochs: int,
+    warmup_steps: int,
+    decay_epochs: tuple[float, ...] = (),
+    decay_ratio: float = 0.2,
+) -> Any:
+    """The learning rate times `decay_ratio` at each of `decay_epochs`, which have to be given."""
+    from uncertainty_suite.training.schedules import WarmupStepDecay
+
+    decay_steps = tuple(math.ceil(epoch * steps_per_epoch) for epoch in decay_epochs)
+    return WarmupStepDecay(learning_rate, warmup_steps, decay_steps, decay_ratio)
+
+
+def get_optimizer(config: ConfigDict, model: keras.Model, data: datasets.Dataset) -> keras.Optimizer:
+    """Build the optimizer that a configuration names, for the variables of a model that are trained.
 
     Under a distribution strategy, call it within the strategy's scope.
 
     Args:
-        config: `config.optimizer`: `name` (adam, adamw, sgd), `learning_rate`, `momentum` (sgd, Nesterov's),
-            `weight_decay` (adamw), `schedule` (constant, cosine, step), `warmup_epochs`, and for `step` the tuple
-            `decay_epochs` and `decay_ratio`.
-        variables: What is trained.
-        steps_per_epoch: Steps of one epoch.
-        epochs: Epochs of the training; a cosine ends there.
+        config: The whole configuration; of it `optimizer`, `batch_size` and `epochs`.
+        model: The model, built.
+        data: The training data, whose number decides the steps of an epoch.
 
     Raises:
-        InputError: The optimizer or the schedule is not known.
+        InputError: The optimizer, the schedule or an option is not known.
     """
-    warmup_steps = round(config.warmup_epochs * steps_per_epoch)
-    if config.schedule == "step":
-        decay_steps = tuple(int(np.ceil(epoch * steps_per_epoch)) for epoch in config.decay_epochs)
-        learning_rate = WarmupStepDecay(config.learning_rate, warmup_steps, decay_steps, config.decay_ratio)
-    elif config.schedule == "cosine":
-        learning_rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if warmup_steps else config.learning_rate,
-            max(1, steps_per_epoch * epochs - warmup_steps),
-            warmup_target=config.learning_rate if warmup_steps else None,
-            warmup_steps=warmup_steps,
-        )
-    elif config.schedule == "constant":
-        learning_rate = WarmupStepDecay(config.learning_rate, warmup_steps, (), 1.0)
-    else:
-        raise unknown_name("config.optimizer.schedule", config.schedule, SCHEDULES)
-
-    if config.name == "adam":
-        optimizer = keras.optimizers.Adam(learning_rate)
-    elif config.name == "adamw":
-        optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=config.weight_decay)
-    elif config.name == "sgd":
-        optimizer = keras.optimizers.SGD(learning_rate, momentum=config.momentum, nesterov=config.momentum > 0)
-    else:
-        raise unknown_name("config.optimizer.name", config.name, OPTIMIZERS)
-    optimizer.build(variables)
+    settings = config.optimizer
+    steps_per_epoch = data.steps_per_epoch(config.batch_size)
+    warmup_steps = round(settings.warmup_epochs * steps_per_epoch)
+    schedule = SCHEDULES.make(
+        settings.schedule,
+        *(settings.learning_rate, steps_per_epoch, config.epochs, warmup_steps),
+        **{option: settings[option] for option in SCHEDULES.options(settings.schedule, skip=4)},
+    )
+    optimizer = OPTIMIZERS.make(
+        settings.name,
+        schedule,
+        **{option: settings[option] for option in OPTIMIZERS.options(settings.name, skip=1)},
+    )
+    optimizer.build(model.trainable_variables)
     return optimizer
 
 
-def scale_learning_rate(optimizer: keras.optimizers.Optimizer, factor: float) -> None:
+def scale_learning_rate(optimizer: keras.Optimizer, factor: float) -> None:
     """Multiply the learning rate of every step by a factor; call it before a train step is compiled."""
     rate = optimizer._learning_rate  # a schedule or a variable; the property gives the schedule's value
     optimizer.learning_rate = lambda: factor * (rate(optimizer.iterations) if callable(rate) else rate)
 
 
-def l2_penalty(variables: list[keras.Variable], l2: float) -> tf.Tensor | float:
-    """Return `l2` times the sum of squares of all variables, without a factor 1/2; nothing is computed for zero."""
-    if l2 == 0:
-        return 0.0
-    return l2 * tf.add_n([tf.reduce_sum(tf.square(variable)) for variable in variables])
+def penalty(model: keras.Model, l2: float) -> Any:
+    """Return what is added to the loss: `l2` times the sum of squares of all trained variables, and the layers' own.
+
+    There is no factor 1/2, and nothing is computed for an `l2` of zero.
+    """
+    squares = 0.0
+    if l2 != 0:
+        squares = l2 * tf.add_n([tf.reduce_sum(tf.square(variable)) for variable in model.trainable_variables])
+    return squares + sum(model.losses)
+
+
+def update(model: keras.Model, optimizer: keras.Optimizer, tape: tf.GradientTape, objective: tf.Tensor) -> tf.Tensor:
+    """Take one step down the gradient of an objective, and return the norm of the gradient, float32.
+
+    Args:
+        model: The model, all of whose trained variables are changed.
+        optimizer: Its optimizer.
+        tape: What has watched the objective.
+        objective: A mean over the replica's part of the batch; over replicas the gradient is averaged.
+    """
+    gradients = tape.gradient(objective, model.trainable_variables)
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if replicas > 1:  # the optimizer adds them up
+        gradients = [None if each is None else each / replicas for each in gradients]
+    optimizer.apply(gradients, model.trainable_variables)
+    return tf.linalg.global_norm(gradients)

@@ -1,73 +1,70 @@
 """Several trainings at once in one process, as one small network does not keep all cores busy."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Generator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
-import tensorflow as tf
-
-from uncertainty_suite.training import interruption, loop
-from uncertainty_suite.training.run import num_cpus
-from uncertainty_suite.training.strategy import compile_steps_together, get_strategy
+from uncertainty_suite import tf
+from uncertainty_suite.training import interruption
+from uncertainty_suite.training.loop import Loop
+from uncertainty_suite.training.run import Run, num_cpus
+from uncertainty_suite.training.strategy import compile_steps
 
 T = TypeVar("T")
-Training = Generator[tuple, dict[str, Any], T]
 
 
-def run_together(trainings: Sequence[Training[T]], at_once: int | None = None) -> list[T]:
-    """Run trainings, some at once, and return what each returns.
-
-    A training is a generator that yields what `compile_steps` and the compiled function take instead of calling them,
-    and is sent what comes of it: `loop.update((yield train_step, batches, num_steps))`. The steps of several trainings
-    become one compiled call. Each does the arithmetic that it would do alone, so its weights, checkpoints and history
-    are the same bit for bit. The seconds that it notes are its share of those that passed.
+def shared_out(run: Run, parts: Sequence[T], at_once: int | None = None) -> Iterator[Sequence[T]]:
+    """Share parts of a run out to groups that are best trained at once.
 
     Args:
-        trainings: What to run; one that has not started takes no memory.
-        at_once: How many share the cores, and memory, at most. By default two for each core or, where that leaves some
-            over, a few more, as many each time; and one after another on anything but one CPU.
-
-    Raises:
-        Interrupted: The program was asked to stop, and each training under way has saved a checkpoint.
+        run: The run.
+        parts: For example the members of an ensemble.
+        at_once: The size of a group at most, which memory may limit. By default two for each core or, where that leaves
+            some over, a few more, as many each time; and one after another on anything but one CPU.
     """
     if at_once is None:
-        one_cpu = get_strategy().num_replicas_in_sync == 1 and not tf.config.list_logical_devices("GPU")
-        at_once = share_out(len(trainings)) if one_cpu else 1
-    results = []
-    for start in range(0, len(trainings), at_once):
-        with interruption.held():
-            results += _run(trainings[start : start + at_once])
-    return results
+        one_cpu = run.strategy.num_replicas_in_sync == 1 and not tf.config.list_logical_devices("GPU")
+        at_once = group_size(len(parts)) if one_cpu else 1
+    for start in range(0, len(parts), at_once):
+        yield parts[start : start + at_once]
 
 
-def share_out(num_trainings: int) -> int:
+def group_size(num_trainings: int) -> int:
     """Return how many trainings are best run at once on one CPU: two for each core, the rest shared out evenly."""
     groups = max(1, num_trainings // (2 * num_cpus()))
     return max(1, math.ceil(num_trainings / groups))
 
 
-def _run(trainings: Sequence[Training[T]]) -> list[T]:
-    under_way, results = {}, {}
+def train_together(run: Run, loops: Sequence[Loop]) -> None:
+    """Take the steps of several trainings at once, until all have ended.
 
-    def resume(training: Training[T], values: dict[str, Any] | None) -> None:
-        try:
-            under_way[training] = training.send(values)
-        except StopIteration as stop:
-            results[training] = stop.value
-            under_way.pop(training, None)
+    The steps of several trainings become one compiled call. Each does the arithmetic that it would do alone, so its
+    weights, checkpoints and history are the same bit for bit. The seconds that it notes are its share of those that
+    passed.
 
-    for training in trainings:
-        resume(training, None)
-    compiled, stopping = [], False
-    while under_way and not stopping:
-        stopping = interruption.received()  # then all save in this round
-        steps, batches, num_steps = zip(*under_way.values())
-        if list(under_way) != compiled:  # at first; and when some have ended, those that are left
-            train_steps, compiled = compile_steps_together(steps, get_strategy()), list(under_way)
-        loop.num_together = len(compiled)
-        try:
-            for training, values in zip(compiled, train_steps(batches, min(num_steps))):
-                resume(training, values)
-        finally:
-            loop.num_together = 1
-    return [results.get(training) for training in trainings]  # all there, or else `held` raises now
+    Args:
+        run: Their run.
+        loops: Their loops.
+
+    Raises:
+        Interrupted: The program was asked to stop, and each training under way has saved a checkpoint.
+    """
+    with interruption.held():
+        stopping = False
+        handing_out = {loop: iter(loop) for loop in loops}
+        num_steps = {loop: next(steps, None) for loop, steps in handing_out.items()}
+        compiled: list[Loop] = []
+        while not stopping:
+            under_way = [loop for loop in loops if num_steps[loop] is not None]
+            if not under_way:
+                break
+            stopping = interruption.received()  # then all save in this round
+            if under_way != compiled:  # at first; and when some have ended, those that are left
+                take_steps, compiled = compile_steps([loop.train_step for loop in under_way], run.strategy), under_way
+            steps = min(num_steps[loop] or 0 for loop in under_way)
+            for loop, values in zip(under_way, take_steps([loop.batches for loop in under_way], steps)):
+                loop.sharing = len(under_way)
+                loop.update(values)
+                num_steps[loop] = next(handing_out[loop], None)

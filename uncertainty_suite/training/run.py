@@ -1,6 +1,10 @@
-"""The run folder: one folder that says by itself what was run and what came of it."""
+"""One run of a script: its folder, its data, its devices, and its results."""
 
+from __future__ import annotations
+
+import contextlib
 import datetime
+import functools
 import importlib.metadata
 import math
 import os
@@ -9,36 +13,60 @@ import shlex
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import tensorflow as tf
 from absl import logging
 from ml_collections import ConfigDict
 
-from uncertainty_suite import configuration, datasets
+from uncertainty_suite import configuration, datasets, keras, likelihoods, ood_scores, tf
+from uncertainty_suite.configuration import Section
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.files import read_json, remove_partial, write_json
-from uncertainty_suite.training import lock
-from uncertainty_suite.training.validation import validate
+from uncertainty_suite.files import remove_partial, write_json
+from uncertainty_suite.runs import PROTOCOL_VERSION, SCHEMA_VERSION, RunFolder
+from uncertainty_suite.tasks import Split, Task, plan
+from uncertainty_suite.training import lock, schema
+from uncertainty_suite.training.options import Options
+from uncertainty_suite.training.strategy import get_strategy, is_chief
 
-# Raised when the meaning of a result changes: data splits, preprocessing, how a metric is computed. Results of
-# different protocols are never compared.
-PROTOCOL_VERSION = 1
+if TYPE_CHECKING:
+    from uncertainty_suite.predictions import Predictions
+    from uncertainty_suite.training.loop import Loop
 
 _PACKAGES = ("keras", "ml_collections", "numpy", "scikit-learn", "scipy", "tensorflow", "tensorflow-datasets")
 
 
-class Run:
-    """A run folder: `config.json` and `provenance.json` when it starts, `results.json` when it is finished.
-
-    Until then the process holds a lock on it, so that no other one writes into it.
+class Restored(Exception):
+    """A finished training was restored, as `Options.restore_only` asks for.
 
     Attributes:
-        path: The folder.
-        config: The configuration, its `method` filled in.
+        predict: The script's predict function.
+        run: Its run.
+    """
+
+    def __init__(self, predict: Callable[[Any], Predictions], run: Run) -> None:
+        super().__init__(f"{run.path} is restored")
+        self.predict = predict
+        self.run = run
+
+
+class Run:
+    """A run of a script, and its folder: `runs.RunFolder` says what lies there.
+
+    Until it is finished the process holds a lock on the folder, so that no other one writes into it. Of the processes
+    of a cluster only the chief writes.
+
+    Attributes:
+        config: The configuration, complete and locked.
         saved_config: The same as plain values, as `config.json` holds it.
-        id: What ties files to their run: the configuration's hash and the seed.
+        options: Settings that change no result.
+        folder: The reader of its folder.
+        path: The folder.
+        strategy: Where it is trained.
+        chief: Whether this process writes.
+        trained_id: What ties checkpoints to their run.
         results: What an earlier process wrote into `results.json`, or None if the run is not finished.
         rollbacks: Those of its trainings, which `results.json` will hold as a part of its provenance, if there are any.
     """
@@ -47,17 +75,17 @@ class Run:
         self,
         config: ConfigDict,
         script: str | Path,
-        output_dir: str | Path | None = None,
-        data_dir: str | Path | None = None,
+        options: Options | None = None,
+        section: Section | None = None,
         shared: bool = False,
     ) -> None:
         """Check the configuration, and open or make the folder.
 
         Args:
-            config: What to run.
+            config: What to run: a task's configuration, with or without the method's section.
             script: The script's `__file__`, which names the method unless `config.method` does.
-            output_dir: The folder; if None, `runs/<data set>/<method>-<hash of the configuration>/seed<seed>`.
-            data_dir: Where prepared data sets lie; see `datasets.get`.
+            options: Settings that change no result.
+            section: The script's hyper-parameters, where it has some.
             shared: This process trains a part of the run only, e.g. members of an ensemble, while other processes may
                 train other parts.
 
@@ -66,94 +94,132 @@ class Run:
                 the folder is in use by another process, belongs to another configuration or protocol, holds something
                 else, is damaged or cannot be written.
         """
-        self.config = ConfigDict(config)
-        self.config.method = self.config.method or Path(script).stem
+        self.options = options or Options()
+        self._script = Path(script)
+        self.config = schema.complete(config, section, self._script.stem)
+        with self.config.unlocked():
+            self.config.method = self.config.method or self._script.stem
         self.saved_config = configuration.to_json(self.config)
-        self._config_hash = configuration.config_hash(self.saved_config)
-        self.id = f"{self._config_hash}/{self.config.seed}"
-        if output_dir is None:
-            experiment = f"{self.config.method}-{self._config_hash[:8]}"
-            output_dir = Path("runs", self.config.dataset.name, experiment, f"seed{self.config.seed}")
-        self.path = Path(output_dir)
-        self._data_dir = data_dir
-        self._data_fingerprint = {}
-        self._evaluation_data: list[datasets.Dataset] = []
+        schema.validate(self.saved_config, section)
+        self._splits = plan(self.saved_config, self._fits_scores())
+        self._check_splits()
+        self.strategy = self.options.strategy or get_strategy()
+        self.chief = is_chief(self.strategy)
+        if self.options.deterministic_ops:
+            tf.config.experimental.enable_op_determinism()
+        self.trained_id = configuration.trained_id(self.saved_config)
+        self.path = Path(self.options.output_dir or self._default_path())
+        self.folder = RunFolder(self.path)
         self.rollbacks: list[dict[str, Any]] = []
-        self._validate()
+        self.results: dict[str, Any] | None = None
+        self._provenance: dict[str, Any] | None = None
+        self._fingerprints: dict[str, str] = {}
+        self._evaluation_data: list[datasets.Dataset] = []
         try:
             self._open(shared)
         except OSError as error:
             raise InputError(
                 f"Cannot use {self.path} as a run folder ({error}). Choose another --output_dir."
             ) from error
-        if self.results is not None:
+        if self.results is not None and not self.options.restore_only:
             logging.info("%s is finished already; its results are returned as they are.", self.path)
 
-    def get_data(
-        self, source: str, seed: int | None = None, corruption: str | None = None, severity: int = 0
-    ) -> datasets.Dataset:
-        """Return a split, and note its fingerprint for the results.
+    @functools.cached_property
+    def task(self) -> Task:
+        """The task; for a Gaussian likelihood the training targets are read."""
+        data = self._data("train")
+        parameters = (
+            {"num_classes": data.num_classes}
+            if data.likelihood == "categorical"
+            else {"mean": data.target_mean, "stddev": data.target_stddev}
+        )
+        likelihood = likelihoods.get(data.likelihood, **parameters)
+        name, inside = self.config.dataset.name, self.config.evaluation.in_distribution
+        return Task(name, likelihood, self._splits, inside)
+
+    @contextlib.contextmanager
+    def scope(self, seed: int | None = None) -> Iterator[None]:
+        """Make a model and its optimizer within this: on the right devices, from the seed, in the right precision.
 
         Args:
-            source: A split of the task's data set, `test`, or `<data set>/<split>` of another one, which is then
-                brought into the form of the task's.
-            seed: Decides the order of training examples and their augmentation; `config.seed` if None.
-            corruption: Corrupts every image; see `datasets.get`.
-            severity: Of the corruption.
+            seed: Decides the initial weights and all that is random in training; `config.seed` if None.
         """
-        data = self._get_data(source, seed, corruption, severity)
-        key = f"{source}/{corruption}_{severity}" if corruption else source
-        self._data_fingerprint[key] = data.fingerprint()
+        with self.strategy.scope():
+            keras.utils.set_random_seed(self.config.seed if seed is None else seed)
+            keras.config.set_dtype_policy(self.config.precision)
+            yield
+
+    def get_data(self, split: Split | str, seed: int | None = None) -> datasets.Dataset:
+        """Return the data of a split, and note its fingerprint for the results.
+
+        Args:
+            split: A split of the task; or the name of a split of its data set, `train`.
+            seed: Decides the order of training examples and their augmentation; `config.seed` if None.
+        """
+        data = self._data(split, seed)
+        key = split if isinstance(split, str) else split.key
+        if key != "fit":  # they are training examples
+            self._fingerprints[key] = data.fingerprint()
         return data
 
-    def _get_data(
-        self, source: str, seed: int | None = None, corruption: str | None = None, severity: int = 0
-    ) -> datasets.Dataset:
-        own = self.config.dataset.name
-        name, _, split = source.rpartition("/")
-        name = name or own
-        return datasets.get(
-            name,
-            split=split,
-            data_dir=self._data_dir,
-            validation_percent=self.config.dataset.validation_percent if name == own else 0.0,
-            seed=self.config.seed if seed is None else seed,
-            like=own,
-            corruption=corruption,
-            severity=severity,
-            classes=(self.config.dataset.classes or None) if name == own else None,
-        )
+    def _data(self, split: Split | str, seed: int | None = None) -> datasets.Dataset:
+        config = self.config.dataset
+        if isinstance(split, str):
+            split = Split(split, split, f"{config.name}/{split}")
+        seed = self.config.seed if seed is None else seed
+        if split.dataset != config.name:
+            return datasets.get(split.dataset, split.name, self.options.data_dir).like(self._data("train"))
+        options = {option: config[option] for option in datasets.options(config.name)}
+        data = datasets.get(config.name, split.name, self.options.data_dir, **options).seeded(seed)
+        data = data.holding_out(config.validation_percent).classes(config.classes or None)
+        return data.corrupted(split.corruption or None, split.severity)
 
-    def _validate(self) -> None:
-        validate(self.saved_config)
-        evaluation = self.config.evaluation
+    @property
+    def input_shape(self) -> Any:
+        """Shape of one example, as a network receives it; a tree of shapes where there are several inputs."""
+        return self._data("train").input_shape
+
+    def _fits_scores(self) -> bool:
+        return any(ood_scores.info(name).fit_needs for name in self.config.evaluation.ood_scores)
+
+    def _check_splits(self) -> None:
         # Builders refuse unknown names and splits, and read nothing before it is needed.
-        for source in ("train", *evaluation.splits, *evaluation.predict_only):
-            self._get_data(source)
-        for source in (*evaluation.ood_near, *evaluation.ood_far):
-            self._get_data(source)
-        for corruption in evaluation.corruptions:
-            for severity in evaluation.severities:
-                self._get_data("test", corruption=corruption, severity=severity)
+        self._data("train")
+        for split in self._splits:
+            self._data(split)
+
+    def _default_path(self) -> Path:
+        fold, seed = configuration.replicate(self.saved_config)
+        without_seed = {**self.saved_config, "evaluation": None}
+        experiment = f"{self.config.method}-{configuration.config_hash(without_seed)[:8]}"
+        replicate = f"fold{fold}-seed{seed}" if "fold" in self.config.dataset else f"seed{seed}"
+        return Path("runs", self.config.dataset.name, experiment, replicate)
 
     def _read_evaluation_data(self) -> None:
         """Read what evaluation needs hours later, so that what is missing or damaged is known now, and keep it.
 
         Training and validation data are left out, being the script's first need.
         """
-        evaluation = self.config.evaluation
-        sources = [*evaluation.splits, *["test"] * bool(evaluation.corruptions), *evaluation.predict_only]
-        for source in dict.fromkeys([*sources, *evaluation.ood_near, *evaluation.ood_far]):
-            if source not in ("train", "validation"):
-                data = self._get_data(source)
+        read: dict[str, datasets.Dataset] = {}
+        for split in self._splits:
+            if split.name not in ("train", "validation") and split.source not in read:
+                data = read[split.source] = self._data(Split(split.key, split.role, split.source))
                 _ = data.num_examples  # reads it
-                self._evaluation_data.append(data)
+        self._evaluation_data = list(read.values())
+        _ = self.task  # which for a Gaussian likelihood reads the training targets
+        if self._fits_scores():
+            schema.check_fit_examples(self.saved_config["evaluation"], self._data("train").num_examples)
 
     def _open(self, shared: bool) -> None:
         self._read_folder()
+        if self.options.restore_only:
+            if self._provenance is None:
+                raise InputError(f"{self.path} holds no run that could be restored.")
+            return
         if self.results is None:
             self._read_evaluation_data()
-        if self.results is not None and not (self.path / lock.NAME).exists():  # or it was killed before it let go
+        # A run that is finished is locked only where it was killed before it let go.
+        if not self.chief or (self.results is not None and not (self.path / lock.NAME).exists()):
             return
         self._lock = lock.hold(self.path, shared)
         self._read_folder()  # again, now that nobody else changes it
@@ -162,10 +228,12 @@ class Run:
             return
         if not self._lock.shared:
             remove_partial(self.path)
-        if not (self.path / "config.json").exists():
-            write_json(self.path / "config.json", self.saved_config)
+        for name, content in (("config.json", self.saved_config), ("task.json", self.task.to_json())):
+            if not (self.path / name).exists() or self.folder.read(name) != content:
+                write_json(self.path / name, content)
+        self.folder = RunFolder(self.path)
         if self._provenance is None:
-            self._provenance = provenance()
+            self._provenance = self._new_provenance()
         elif not self._lock.shared:  # those who share the folder would overwrite what the others note
             self._note_resume()
         else:
@@ -174,13 +242,15 @@ class Run:
 
     def _read_folder(self) -> None:
         """Read `provenance.json` and `results.json`, and refuse a folder that is not this run's."""
+        self.folder = RunFolder(self.path)
         self.results = self._provenance = None
         if (self.path / "config.json").exists():
-            different = configuration.differences(configuration.read(self.path), self.saved_config)
-            if different:
+            found = self.folder.config
+            if configuration.trained_id(found) != self.trained_id:
                 raise InputError(
-                    f"{self.path} belongs to a run of another configuration ({'; '.join(different)}). "
-                    "Choose another --output_dir, or the same configuration to go on with that run."
+                    f"{self.path} belongs to a run of another configuration "
+                    f"({'; '.join(configuration.differences(found, self.saved_config))}). Choose another --output_dir, "
+                    "or the same configuration to go on with that run."
                 )
         elif self.path.exists():
             foreign = [path.name for path in self.path.iterdir() if not path.name.startswith(".")]
@@ -188,34 +258,26 @@ class Run:
                 raise InputError(
                     f"{self.path} is not empty and no run folder (it has no config.json). Choose another --output_dir."
                 )
-        self._provenance = self._read("provenance.json", "protocol_version")
-        self.results = self._read("results.json", "protocol_version", "config", "metrics", "provenance")
+        if not (self.path / "config.json").exists():
+            return
+        self._provenance = self.folder.provenance
+        results = self.folder.results
+        for content in (self._provenance, results):
+            if content is not None and content["protocol_version"] != PROTOCOL_VERSION:
+                raise InputError(
+                    f"{self.path} belongs to a run of another protocol (protocol_version: "
+                    f"{content['protocol_version']} -> {PROTOCOL_VERSION}), whose results cannot be compared. Choose "
+                    "another --output_dir."
+                )
+        if results is not None and results["config"] == self.saved_config:
+            self.results = results
 
-    def _read(self, name: str, *fields: str) -> dict[str, Any] | None:
-        path = self.path / name
-        if not path.exists():
-            return None
-        try:
-            content = read_json(path)
-            lacking = [field for field in fields if field not in content]
-            if lacking:
-                raise ValueError(f"it has no {lacking[0]}")
-            if content.get("config", self.saved_config) != self.saved_config:
-                raise ValueError("it is of another configuration than config.json")
-        except ValueError as error:
-            raise InputError(
-                f"{path} is damaged ({error}). Delete that file and give the same command again: the rest of the run "
-                "is kept."
-            ) from error
-        if content["protocol_version"] != PROTOCOL_VERSION:
-            raise InputError(
-                f"{self.path} belongs to a run of another protocol (protocol_version: {content['protocol_version']} -> "
-                f"{PROTOCOL_VERSION}), whose results cannot be compared. Choose another --output_dir."
-            )
-        return content
+    def _new_provenance(self) -> dict[str, Any]:
+        config_file = {"config_file": self.options.config_file} if self.options.config_file else {}
+        return {**provenance(), "script": str(self._script.resolve()), **config_file}
 
     def _note_resume(self) -> None:
-        first, now = self._provenance, provenance()
+        first, now = self._provenance or {}, provenance()
         same = ("revision", "versions", "hardware")
         changed = {name: now[name] for name in same if first.get(name) != now[name]}
         if changed:
@@ -228,39 +290,75 @@ class Run:
         resume = {"started_at": now["started_at"], "host": now["host"], "command": now["command"], **changed}
         self._provenance = {**first, "resumed": [*first.get("resumed", []), resume]}
 
-    def finish(self, metrics: dict[str, float], num_parameters: int, train_seconds: float) -> dict[str, Any]:
+    def hand_over(self, predict: Callable[[Any], Predictions]) -> None:
+        """Give the predict function to whoever asked for it by `Options.restore_only`; else do nothing.
+
+        Raises:
+            Restored: Somebody did; the script is not to go on.
+        """
+        if self.options.restore_only:
+            raise Restored(predict, self)
+
+    def finish(
+        self,
+        evaluated: tuple[dict[str, float], dict[str, str]] | None,
+        models: keras.Model | Sequence[keras.Model],
+        loops: Loop | Sequence[Loop],
+    ) -> dict[str, Any]:
         """Write `results.json`, the last file of a run, and return what it holds.
 
         Args:
-            metrics: Every number that evaluation gave, keyed `split/metric`.
-            num_parameters: Weights of all that predicts, trained or not.
-            train_seconds: Seconds of training, over all the processes that it took.
+            evaluated: What `evaluation.evaluate` returned.
+            models: All that predicts; its weights, trained or not, are the number of parameters.
+            loops: Its training, or trainings, whose seconds are added up over all the processes that they took.
 
         Raises:
             InputError: A metric is not finite.
         """
-        metrics = {**metrics, "num_parameters": num_parameters, "train_seconds": train_seconds}
+        if not self.chief or evaluated is None:
+            return self._wait_for_results()
+        models = [models] if isinstance(models, keras.Model) else list(models)
+        loops = list(loops) if isinstance(loops, Sequence) else [loops]
+        metrics, left_out = evaluated
+        metrics = {
+            **metrics,
+            "num_parameters": sum(model.count_params() for model in models),
+            "train_seconds": sum(loop.seconds for loop in loops),
+        }
         for name, value in metrics.items():
             if not math.isfinite(value):
                 raise InputError(f"The metric {name} is {value}, so {self.path}/results.json is not written.")
         rollbacks = {"rollbacks": self.rollbacks} if self.rollbacks else {}
+        task = self.task.to_json()
         self.results = {
-            "schema_version": 1,
+            "schema_version": SCHEMA_VERSION,
             "protocol_version": PROTOCOL_VERSION,
-            "task": self.config.dataset.name,
+            "task": task["name"],
+            "likelihood": task["likelihood"],
+            "splits": task["splits"],
+            "in_distribution": task["in_distribution"],
             "method": self.config.method,
             "model": self.config.model.name,
             "seed": self.config.seed,
             "config": self.saved_config,
-            "config_hash": self._config_hash,
+            "config_hash": configuration.config_hash(self.saved_config),
             "batch_size_global": self.config.batch_size,
-            "data_fingerprint": self._data_fingerprint,
+            "data_fingerprint": self._fingerprints,
             "metrics": {name: float(value) for name, value in metrics.items()},
-            "provenance": {**self._provenance, **rollbacks, "finished_at": _now()},
+            "left_out": left_out,
+            "provenance": {**(self._provenance or {}), **rollbacks, "finished_at": _now()},
         }
         write_json(self.path / "results.json", self.results)
         self._lock.release()
         return self.results
+
+    def _wait_for_results(self) -> dict[str, Any]:
+        """Return what the chief writes, once it has: leaving before would end the cluster that it still needs."""
+        while True:
+            results = RunFolder(self.path).results
+            if results is not None and results["config"] == self.saved_config:
+                return results
+            time.sleep(0.5)
 
 
 def provenance() -> dict[str, Any]:
@@ -290,7 +388,7 @@ def provenance() -> dict[str, Any]:
 
 def num_cpus() -> int:
     """Return how many CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _now() -> str:

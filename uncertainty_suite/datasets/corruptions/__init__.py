@@ -22,12 +22,10 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from uncertainty_suite import tf
 from uncertainty_suite.errors import InputError, unknown_name
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 SEVERITIES = (1, 2, 3, 4, 5)
 SEED = 0  # the benchmark's: all runs see the same corrupted images, so that they can be paired
@@ -72,13 +70,13 @@ def names(channels: int = 3) -> list[str]:
     return [name for name in _PARAMETERS if channels == 3 or name not in _COLOUR_ONLY]
 
 
-def check(name: str, severity: int, input_shape: tuple[int, ...]) -> None:
+def check(name: str, severity: int, input_shape: Any) -> None:
     """Raise an `InputError` unless there is such a corruption of such examples."""
     if name not in _PARAMETERS:
         raise unknown_name("corruption", name, names())
     if severity not in SEVERITIES:
         raise InputError(f"The severity of corruption '{name}' is 1, 2, 3, 4 or 5, received {severity}.")
-    if len(input_shape) != 3 or input_shape[-1] not in (1, 3):
+    if not isinstance(input_shape, tuple) or len(input_shape) != 3 or input_shape[-1] not in (1, 3):
         raise InputError(
             f"Corruptions are made for images (height, width, 1 or 3), not for examples of shape {input_shape}."
         )
@@ -109,8 +107,6 @@ def corrupt(images: tf.Tensor, element_ids: tf.Tensor, name: str, severity: int,
 
 @functools.cache  # tracing takes as long as corrupting a thousand images
 def _compiled(name: str, severity: int, seed: int, shape: tuple[int, ...]) -> Callable[..., tf.Tensor]:
-    import tensorflow as tf
-
     from uncertainty_suite.datasets.corruptions import operations
 
     signature = [tf.TensorSpec([None, *shape], tf.float32), tf.TensorSpec([None], tf.int64)]

@@ -5,6 +5,8 @@ the table in this package's `__init__.py` gives the parameter. Results are clipp
 sees another one of its batch: the batch only makes it fast.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 from collections.abc import Callable
@@ -12,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import scipy.stats
-import tensorflow as tf
+
+from uncertainty_suite import tf
 
 # Tools
 

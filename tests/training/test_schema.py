@@ -1,0 +1,243 @@
+import pytest
+from ml_collections import ConfigDict
+
+from tests.conftest import ROOT
+from uncertainty_suite import configuration, launch, training
+from uncertainty_suite.configuration import Parameter, Section
+from uncertainty_suite.errors import InputError
+from uncertainty_suite.training import schema
+
+SECTION = Section(
+    "mine",
+    samples="size",
+    size=Parameter(4, "members", at_least=1),
+    kind=Parameter("fast", "how", choices=("fast", "slow")),
+    scale=Parameter(1.0, "a factor", above=0),
+)
+
+
+def task(**fields) -> ConfigDict:
+    config = configuration.load(ROOT / "configs/two_moons.py")
+    config.update_from_flattened_dict({name.replace("__", "."): value for name, value in fields.items()})
+    return config
+
+
+# Completing.
+
+
+def test_a_complete_configuration_has_what_is_used_and_nothing_else():
+    config = training.complete(task(), SECTION, "script")
+    assert config.is_locked
+    assert config.mine.to_dict() == {"size": 4, "kind": "fast", "scale": 1.0}
+    assert config.model.to_dict() == {"name": "resnet_mlp", "num_layers": 6, "num_hidden": 128, "dropout_rate": 0.1}
+    assert (config.seed, config.precision, config.optimizer.beta_1) == (0, "float32", 0.9)
+    assert "momentum" not in config.optimizer
+    assert "methods" not in config
+    assert training.complete(config, SECTION, "script").to_dict() == config.to_dict()
+    assert not training.complete(task(), None, "script").to_dict().keys() & {"mine", "sngp"}
+
+
+def test_the_table_of_a_task_is_for_the_section_of_a_script_or_for_its_name():
+    config = task()
+    config.methods = ConfigDict({"mine": {"mine": {"size": 7}, "epochs": 3}, "plain": {"batch_size": 64}})
+    mine = training.complete(config, SECTION, "a_copy")
+    assert (mine.mine.size, mine.epochs, mine.batch_size) == (7, 3, 128)
+    plain = training.complete(config, None, "plain")
+    assert (plain.epochs, plain.batch_size) == (100, 64)
+
+
+def test_what_is_chosen_by_name_brings_its_options():
+    chosen = {"model.name": "mlp", "optimizer.name": "sgd", "optimizer.schedule": "step"}
+    config = training.complete(task(), None, "m", chosen)
+    assert config.model.to_dict() == {"name": "mlp", "num_layers": 1, "num_hidden": 50, "dropout_rate": 0.0}
+    assert (config.optimizer.momentum, config.optimizer.nesterov, config.optimizer.decay_epochs) == (0.9, True, ())
+    assert config.optimizer.learning_rate == 1e-4
+    assert "beta_1" not in config.optimizer
+
+
+def test_what_the_file_chose_already_keeps_its_options():
+    config = training.complete(task(), None, "m", {"model.name": "resnet_mlp"})
+    assert config.model.num_layers == 6
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("epochs", r"The configuration lacks epochs: passes over the training data \(an integer of at least 1\)\."),
+        ("dataset", r"The configuration lacks dataset.name: the task's data set \(a text\)\."),
+    ],
+)
+def test_a_missing_field(field, message):
+    config = task()
+    del config[field]
+    with pytest.raises(InputError, match=message):
+        training.complete(config, None, "m")
+
+
+def test_an_unknown_field():
+    config = task()
+    config.model.num_hiden = 3
+    with pytest.raises(InputError, match=r"Unknown configuration field 'model.num_hiden'. Did you mean 'model.num_hi"):
+        training.complete(config, None, "m")
+
+
+def test_a_task_needs_little():
+    config = ConfigDict(
+        {"batch_size": 100, "epochs": 1, "dataset": {"name": "toy_regression"}, "model": {"name": "mlp"}}
+    )
+    config.optimizer = {"name": "adam", "learning_rate": 0.01}
+    complete = training.complete(config, None, "m")
+    training.validate({**configuration.to_json(complete), "method": "m"})
+    assert complete.evaluation.metrics[0] == "rmse"
+
+
+# Checking.
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("batch_size", 0, "config.batch_size must be an integer of at least 1, received 0."),
+        ("epochs", -1, "config.epochs must be an integer of at least 1, received -1."),
+        ("epochs", 2.5, "config.epochs must be an integer of at least 1, received 2.5."),
+        ("epochs", True, "config.epochs must be an integer of at least 1, received True."),
+        ("epochs", "ten", "config.epochs must be an integer of at least 1, received 'ten'."),
+        ("seed", -1, "config.seed must be an integer from 0 to 4294967295, received -1."),
+        ("precision", "float23", "Unknown config.precision 'float23'. Did you mean 'float32'? Known: float32, "),
+        ("dataset.name", "two_moon", "Unknown data set 'two_moon'. Did you mean 'two_moons'? Known: "),
+        ("dataset.validation_percent", 1.0, "config.dataset.validation_percent must be a number of at least 0 and "),
+        ("model.name", "resnet_mpl", "Unknown architecture 'resnet_mpl'. Did you mean 'resnet_mlp'? Known: "),
+        (
+            "model.dropout_rate",
+            1.2,
+            "config.model.dropout_rate must be a number of at least 0 and below 1, received 1.2.",
+        ),
+        ("model.num_hidden", 0, "config.model.num_hidden must be an integer of at least 1, received 0."),
+        ("optimizer.name", "adm", "Unknown optimizer 'adm'. Did you mean 'adam'? Known: adam, adamw, sgd."),
+        ("optimizer.schedule", "cosin", "Unknown schedule 'cosin'. Did you mean 'cosine'? Known: "),
+        ("optimizer.learning_rate", -0.1, "config.optimizer.learning_rate must be a number above 0, received -0.1."),
+        ("optimizer.learning_rate", float("nan"), "config.optimizer.learning_rate must be a number above 0, received"),
+        ("optimizer.learning_rate", float("inf"), "config.optimizer.learning_rate must be a number above 0, received"),
+        ("optimizer.l2", -1.0, "config.optimizer.l2 must be a number of at least 0, received -1.0."),
+        ("optimizer.epsilon", 0.0, "config.optimizer.epsilon must be a number above 0, received 0.0."),
+        (
+            "optimizer.beta_2",
+            "big",
+            "config.optimizer.beta_2 must be a number of at least 0 and below 1, received 'big'",
+        ),
+        (
+            "optimizer.warmup_epochs",
+            100.0,
+            "config.optimizer.warmup_epochs is 100.0 of 100 epochs: the learning rate w",
+        ),
+        ("evaluation.batch_size", 0, "config.evaluation.batch_size must be an integer of at least 1, received 0."),
+        ("evaluation.metrics", ("nll", "eec"), "Unknown metric 'eec'. Did you mean 'ece'? Known: "),
+        ("evaluation.metrics", "nll", "config.evaluation.metrics must be a tuple of names, e.g. ('a',), received 'n"),
+        ("evaluation.ood_scores", ("energie",), "Unknown OOD score 'energie'. Did you mean 'energy'? Known: "),
+        ("evaluation.posthoc", ("temperature",), "Unknown post-hoc method 'temperature'. Did you mean 'temperature_"),
+        ("evaluation.posthoc", ("raps",), "config.evaluation.posthoc is fitted on the validation split: give --config"),
+        ("evaluation.save", ("logit",), "Unknown array in config.evaluation.save 'logit'. Did you mean 'logits'? "),
+        (
+            "evaluation.splits",
+            ("test", "tset"),
+            "Unknown split of data set 'two_moons' 'tset'. Did you mean 'test'? Known: ",
+        ),
+        (
+            "evaluation.splits",
+            ("test", "validation"),
+            "Split 'validation' of data set 'two_moons' is empty: set validation_",
+        ),
+        (
+            "evaluation.predict_only",
+            (-1,),
+            "config.evaluation.predict_only must be a tuple of names, e.g. ('a',), recei",
+        ),
+        ("evaluation.severities", ("1",), "config.evaluation.severities must be a tuple of numbers, e.g. (1,), recei"),
+        ("evaluation.splits", ("test", "test"), "config.evaluation.splits has 'test' twice. Give it once."),
+        ("evaluation.in_distribution", "grid", "config.evaluation.in_distribution is 'grid', which is none of config."),
+        (
+            "evaluation.ood_far",
+            ("two_moons/test",),
+            "The OOD set 'two_moons/test' is the task's own data: nothing coul",
+        ),
+        ("evaluation.ood_near", ("two_moons/ood",), "config.evaluation.ood_near and ood_far has 'two_moons/ood' twice"),
+        ("evaluation.corruptions", ("fog",), "Corruptions are made for images"),
+        ("evaluation.metrics", ("rmse",), "config.evaluation.metrics: 'rmse' is not defined for labels of data set 't"),
+        ("evaluation.metrics", ("disagreement",), "config.evaluation.metrics: 'disagreement' compares the samples of "),
+        (
+            "evaluation.ood_scores",
+            ("mutual_information",),
+            "config.evaluation.ood_scores: 'mutual_information' compare",
+        ),
+        (
+            "evaluation.ood_scores",
+            ("knn(k=6000)",),
+            "config.evaluation.fit_examples: OOD score 'knn(k=6000)' needs k=6000",
+        ),
+        ("evaluation.splits", (), "config.evaluation.splits must name a split at least, received ()."),
+        (
+            "evaluation.ood_far",
+            ("mnist",),
+            "An OOD set is named <data set>/<split>, e.g. mnist/test, received 'mnist'.",
+        ),
+        ("evaluation.ood_far", ("mnits/test",), "Unknown data set 'mnits'. Did you mean 'mnist'? Known: "),
+    ],
+)
+def test_refused_before_anything_is_made(config, tmp_path, field, value, message):
+    with config.unlocked(), config.ignore_type():
+        section, _, name = field.rpartition(".")
+        (config[section] if section else config)[name] = value
+    with pytest.raises(InputError) as error:
+        training.Run(config, "m.py", training.Options(output_dir=tmp_path / "run"))
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("size", 0, "config.mine.size must be an integer of at least 1, received 0."),
+        ("kind", "fats", "Unknown config.mine.kind 'fats'. Did you mean 'fast'? Known: fast, slow."),
+        ("scale", 0.0, "config.mine.scale must be a number above 0, received 0.0."),
+    ],
+)
+def test_a_method_s_own_section(config, tmp_path, name, value, message):
+    config.mine = ConfigDict({name: value})
+    with pytest.raises(InputError) as error:
+        training.Run(config, "m.py", training.Options(output_dir=tmp_path / "run"), SECTION)
+    assert str(error.value) == message
+    assert not (tmp_path / "run").exists()
+
+
+def test_metrics_that_compare_samples_need_a_method_with_samples(config, tmp_path):
+    config.evaluation.metrics = ("disagreement",)
+    run = training.Run(config, "m.py", training.Options(output_dir=tmp_path / "run"), SECTION)
+    assert schema.num_samples(run.saved_config, SECTION) == 4
+
+
+@pytest.mark.parametrize(
+    ("decays", "message"),
+    [
+        (
+            "()",
+            r"config.optimizer.decay_epochs must be rising epochs below config.epochs, which is 100, e\.g\. \(50,\)",
+        ),
+        ("(30,100)", r"must be rising epochs below config.epochs, which is 100"),
+        ("(60,30)", r"must be rising epochs below config.epochs, which is 100"),
+    ],
+)
+def test_a_schedule_of_steps_needs_its_steps(decays, message, tmp_path):
+    overrides = ["--config.optimizer.schedule=step", f"--config.optimizer.decay_epochs={decays}"]
+    config = launch.get_config(ROOT / "configs/two_moons.py", None, "m", overrides)
+    with pytest.raises(InputError, match=message):
+        training.Run(config, "m.py", training.Options(output_dir=tmp_path / "run"))
+
+
+def test_options_of_metrics_and_scores_are_checked_before_training(config, tmp_path):
+    config.evaluation.metrics = ("ece(num_bins=10)", "ece")
+    config.evaluation.ood_scores = ("knn(k=10)",)
+    assert training.Run(config, "m.py", training.Options(output_dir=tmp_path / "run")).config.evaluation.metrics
+    config.evaluation.metrics = ("ece(bins=10)",)
+    with pytest.raises(InputError, match=r"Unknown option of metric 'ece' 'bins'"):
+        training.Run(config, "m.py", training.Options(output_dir=tmp_path / "other"))

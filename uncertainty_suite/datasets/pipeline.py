@@ -1,0 +1,122 @@
+"""The input pipeline: batches of examples that are in memory, as a `tf.data.Dataset`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from uncertainty_suite import tf
+from uncertainty_suite.datasets import augmentation
+from uncertainty_suite.datasets.trees import Tree, map_leaves
+
+_EPOCH_BYTES = 16 * 2**20  # of features: an epoch of so many is made at once, which is cheaper than batch by batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """Examples and how they are delivered.
+
+    Attributes:
+        features: As stored, `[n, ...]` or a tree of such arrays.
+        labels: `[n]`.
+        element_ids: int64 `[n]`.
+        rows: int64 `[n]`: each example's place in the stored split, which decides its augmentation.
+        num_stored: Size of the stored split.
+        bring: Brings a batch of features, given their element ids, into the form that the model receives.
+        bytes_per_example: Size of one example in that form.
+    """
+
+    features: Tree
+    labels: np.ndarray
+    element_ids: np.ndarray
+    rows: np.ndarray
+    num_stored: int
+    bring: Callable[[Tree, tf.Tensor], Tree]
+    bytes_per_example: int
+
+    def get_batches(self) -> Callable[[dict[str, tf.Tensor]], dict[str, Tree]]:
+        """Return the function from what is chosen for a batch, its `"index"` and perhaps `"draws"`, to the batch."""
+        with tf.device("CPU:0"):  # where the input pipeline runs; a GPU's memory is for the model
+            features = map_leaves(tf.constant, self.features)
+            labels, element_ids = tf.constant(self.labels), tf.constant(self.element_ids)
+
+        @tf.autograph.experimental.do_not_convert  # nothing to convert, and looking takes longer than tracing
+        def get_batch(chosen: dict[str, tf.Tensor]) -> dict[str, Tree]:
+            index = chosen["index"]
+            batch = map_leaves(lambda array: tf.gather(array, index), features)
+            if "draws" in chosen:
+                batch = augmentation.crop_and_flip(batch, chosen["draws"])
+            ids = tf.gather(element_ids, index)
+            return {"features": self.bring(batch, ids), "labels": tf.gather(labels, index), "element_id": ids}
+
+        return get_batch
+
+
+def ordered(examples: Examples, batch_size: int, num_examples: int) -> tf.data.Dataset:
+    """Return one pass over the first so many examples in their order; the last batch may be smaller."""
+    index = tf.data.Dataset.range(num_examples).batch(batch_size)
+    get_batch = examples.get_batches()
+    batches = index.map(lambda index: get_batch({"index": index}), tf.data.AUTOTUNE)
+    return _finished(batches)
+
+
+def endless(examples: Examples, batch_size: int, start_step: int, seed: int, augment: bool) -> tf.data.Dataset:
+    """Return the shuffled stream of training from a step on; every batch is full.
+
+    The order of an epoch depends on (seed, epoch), the augmentation of an example on (seed, epoch, place in the stored
+    split) alone.
+    """
+    get_batch = examples.get_batches()
+
+    def get_epoch(chosen: dict[str, tf.Tensor]) -> tf.data.Dataset:
+        batch = get_batch({name: tf.reshape(x, [-1, *x.shape[2:]]) for name, x in chosen.items()})
+        return tf.data.Dataset.from_tensor_slices(
+            map_leaves(lambda x: tf.reshape(x, [-1, batch_size, *x.shape[1:]]), batch)
+        )
+
+    num_examples = len(examples.labels)
+    steps = -(-num_examples // batch_size)
+    epochs, steps_into_epoch = _epochs(examples, batch_size, start_step, steps, seed, augment)
+    if examples.bytes_per_example * num_examples <= _EPOCH_BYTES:
+        batches = epochs.flat_map(get_epoch).skip(steps_into_epoch)
+    else:
+        chosen = epochs.flat_map(tf.data.Dataset.from_tensor_slices).skip(steps_into_epoch)
+        batches = chosen.map(get_batch, tf.data.AUTOTUNE)
+    # Known to be endless, a strategy need not ask in every step whether there is a batch left.
+    return _finished(batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)))
+
+
+def _epochs(
+    examples: Examples, batch_size: int, start_step: int, steps: int, seed: int, augment: bool
+) -> tuple[tf.data.Dataset, int]:
+    """Return the endless stream of epochs from that of a step on, and the steps of it before that step.
+
+    An epoch is `{"index": int32 [steps, batch]}`, with `"draws"` `[steps, batch, 3]` if augmented.
+    """
+    num_examples = len(examples.labels)
+    with tf.device("CPU:0"):
+        rows = tf.constant(examples.rows)
+
+    def get_choice(epoch: tf.Tensor) -> dict[str, tf.Tensor]:
+        epoch_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
+        # Not index_shuffle: it repeats after 256 seeds, and small data sets have more epochs than that.
+        order = tf.random.experimental.stateless_shuffle(tf.range(num_examples), epoch_seed)
+        order = tf.concat([order, order[: steps * batch_size - num_examples]], axis=0)
+        chosen = {"index": tf.reshape(order, [steps, batch_size])}
+        if augment:
+            draws = augmentation.draw_crops_and_flips(examples.num_stored, tf.random.fold_in(epoch_seed, 1))
+            chosen["draws"] = tf.gather(draws, tf.gather(rows, chosen["index"]))
+        return chosen
+
+    first_epoch, steps_into_epoch = divmod(start_step, steps)
+    return tf.data.Dataset.range(first_epoch, tf.int64.max).map(get_choice), steps_into_epoch
+
+
+def _finished(batches: tf.data.Dataset) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.deterministic = True
+    # Workers of a cluster share the examples of each batch; there are no files to be shared out instead.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)

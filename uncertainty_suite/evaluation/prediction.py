@@ -1,0 +1,226 @@
+"""Asking a model about every example of every split, once."""
+
+import collections
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from uncertainty_suite import keras, metrics, ood_scores
+from uncertainty_suite.errors import InputError
+from uncertainty_suite.evaluation.measurement import HEAD, MEASURED, Measured, of_samples, split_metrics
+from uncertainty_suite.likelihoods import Likelihood, Saved
+from uncertainty_suite.predictions import Predictions
+from uncertainty_suite.tasks import Split
+
+if TYPE_CHECKING:
+    from uncertainty_suite.training import Run
+
+_BATCHES_AHEAD = 4  # made while others are predicted
+
+T = TypeVar("T")
+
+
+class Predictor:
+    """A method's predict function behind batches of one size, with NumPy arrays on both sides.
+
+    Example:
+        >>> predictor = Predictor(predict, run)
+        >>> predictor.arrays(features)["probs"]  # [n, classes]
+
+    Attributes:
+        likelihood: What the labels are.
+        batch_size: Examples a call; the last batch is filled up.
+        input_shape: Shape of one example.
+    """
+
+    def __init__(self, predict: Callable[[Any], Predictions], run: "Run") -> None:
+        """Hold a predict function.
+
+        Args:
+            predict: From features `[batch_size, ...]` to `Predictions`.
+            run: Its run, which says how many examples a call takes, and of what shape.
+        """
+        self._predict = predict
+        self._warm = False
+        self.likelihood = run.task.likelihood
+        self.batch_size = run.config.evaluation.batch_size
+        self.input_shape = run.input_shape
+
+    def warm_up(self, features: Any) -> None:
+        """Compile the function on a first batch. A stochastic method draws from its random numbers here, too."""
+        if not self._warm:
+            self._predict(_filled_up(features, self.batch_size))
+            self._warm = True
+
+    def __call__(self, features: Any) -> Predictions:
+        """Return the predictions of a batch of at most `batch_size` examples, as NumPy arrays."""
+        self.warm_up(features)
+        count = len(keras.tree.flatten(features)[0])
+        said = self._predict(_filled_up(features, self.batch_size))
+
+        def of_samples(values: Any) -> Any:
+            return None if values is None else np.asarray(values)[:, :count]
+
+        return Predictions(
+            probs=of_samples(said.probs),
+            logits=of_samples(said.logits),
+            mean=of_samples(said.mean),
+            stddev=of_samples(said.stddev),
+            features=None if said.features is None else np.asarray(said.features)[:count].astype(np.float32),
+            uncertainty={name: np.asarray(values)[:count] for name, values in said.uncertainty.items()},
+        )
+
+    def arrays(self, features: Any) -> Saved:
+        """Return what a run would save of examples, and their features; `features` is a tree of arrays `[n, ...]`."""
+        size = len(keras.tree.flatten(features)[0])
+        parts: dict[str, list[np.ndarray]] = collections.defaultdict(list)
+        for start in range(0, size, self.batch_size):
+            chosen = slice(start, start + self.batch_size)
+            said = self(keras.tree.map_structure(lambda each, chosen=chosen: each[chosen], features))
+            for name, values in self.likelihood.to_saved(said).items():
+                parts[name].append(values)
+            if said.features is not None:
+                parts["features"].append(said.features)
+        return _joined(parts, self.likelihood)
+
+
+def predict_splits(
+    predict: Callable[[Any], Predictions], run: "Run", head: tuple[np.ndarray, np.ndarray] | None = None
+) -> tuple[float, dict[str, Measured]]:
+    """Predict every split of the task, save it, and compute the metrics of labelled ones.
+
+    While batches are predicted, one thread makes the next ones and another saves and measures the split before.
+
+    The files are `predictions/<key>.npz`, with what the likelihood saves of predictions (`Likelihood.to_saved`);
+    `labels` `[n]`; `element_id` int64 `[n]`; what `config.evaluation.save` names or an OOD score needs (`features`,
+    and of classes `samples` and `logits`); and `run`, which ties the file to its run. Metrics that compare samples are
+    computed here, batch by batch, and their values are kept in the file, too, as `measured/<metric>`.
+
+    Args:
+        predict: As for `evaluate`.
+        run: The run.
+        head: As for `evaluate`.
+
+    Returns:
+        The seconds that an example of the first split took, and `split_metrics` by split.
+    """
+    config = run.config.evaluation
+    likelihood = run.task.likelihood
+    scores = [ood_scores.info(name) for name in config.ood_scores]
+    needed = {array for score in scores for array in score.needs}
+    to_fit = {array for score in scores for array in score.fit_needs}
+
+    def arrays_of(split: Split) -> set[str]:
+        needs = {"test": needed, "validation": needed, "near_ood": needed, "far_ood": needed, "fit": to_fit}
+        return {*config.save, *needs.get(split.role, set())} & likelihood.savable().keys()
+
+    def load_batches(splits: Iterable[Split]) -> Iterator[Any]:
+        for split in splits:
+            yield from run.get_data(split).load(config.batch_size, max_examples=split.max_examples)
+            yield None  # the split ends
+
+    def save(split: Split, saved: Saved) -> Measured:
+        run.folder.save_predictions(split.key, saved)
+        return split_metrics(saved, config.metrics, likelihood) if split.labelled else Measured({}, {})
+
+    if head is not None:
+        run.folder.save_predictions(HEAD, {"weights": head[0], "bias": head[1]})
+    splits = run.task.splits
+    predictor = Predictor(predict, run)
+    compared = of_samples(config.metrics)
+    seconds_per_example, measured = None, list[Future[Measured]]()
+    with (
+        tqdm(splits, desc="predict", unit="split", disable=None) as bar,
+        ThreadPoolExecutor(max_workers=1) as saver,
+        contextlib.closing(_ahead(load_batches(splits[1:]), _BATCHES_AHEAD)) as ahead,
+    ):
+        # The first split is the one that is timed, so nothing else runs beside it, and what compiles comes before.
+        batches = itertools.chain(load_batches(splits[:1]), ahead)
+        first = next(batches)
+        predictor.warm_up(first["features"])
+        batches = itertools.chain([first], batches)
+        for split in bar:
+            bar.set_postfix(split=split.key, refresh=False)
+            collection = metrics.Collection(compared if split.labelled else ())
+            saved, seconds = _predict(
+                predictor, iter(lambda: next(batches), None), arrays_of(split), collection, split.labelled
+            )
+            if seconds_per_example is None:
+                seconds_per_example = seconds / len(saved["labels"])
+            if measured:
+                measured[-1].result()  # raises what went wrong there; and never do several splits wait in memory
+            measured.append(saver.submit(save, split, saved))
+    return seconds_per_example or 0.0, {split.key: future.result() for split, future in zip(splits, measured)}
+
+
+def _predict(
+    predictor: Predictor,
+    batches: Iterable[Any],
+    arrays: Iterable[str],
+    collection: metrics.Collection,
+    labelled: bool,
+) -> tuple[Saved, float]:
+    """Predict the batches of a split; also return the seconds it took."""
+    likelihood = predictor.likelihood
+    parts: dict[str, list[np.ndarray]] = collections.defaultdict(list)
+    seconds = 0.0
+    for batch in batches:
+        started_at = time.perf_counter()
+        said = predictor(batch["features"])
+        seconds += time.perf_counter() - started_at
+        savable = {name: getattr(said, likelihood.savable()[name]) for name in arrays}
+        missing = sorted(name for name, values in savable.items() if values is None)
+        if missing:
+            raise InputError(
+                f"predict() of this method gives no {' and no '.join(missing)}, which config.evaluation.ood_scores or "
+                "config.evaluation.save ask for. Leave these out: the trained network is kept."
+            )
+        labels = batch["labels"].numpy()
+        for name, values in {**likelihood.to_saved(said), **savable}.items():
+            parts[name].append(values)
+        parts["labels"].append(labels)
+        parts["element_id"].append(batch["element_id"].numpy())
+        if collection.metrics:
+            collection.add_batch(likelihood.samples_input(said), label=labels if labelled else None)
+    saved = _joined(parts, likelihood)
+    if collection.metrics:
+        saved |= {f"{MEASURED}{name}": np.asarray(value) for name, value in collection.result().items()}
+    return saved, seconds
+
+
+def _joined(parts: dict[str, list[np.ndarray]], likelihood: Likelihood) -> Saved:
+    return {
+        name: np.concatenate(values, axis=1 if name in likelihood.by_sample else 0) for name, values in parts.items()
+    }
+
+
+def _ahead(items: Iterable[T], how_many: int) -> Generator[T]:
+    """Iterate over what a thread of its own makes, so many items ahead."""
+    iterator: Iterator[Any] = iter(items)
+    end = object()
+    thread = ThreadPoolExecutor(max_workers=1)
+    try:
+        pending: collections.deque[Future[Any]] = collections.deque(
+            thread.submit(next, iterator, end) for _ in range(how_many)
+        )
+        while (item := pending.popleft().result()) is not end:
+            pending.append(thread.submit(next, iterator, end))
+            yield item
+    finally:
+        thread.shutdown(cancel_futures=True)
+
+
+def _filled_up(features: Any, batch_size: int) -> Any:
+    """Return features of `batch_size` examples, the last one repeated where there are fewer."""
+
+    def fill_up(values: Any) -> np.ndarray:
+        values = np.asarray(values)
+        return np.pad(values, [(0, batch_size - len(values))] + [(0, 0)] * (values.ndim - 1), mode="edge")
+
+    return keras.tree.map_structure(fill_up, features)

@@ -1,0 +1,42 @@
+"""What networks on token ids need besides embeddings and attention. The id 0 is padding."""
+
+from __future__ import annotations
+
+from uncertainty_suite import keras, tf
+
+
+@keras.saving.register_keras_serializable(package="uncertainty_suite")
+class IsToken(keras.layers.Layer):
+    """Return True for tokens and False for padding: booleans `[batch, length]` from ids `[batch, length]`."""
+
+    def call(self, ids: tf.Tensor) -> tf.Tensor:
+        return tf.not_equal(ids, 0)
+
+    def compute_output_spec(self, ids: keras.KerasTensor) -> keras.KerasTensor:
+        return keras.KerasTensor(ids.shape, dtype="bool")
+
+
+@keras.saving.register_keras_serializable(package="uncertainty_suite")
+class Positions(keras.layers.Layer):
+    """Return the position of each token, 0, 1, 2, ...: integers `[batch, length]` from ids `[batch, length]`."""
+
+    def call(self, ids: tf.Tensor) -> tf.Tensor:
+        return tf.broadcast_to(tf.range(tf.shape(ids)[1]), tf.shape(ids))
+
+    def compute_output_spec(self, ids: keras.KerasTensor) -> keras.KerasTensor:
+        return keras.KerasTensor(ids.shape, dtype="int32")
+
+
+@keras.saving.register_keras_serializable(package="uncertainty_suite")
+class TokenMean(keras.layers.Layer):
+    """Average vectors over the tokens of an example: `[batch, d]` from `[batch, length, d]`.
+
+    The second argument says where there are tokens, `[batch, length]`. The mean over none is 0.
+    """
+
+    def call(self, inputs: tf.Tensor, is_token: tf.Tensor) -> tf.Tensor:
+        weights = tf.cast(is_token, inputs.dtype)[:, :, tf.newaxis]
+        return tf.reduce_sum(inputs * weights, axis=1) / tf.maximum(tf.reduce_sum(weights, axis=1), 1)
+
+    def compute_output_shape(self, inputs_shape: tuple, is_token_shape: tuple) -> tuple[int | None, ...]:
+        return (inputs_shape[0], inputs_shape[-1])

@@ -1,0 +1,112 @@
+"""What every likelihood answers."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from uncertainty_suite.predictions import Predictions
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+Saved = dict[str, np.ndarray]  # the arrays of a `predictions/<split>.npz`
+
+
+class Likelihood(abc.ABC):
+    """The distribution of a label given a network's outputs.
+
+    The upper methods run inside train steps and `predict` functions and use TensorFlow; the lower ones take and return
+    NumPy arrays and import no TensorFlow.
+
+    Attributes:
+        name: Its name.
+        num_outputs: Units that a head needs.
+        headline: The metrics of a labelled split that a table shows first.
+        by_sample: The saved arrays whose first axis runs over samples and whose second one over examples.
+    """
+
+    name: ClassVar[str]
+    num_outputs: int
+    headline: ClassVar[tuple[str, ...]]
+    by_sample: ClassVar[tuple[str, ...]]
+
+    @property
+    @abc.abstractmethod
+    def parameters(self) -> dict[str, Any]:
+        """What `likelihoods.get` takes to make it again, as JSON has it."""
+
+    @abc.abstractmethod
+    def loss(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """Return the negative log-likelihood of each label in nats.
+
+        Args:
+            outputs: float32 `[batch, units]`, or `[batch, members, units]`.
+            labels: `[batch]`.
+
+        Returns:
+            float32 `[batch]`, or `[batch, members]`.
+        """
+
+    @abc.abstractmethod
+    def progress(self, outputs: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return the scalars to show in training, means over a batch, by name; arguments as for `loss`."""
+
+    @abc.abstractmethod
+    def predict(
+        self,
+        outputs: tf.Tensor,
+        features: tf.Tensor | None = None,
+        latent_variance: tf.Tensor | None = None,
+        uncertainty: Mapping[str, tf.Tensor] | None = None,
+    ) -> Predictions:
+        """Return what outputs say of a batch.
+
+        Args:
+            outputs: float32 `[samples, batch, units]`.
+            features: What the head saw, `[batch, d]`.
+            latent_variance: Variance `[batch]` of the function whose value `outputs` are the mean of, as a method knows
+                it whose head is a Gaussian process. It makes the prediction less certain.
+            uncertainty: Further uncertainties `[batch]` of the method, by name.
+        """
+
+    @staticmethod
+    @abc.abstractmethod
+    def savable() -> dict[str, str]:
+        """Return the arrays that a configuration can ask to be saved: the field of `Predictions` behind each name."""
+
+    @abc.abstractmethod
+    def to_saved(self, predictions: Predictions) -> Saved:
+        """Return what a run saves of every split, from predictions of some examples as NumPy arrays."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def metric_input(saved: Mapping[str, Any]) -> Any:
+        """Return what the `add_batch` of a metric receives as its predictions, from saved arrays."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def samples_input(predictions: Predictions) -> Any:
+        """Return what a metric of samples receives, from predictions as NumPy arrays."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def uncertainties(saved: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return each uncertainty of saved predictions as `[n]`, larger where the method is less certain.
+
+        The first one is what every method with this likelihood has.
+        """
+
+    @staticmethod
+    @abc.abstractmethod
+    def ood_summary(inside: Mapping[str, np.ndarray], outside: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """Return further numbers of an OOD set, from saved predictions of it and of the in-distribution split."""
+
+
+def further_uncertainties(saved: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the uncertainties that were saved beside the predictions, by name."""
+    prefix = "uncertainty/"
+    return {name.removeprefix(prefix): values for name, values in saved.items() if name.startswith(prefix)}

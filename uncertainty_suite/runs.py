@@ -1,0 +1,174 @@
+"""Run folders: what lies in one, and the one reader of it.
+
+A folder holds `config.json`, `task.json` and `provenance.json` from the start; `history.jsonl` and `checkpoints/` (of
+an ensemble in `members/<i>/`) while it is trained; `predictions/` once it is evaluated; and `results.json` when it is
+finished.
+
+What was trained and what was evaluated are two identities. `configuration.trained_id` names the configuration without
+its part `evaluation` and ties checkpoints to their run; `RunFolder.id` names all of it and ties predictions and results
+to theirs. So a trained network can be evaluated again, in another way, without training.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from uncertainty_suite import configuration
+from uncertainty_suite.errors import InputError
+from uncertainty_suite.files import read_arrays, read_json, write_arrays
+from uncertainty_suite.likelihoods import Saved
+from uncertainty_suite.tasks import Task
+
+# Raised when what a field of `results.json` means or is called changes.
+SCHEMA_VERSION = 1
+# Raised when the meaning of a result changes: data splits, preprocessing, how a metric is computed. Results of
+# different protocols are never compared. CHANGELOG.md has a line for each.
+PROTOCOL_VERSION = 1
+
+_RESULTS_FIELDS = ("protocol_version", "config", "metrics", "provenance")
+
+
+class RunFolder:
+    """What a run folder holds. Nothing is read before it is asked for.
+
+    Example:
+        >>> run = RunFolder("runs/digits/sngp-1a2b3c4d/seed0")
+        >>> run.results["metrics"]["test/nll"]
+        >>> probs = run.predictions("test")["probs"]
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Name a folder; whether it is one of a run shows when it is read."""
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
+
+    @functools.cached_property
+    def config(self) -> dict[str, Any]:
+        """The configuration, as JSON has it.
+
+        Raises:
+            InputError: There is none, or it is damaged.
+        """
+        return configuration.read(self.path)
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+        return self.config["method"]
+
+    @property
+    def id(self) -> str:
+        """What names the trained network and how it is evaluated."""
+        return configuration.run_id(self.config)
+
+    @functools.cached_property
+    def task(self) -> Task:
+        """The task: its likelihood and its splits.
+
+        Raises:
+            InputError: There is none, or it is damaged.
+        """
+        path = self.path / "task.json"
+        try:
+            return Task.from_json(read_json(path))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path} cannot be read ({error}). Delete it and give the same command again: the rest of the run is "
+                "kept."
+            ) from error
+
+    def read(self, name: str, *fields: str) -> dict[str, Any] | None:
+        """Return what a JSON file of the folder holds, None if there is no such file.
+
+        Args:
+            name: Its name.
+            *fields: What it must have.
+
+        Raises:
+            InputError: It is damaged or lacks a field.
+        """
+        path = self.path / name
+        if not path.exists():
+            return None
+        try:
+            content = read_json(path)
+            lacking = [field for field in fields if field not in content]
+            if lacking:
+                raise ValueError(f"it has no {lacking[0]}")
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path} is damaged ({error}). Delete that file and give the same command again: the rest of the run "
+                "is kept."
+            ) from error
+        return content
+
+    @property
+    def provenance(self) -> dict[str, Any] | None:
+        """What made the run, or None before it starts."""
+        return self.read("provenance.json", "protocol_version")
+
+    @property
+    def results(self) -> dict[str, Any] | None:
+        """What `results.json` holds, or None where the run is not finished, or is being evaluated in another way.
+
+        Raises:
+            InputError: The file is damaged, or of another run.
+        """
+        results = self.read("results.json", *_RESULTS_FIELDS)
+        if results is None or results["config"] == self.config:
+            return results
+        config = results["config"] if isinstance(results["config"], dict) else {}
+        if configuration.trained_id(config) == configuration.trained_id(self.config):
+            return None
+        raise InputError(
+            f"{self.path / 'results.json'} is of another configuration than config.json "
+            f"({'; '.join(configuration.differences(self.config, config))}). Delete that file and give the same "
+            "command again: the rest of the run is kept."
+        )
+
+    def histories(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """Yield the name of each training, empty where there is one, and its lines of `history.jsonl`."""
+        for path in sorted(self.path.rglob("history.jsonl")):
+            lines = [json.loads(line) for line in path.read_text().splitlines()]
+            yield str(path.parent.relative_to(self.path)).removeprefix("."), lines
+
+    def has_predictions(self, key: str) -> bool:
+        """Return whether there are predictions of a split, of this run or another."""
+        return self._predictions(key).exists()
+
+    def predictions(self, key: str) -> Saved:
+        """Return the saved predictions of a split.
+
+        Raises:
+            InputError: They are missing, damaged or of another run.
+        """
+        path = self._predictions(key)
+        try:
+            saved = read_arrays(path)
+            owner = str(saved.pop("run"))
+        except FileNotFoundError as error:
+            raise InputError(f"There are no predictions {path}; run the script again to make them.") from error
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"The predictions {path} are damaged ({error}); run the script again.") from error
+        if owner != self.id:
+            raise InputError(f"The predictions {path} are of another run ({owner}, and this is {self.id}).")
+        return saved
+
+    def save_predictions(self, key: str, saved: Saved) -> None:
+        """Write the predictions of a split, tied to this run.
+
+        Raises:
+            InputError: They cannot be written.
+        """
+        write_arrays(self._predictions(key), {**saved, "run": np.array(self.id)})
+
+    def _predictions(self, key: str) -> Path:
+        return self.path / "predictions" / f"{key}.npz"

@@ -1,0 +1,65 @@
+"""Using a trained method again: its script, and its predict function."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from uncertainty_suite import configuration, training
+from uncertainty_suite.errors import InputError
+from uncertainty_suite.evaluation.prediction import Predictor
+from uncertainty_suite.runs import RunFolder
+
+_BASELINES = Path(__file__).parents[1] / "baselines"
+
+
+def load(run: str | Path, data_dir: str | Path | None = None) -> Predictor:
+    """Return the predict function of a finished training, all that it keeps beside weights included.
+
+    Nothing is trained or written. The script of the method is run up to where it has its predict function, so it must
+    lie where it lay, or in `baselines/`; the training data are read where the script looks at them.
+
+    Args:
+        run: The run's folder.
+        data_dir: Folder of prepared data sets; see `datasets.get`.
+
+    Returns:
+        A `Predictor`: from features as the data set gives them, `[n, ...]`, to `Predictions`. Called on the examples of
+        the first split in their order, it gives the bits that evaluation saved, of a stochastic method too.
+
+    Raises:
+        InputError: The folder is of no run, its training is not finished, or its script cannot be found.
+
+    Example:
+        >>> predictor = uncertainty_suite.load("runs/digits/sngp-1a2b3c4d/seed0")
+        >>> probs = predictor.arrays(features)["probs"]  # [n, classes]
+    """
+    folder = RunFolder(run)
+    config = configuration.from_json(folder.config)
+    options = training.Options(output_dir=run, data_dir=data_dir, restore_only=True)
+    try:
+        script_of(folder).main(config, options)
+    except training.Restored as restored:
+        return Predictor(restored.predict, restored.run)
+    raise InputError(f"The script of {run} does not evaluate, so it hands over no predict function.")
+
+
+def script_of(run: RunFolder) -> Any:
+    """Return the script that made a run, as a module; and read its configuration file, which may register things.
+
+    Raises:
+        InputError: It cannot be found.
+    """
+    made_by = run.provenance or {}
+    config_file = Path(str(made_by.get("config_file", "")).partition(":")[0])
+    if config_file.is_file():
+        configuration.load_module(config_file)
+    name = str(made_by.get("script", ""))
+    for path in (Path(name), _BASELINES / Path(name).name):
+        if path.is_file():
+            module: ModuleType = configuration.load_module(path)
+            return module
+    raise InputError(
+        f"The script of {run.path}, {name or 'which it does not name'}, is not there, nor in {_BASELINES}."
+    )

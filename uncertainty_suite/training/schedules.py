@@ -1,0 +1,49 @@
+"""The learning-rate schedule that Keras lacks."""
+
+from typing import Any
+
+from uncertainty_suite import keras
+
+
+@keras.saving.register_keras_serializable(package="uncertainty_suite")
+class WarmupStepDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Raise the learning rate linearly, then multiply it by a ratio at given steps.
+
+    `base * step / warmup_steps` while that is below one, then `base * ratio ** k` with `k` the number of `decay_steps`
+    reached: the schedule of Uncertainty Baselines' CIFAR scripts (Zagoruyko and Komodakis 2016, with the warm-up of
+    Goyal et al. 2017).
+    """
+
+    def __init__(
+        self, base_learning_rate: float, warmup_steps: int, decay_steps: tuple[int, ...], decay_ratio: float
+    ) -> None:
+        """Create the schedule.
+
+        Args:
+            base_learning_rate: Rate after the warm-up.
+            warmup_steps: Steps of the warm-up; 0 for none.
+            decay_steps: Steps at which the rate is multiplied by `decay_ratio`.
+            decay_ratio: The factor.
+        """
+        self.base_learning_rate = base_learning_rate
+        self.warmup_steps = warmup_steps
+        self.decay_steps = tuple(decay_steps)
+        self.decay_ratio = decay_ratio
+
+    def __call__(self, step: Any) -> Any:
+        step = keras.ops.cast(step, "float32")
+        reached = sum((keras.ops.cast(step >= decay, "float32") for decay in self.decay_steps), keras.ops.zeros(()))
+        decayed = self.base_learning_rate * self.decay_ratio**reached
+        if self.warmup_steps == 0:
+            return decayed
+        return keras.ops.where(
+            step < self.warmup_steps, self.base_learning_rate * step / float(self.warmup_steps), decayed
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "base_learning_rate": self.base_learning_rate,
+            "warmup_steps": self.warmup_steps,
+            "decay_steps": self.decay_steps,
+            "decay_ratio": self.decay_ratio,
+        }

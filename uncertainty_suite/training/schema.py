@@ -1,0 +1,295 @@
+"""What a configuration holds: every field with its default, meaning and range; completing and checking it.
+
+A task's file gives what the task decides, and a table of what differs for which method; the script gives its section of
+hyper-parameters; what neither names has its default here. Whatever is chosen by name (data set, architecture,
+optimizer, schedule) brings its options with it, and those of nothing else are in the configuration.
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from uncertainty_suite import configuration, datasets, likelihoods, metrics, models, ood_scores, posthoc
+from uncertainty_suite.configuration import REQUIRED, Parameter, Section
+from uncertainty_suite.errors import InputError, unknown_name
+from uncertainty_suite.training.optimizers import OPTIMIZERS, SCHEDULES
+
+PRECISIONS = ("float32", "mixed_bfloat16")
+
+FIELDS: dict[str, Parameter] = {
+    "seed": Parameter(0, "decides all that is random", at_least=0, at_most=2**32 - 1),
+    "precision": Parameter("float32", "of the network's products", choices=PRECISIONS),
+    "method": Parameter("", "its name in the results; empty for the script's file name"),
+    "batch_size": Parameter(REQUIRED, "examples a training step, over all devices", at_least=1, kind=int),
+    "epochs": Parameter(REQUIRED, "passes over the training data", at_least=1, kind=int),
+    "dataset.name": Parameter(REQUIRED, "the task's data set", kind=str),
+    "dataset.validation_percent": Parameter(0.0, "fraction of train held out as validation", at_least=0, below=1),
+    "dataset.classes": Parameter((), "train on these, the others are unknowns at test; empty for all", of=int),
+    "model.name": Parameter(REQUIRED, "the architecture", kind=str),
+    "optimizer.name": Parameter(REQUIRED, "the optimizer", kind=str),
+    "optimizer.learning_rate": Parameter(REQUIRED, "after the warm-up", above=0, kind=float),
+    "optimizer.l2": Parameter(0.0, "factor on the sum of squares of all trained variables", at_least=0),
+    "optimizer.schedule": Parameter("constant", "how the learning rate goes on"),
+    "optimizer.warmup_epochs": Parameter(0.0, "epochs in which the learning rate rises from 0", at_least=0),
+    "evaluation.batch_size": Parameter(500, "examples a call of predict", at_least=1),
+    "evaluation.splits": Parameter(("test",), "labelled splits to measure"),
+    "evaluation.in_distribution": Parameter("test", "the one of them that shifted and OOD sets are compared with"),
+    "evaluation.metrics": Parameter((), "metrics of labelled splits; by default the likelihood's headline"),
+    "evaluation.predict_only": Parameter((), "splits without labels to predict"),
+    "evaluation.corruptions": Parameter((), "corruptions of the in-distribution split"),
+    "evaluation.severities": Parameter((1, 2, 3, 4, 5), "severity of each", of=int),
+    "evaluation.shift_examples": Parameter(0, "how many examples are corrupted, the first; 0 for all", at_least=0),
+    "evaluation.ood_near": Parameter((), "OOD sets that are like the task, <data set>/<split>"),
+    "evaluation.ood_far": Parameter((), "OOD sets that are unlike it"),
+    "evaluation.ood_scores": Parameter((), "OOD scores beside the method's own uncertainties"),
+    "evaluation.fit_examples": Parameter(5000, "training examples for scores that learn; 0 for all", at_least=0),
+    "evaluation.posthoc": Parameter((), "calibrations and conformal predictors, fitted on the split validation"),
+    "evaluation.save": Parameter((), "arrays to save beside what the scores need"),
+}
+
+# Options of architectures, data sets, optimizers and schedules, by their last name; the others by type alone.
+_OPTIONS: dict[str, Parameter] = {
+    "dropout_rate": Parameter(0.0, "a rate", at_least=0, below=1),
+    "num_hidden": Parameter(1, "units", at_least=1),
+    "num_layers": Parameter(1, "layers", at_least=1),
+    "num_heads": Parameter(1, "heads", at_least=1),
+    "width": Parameter(1, "a factor", at_least=1),
+    "fold": Parameter(0, "a fold", at_least=0),
+    "momentum": Parameter(0.0, "momentum", at_least=0, below=1),
+    "beta_1": Parameter(0.0, "a decay", at_least=0, below=1),
+    "beta_2": Parameter(0.0, "a decay", at_least=0, below=1),
+    "epsilon": Parameter(0.0, "a small number", above=0),
+    "weight_decay": Parameter(0.0, "a decay", at_least=0),
+    "decay_ratio": Parameter(0.0, "a ratio", above=0),
+    "decay_epochs": Parameter((), "epochs", of=float),
+}
+
+# What is chosen by name, and the options that come with it.
+CHOICES: dict[str, Callable[[str], Mapping[str, Any]]] = {
+    "dataset.name": datasets.options,
+    "model.name": models.options,
+    "optimizer.name": lambda name: OPTIMIZERS.options(name, skip=1),
+    "optimizer.schedule": lambda name: SCHEDULES.options(name, skip=4),
+}
+
+
+def complete(
+    config: ConfigDict, section: Section | None, method: str, chosen: Mapping[str, Any] | None = None
+) -> ConfigDict:
+    """Return a task's configuration with all that a method's run depends on.
+
+    Args:
+        config: What a configuration file gives. Its table `methods` has, for some methods, a piece of configuration
+            that differs from the task's.
+        section: The script's hyper-parameters; None where it has none.
+        method: The script's file name, without its ending.
+        chosen: What the command line chooses by name, e.g. `{"model.name": "wide_resnet"}`: the options that the file
+            gives for another choice are left out. Their other fields are not looked at.
+
+    Returns:
+        A new, locked configuration. Completing it again changes nothing.
+
+    Raises:
+        InputError: A field is missing or unknown, or a name is.
+    """
+    own = section.name if section else method
+    values = copy.deepcopy(config.to_dict())
+    table = values.pop("methods", {})
+    if section:
+        values.setdefault(own, {})
+    _merge(values, table.get(own, {}))
+    _choose(values, chosen or {})
+    flat = configuration.flatten(values)
+    defaults: dict[str, Any] = {name: one.default for name, one in FIELDS.items()}
+    if section:
+        defaults |= {f"{own}.{name}": one.default for name, one in section.parameters.items()}
+    for field, options_of in CHOICES.items():
+        name = flat.get(field, defaults[field])
+        if name is REQUIRED:
+            raise _missing(field)
+        if not isinstance(name, str):
+            FIELDS[field].check(f"config.{field}", name)
+        defaults |= {f"{field.partition('.')[0]}.{option}": value for option, value in options_of(name).items()}
+    likelihood = likelihoods.info(datasets.get(flat["dataset.name"]).likelihood)
+    defaults["evaluation.metrics"] = likelihood.headline
+    for field in flat:
+        if field not in defaults:
+            raise unknown_name("configuration field", field, defaults)
+    for field, default in defaults.items():
+        if field not in flat:
+            if default is REQUIRED:
+                raise _missing(field)
+            _set(values, field, default)
+    return ConfigDict(values).lock()
+
+
+def _merge(values: dict[str, Any], piece: Mapping[str, Any]) -> None:
+    """Put a piece of configuration over a configuration."""
+    for key, value in piece.items():
+        if isinstance(value, Mapping):
+            _merge(values.setdefault(key, {}), value)
+        else:
+            values[key] = value
+
+
+def _choose(values: dict[str, Any], chosen: Mapping[str, Any]) -> None:
+    """Set what is chosen by name, and remove the options of what the file had chosen."""
+    for field in CHOICES:
+        place, _, last = field.partition(".")
+        section = values.setdefault(place, {})
+        before = section.get(last)
+        if field not in chosen or chosen[field] == before:
+            continue
+        kept: set[str] = set()
+        for other in CHOICES:
+            name = section.get(other.partition(".")[2])
+            if other.startswith(f"{place}.") and other != field and name:
+                kept |= CHOICES[other](name).keys()
+        for option in CHOICES[field](before) if before else ():
+            if option not in kept:
+                section.pop(option, None)
+        section[last] = chosen[field]
+
+
+def _set(values: dict[str, Any], field: str, value: Any) -> None:
+    *places, last = field.split(".")
+    for place in places:
+        values = values.setdefault(place, {})
+    values[last] = value
+
+
+def _missing(field: str) -> InputError:
+    return InputError(f"The configuration lacks {field}: {FIELDS[field].meaning} ({FIELDS[field].range}).")
+
+
+def validate(config: Mapping[str, Any], section: Section | None = None) -> None:
+    """Refuse a configuration with a value that makes no sense, whose run would fail late or mean nothing.
+
+    What needs the data to be known (a batch larger than the set) is refused where these are loaded; what needs the
+    splits, by `tasks`.
+
+    Args:
+        config: As `configuration.to_json` returns it, complete.
+        section: The script's hyper-parameters.
+
+    Raises:
+        InputError: A value is not allowed, a name is unknown, or two values contradict each other; the message says
+            what is allowed.
+    """
+    parameters = {**FIELDS}
+    if section:
+        parameters |= {f"{section.name}.{name}": one for name, one in section.parameters.items()}
+    for field, value in configuration.flatten(dict(config)).items():
+        if field in parameters:
+            parameters[field].check(f"config.{field}", value)
+        else:
+            _check_option(config, field, value)
+    _check_schedule(config)
+    _check_evaluation(config, num_samples(config, section))
+
+
+def num_samples(config: Mapping[str, Any], section: Section | None) -> int:
+    """Return how many samples a prediction of the method has."""
+    return config[section.name][section.samples] if section and section.samples else 1
+
+
+def _check_option(config: Mapping[str, Any], field: str, value: Any) -> None:
+    """Check an option of what is chosen by name: by its range where it has one, else by the type of its default."""
+    place, _, option = field.rpartition(".")
+    if option in _OPTIONS:
+        _OPTIONS[option].check(f"config.{field}", value)
+        return
+    for choice, options_of in CHOICES.items():
+        if choice.startswith(f"{place}."):
+            default = options_of(config[place][choice.partition(".")[2]]).get(option)
+            if isinstance(default, tuple):
+                of = type(default[0]) if default else int
+                Parameter(default, "", of=of).check(f"config.{field}", value)
+                for each in value:
+                    _OPTIONS.get(option.removesuffix("s"), Parameter(each, "")).check(f"config.{field}", each)
+            elif default is not None:
+                Parameter(default, "").check(f"config.{field}", value)
+
+
+def _check_schedule(config: Mapping[str, Any]) -> None:
+    optimizer, epochs = config["optimizer"], config["epochs"]
+    if optimizer["warmup_epochs"] >= epochs:
+        raise InputError(
+            f"config.optimizer.warmup_epochs is {optimizer['warmup_epochs']} of {epochs} epochs: the learning rate "
+            "would never be reached. Make it smaller than config.epochs."
+        )
+    if "decay_epochs" in optimizer:
+        decays = optimizer["decay_epochs"]
+        if not decays or max(decays) >= epochs or sorted(decays) != decays:
+            raise InputError(
+                f"config.optimizer.decay_epochs must be rising epochs below config.epochs, which is {epochs}, e.g. "
+                f"({max(1, epochs // 2)},), received {tuple(decays)}."
+            )
+
+
+def _check_evaluation(config: Mapping[str, Any], samples: int) -> None:
+    """Look up every name that evaluation will need, which would otherwise fail after training."""
+    evaluation = config["evaluation"]
+    likelihood = datasets.get(config["dataset"]["name"]).likelihood
+    kinds: dict[str, Callable[[str], Any]] = {
+        "metrics": metrics.info,
+        "ood_scores": ood_scores.info,
+        "posthoc": posthoc.info,
+    }
+    for field, info in kinds.items():
+        for text in evaluation[field]:
+            one = info(text)
+            if likelihood not in one.likelihoods:
+                raise InputError(
+                    f"config.evaluation.{field}: '{text}' is not defined for labels of data set "
+                    f"'{config['dataset']['name']}', which are {likelihood}. Leave it out."
+                )
+            if samples == 1 and "samples" in getattr(one, "needs", ()):
+                raise InputError(
+                    f"config.evaluation.{field}: '{text}' compares the samples of a prediction, and a prediction of "
+                    f"'{config['method']}' has one. Leave it out."
+                )
+    metrics.Collection(evaluation["metrics"])
+    savable = likelihoods.info(likelihood).savable()
+    for name in evaluation["save"]:
+        if name not in savable:
+            raise unknown_name("array in config.evaluation.save", name, savable)
+    if evaluation["fit_examples"]:
+        check_fit_examples(evaluation, evaluation["fit_examples"])
+    for name in evaluation["posthoc"]:
+        posthoc.get(name)
+    for field in ("splits", "predict_only", "corruptions", "severities", "ood_scores", "posthoc", "save"):
+        _refuse_twice(f"config.evaluation.{field}", evaluation[field])
+    _refuse_twice("config.evaluation.ood_near and ood_far", [*evaluation["ood_near"], *evaluation["ood_far"]])
+    if not evaluation["splits"]:
+        raise InputError("config.evaluation.splits must name a split at least, received ().")
+    if evaluation["corruptions"] and not evaluation["severities"]:
+        raise InputError(
+            "config.evaluation.severities is empty, so none of config.evaluation.corruptions would be used."
+        )
+    if evaluation["posthoc"] and "validation" not in evaluation["splits"]:
+        raise InputError(
+            "config.evaluation.posthoc is fitted on the validation split: give --config.dataset.validation_percent=0.1 "
+            "--config.evaluation.splits=\"('test', 'validation')\" too."
+        )
+
+
+def check_fit_examples(evaluation: Mapping[str, Any], count: int) -> None:
+    """Refuse OOD scores that need more training examples than they would get.
+
+    Raises:
+        InputError: A score needs more; the message names it and the field.
+    """
+    for name in evaluation["ood_scores"]:
+        try:
+            ood_scores.get(name).check_fit_examples(count)
+        except InputError as error:
+            raise InputError(f"config.evaluation.fit_examples: {error}") from error
+
+
+def _refuse_twice(field: str, values: list[Any]) -> None:
+    twice = sorted({value for value in values if values.count(value) > 1})
+    if twice:
+        raise InputError(f"{field} has {twice[0]!r} twice. Give it once.")
