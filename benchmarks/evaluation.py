@@ -3,8 +3,8 @@
     python benchmarks/evaluation.py
     python benchmarks/evaluation.py --quick
 
-Every corruption of gray images in every severity, MNIST's test images, the architecture `convnet` in one compiled
-function. Three times are taken of the same images, one after the other, several times over:
+Every corruption of gray images in every severity, MNIST's test images, the predict function of `deterministic.py` on
+configs/mnist.py. Three times are taken of the same images, one after the other, several times over:
 
 - predict alone: batches that are ready in memory;
 - clean: the images from the input pipeline of `datasets`, predicted;
@@ -21,9 +21,10 @@ and counted as it weighs on 10,000. Reading the files is not counted: a run read
 
 import argparse
 import itertools
-import os
 import sys
+import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,48 +42,38 @@ def main() -> None:
     parser.add_argument("--data_dir", type=Path, help="prepared TFDS data sets")
     arguments = parser.parse_args()
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import tensorflow as tf
+    from scripts import ONLY_TEST, get_config, get_parts
 
-    from uncertainty_suite import datasets, models
-    from uncertainty_suite.datasets.preprocessing import Preprocessing
+    from uncertainty_suite import datasets, tf, training
     from uncertainty_suite.errors import InputError
 
+    test = datasets.get("mnist", "test", arguments.data_dir)
     try:
-        test = datasets.get("mnist", split="test", data_dir=arguments.data_dir)
-        images, labels = test.features[: arguments.images].copy(), test.labels[: arguments.images].copy()
+        _ = test.num_examples  # reads them, for all views
     except InputError as error:
         sys.exit(f"benchmarks/evaluation.py: {error}")
-    part = datasets.Source(
-        name="the first test images of MNIST",
-        splits=("all", "one"),
-        num_classes=10,
-        preprocessing=Preprocessing(test.input_shape),
-        maximum=255,
-        read=lambda split, data_dir: (images, labels) if split == "all" else (images[:1], labels[:1]),
-    )
-    model = models.get("convnet", test.input_shape, test.num_classes)
-    signature = [tf.TensorSpec([None, *test.input_shape], tf.float32)]
-    predict = tf.function(lambda features: model(features, training=False), input_signature=signature)
+    made_up = {"dataset.name": "made_up_images", "dataset.size": 28, "dataset.channels": 1}  # nothing is trained
+    config = get_config("deterministic", "mnist", {**ONLY_TEST, **made_up})
+    with tempfile.TemporaryDirectory() as folder:
+        predict = get_parts("deterministic", config, training.Options(output_dir=Path(folder, "run"))).predict
 
-    def load(split: str, **corruption: str | int) -> tf.data.Dataset:
-        return datasets.Dataset(part, split, preprocessing=part.preprocessing, **corruption).load(arguments.batch_size)
-
-    ready = [batch["features"] for batch in load("all")]
-    predict(ready[0])  # compiles
-
-    def seconds_alone() -> float:
+    def seconds_to_predict(batches: Iterable[tf.Tensor]) -> float:
         started_at = time.perf_counter()
-        for features in ready:
-            predict(features).numpy()
+        for features in batches:
+            predict(features).probs.numpy()
         return time.perf_counter() - started_at
 
-    def seconds_from_pipeline(split: str, **corruption: str | int) -> float:
+    def load(count: int, name: str | None = None, severity: int = 0) -> Iterator[tf.Tensor]:
+        for batch in test.corrupted(name, severity).load(arguments.batch_size, max_examples=count):
+            yield batch["features"]
+
+    def seconds_from_pipeline(count: int, name: str | None = None, severity: int = 0) -> float:
         datasets.corruptions.forget_compiled()
-        started_at = time.perf_counter()
-        for batch in load(split, **corruption):
-            predict(batch["features"]).numpy()
-        return time.perf_counter() - started_at
+        return seconds_to_predict(load(count, name, severity))
+
+    ready = list(load(arguments.images))
+    for features in (ready[0], ready[-1], ready[0][:1]):  # each size is compiled
+        predict(features)
 
     names = datasets.corruptions.names(channels=1)
     severities = (3,) if arguments.quick else datasets.corruptions.SEVERITIES
@@ -90,10 +81,10 @@ def main() -> None:
     started_at = time.perf_counter()
     for repeat in range(arguments.repeats):
         for (i, name), (j, severity) in itertools.product(enumerate(names), enumerate(severities)):
-            corruption = {"corruption": name, "severity": severity}
+            views = itertools.product([(), (name, severity)], [arguments.images, 1])
             seconds[i, repeat, j] = (
-                seconds_alone(),
-                *(seconds_from_pipeline(split, **given) for given in ({}, corruption) for split in ("all", "one")),
+                seconds_to_predict(ready),
+                *(seconds_from_pipeline(count, *corruption) for corruption, count in views),
             )
         print(f"repeat {repeat + 1} of {arguments.repeats}: {time.perf_counter() - started_at:.0f} s", flush=True)
 

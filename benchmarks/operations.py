@@ -1,12 +1,15 @@
 """Profile train steps: which TensorFlow operations take the time.
 
     python benchmarks/operations.py
+    python benchmarks/operations.py --quick
 
-Written to `benchmarks/results/operations.json` for each network and precision: the milliseconds of a step, and by
-operation the share of all operations' time. Two operations may run at the same time, each on a core or both on both, so
-shares say where work is, not what a step would be without it.
+Written to `benchmarks/results/operations.json` for each network and precision: the milliseconds of a step as the script
+and the task's configuration have it, and by operation the share of all operations' time. Two operations may run at the
+same time, each on a core or both on both, so shares say where work is, not what a step would be without it. With
+`--quick` it is one small network, written into `runs/speed`.
 """
 
+import argparse
 import collections
 import tempfile
 import time
@@ -14,25 +17,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-from speed import BATCH_SIZE, POLICIES, ROOT, SNGP, build, make_data, suite_training
+from scripts import ROOT
+from speed import POLICIES, take, train
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
+from uncertainty_suite import tf
 from uncertainty_suite.files import write_json
 from uncertainty_suite.training.run import provenance
 
-NUM_STEPS = {"resnet_mlp": 80, "convnet": 10, "resnet20": 5, "wide_resnet 16-4": 2}
+# Of an epoch where the data are made up, and the epochs.
+NUM_STEPS = {"resnet_mlp": (8, 10), "convnet": (10, 1), "resnet20": (5, 1), "wide_resnet 16-4": (2, 1)}
 
 
-def profile(train: Callable[[], Any], num_steps: int) -> dict[str, Any]:
+def profile(steps: Callable[[], Any], num_steps: int) -> dict[str, Any]:
     """Return milliseconds a step, and the share of each operation that takes 1 % at least."""
-    train()  # compiles
+    steps()  # compiles
     started_at = time.perf_counter()
-    train()
+    steps()
     seconds = time.perf_counter() - started_at
     with tempfile.TemporaryDirectory() as folder:
         tf.profiler.experimental.start(folder)
-        train()
+        steps()
         tf.profiler.experimental.stop()
         (path,) = Path(folder).rglob("*.xplane.pb")
         space = xplane_pb2.XSpace.FromString(path.read_bytes())
@@ -51,20 +56,28 @@ def profile(train: Callable[[], Any], num_steps: int) -> dict[str, Any]:
 
 def main() -> None:
     """Profile every network and write what was found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="the smallest network")
+    parser.add_argument("--output_dir", type=Path, help="where the JSON file is written")
+    arguments = parser.parse_args()
+    output_dir = arguments.output_dir or ROOT / ("runs/speed" if arguments.quick else "benchmarks/results")
     tf.get_logger().setLevel("ERROR")  # or it warns that one train step is traced so often, for so many networks
     made_with = {name: value for name, value in provenance().items() if name != "host"}
     profiles = []
-    for name, num_steps in NUM_STEPS.items():
-        data = make_data(name, BATCH_SIZE * num_steps)
-        for method, layer_set, precision in [
-            *(("deterministic", None, precision) for precision in POLICIES),
-            ("SNGP", SNGP, "float32"),
+    for name, (num_steps, epochs) in NUM_STEPS.items():
+        if arguments.quick and name != "resnet_mlp":
+            continue
+        for what, method, precision in [
+            *(("deterministic", "deterministic", precision) for precision in POLICIES),
+            ("SNGP", "sngp", "float32"),
         ]:
-            found = profile(suite_training([build(name, layer_set, precision)], data), num_steps)
-            profiles.append({"what": f"{method}, {name}, {precision}", **found})
+            with tempfile.TemporaryDirectory() as folder:
+                parts = take(method, name, Path(folder), num_steps, {"precision": POLICIES[precision]})
+                found = profile(train(parts, epochs), num_steps * epochs)
+            profiles.append({"what": f"{what}, {name}, {precision}", **found})
             shares = ", ".join(f"{operation} {share:.0%}" for operation, share in found["shares"].items())
             print(f"{profiles[-1]['what']}: {found['milliseconds']:.1f} ms a step. {shares}", flush=True)
-    write_json(ROOT / "benchmarks/results/operations.json", {**made_with, "profiles": profiles})
+    write_json(output_dir / "operations.json", {**made_with, "profiles": profiles})
 
 
 if __name__ == "__main__":

@@ -3,11 +3,11 @@
     python benchmarks/reliability.py
     python benchmarks/reliability.py --quick
 
-The training is MNIST's in size: the `convnet` architecture (1.2 million weights) and Adam, on 60,000 random images of
-28 x 28 pixels, batches of 128. Variants take turns, epoch by epoch in one process, or process by process where
-TensorFlow has a switch that cannot be turned back, so that whatever else the machine does meets all of them; medians
-are compared. Where the machine is busy, the epochs differ by more than a checkpoint takes: CPU time, and the time of
-writing a checkpoint measured alone and divided by that of an epoch, are the surer numbers.
+The training is that of `deterministic.py` on configs/mnist.py, 1.2 million weights, with 60,000 random images in place
+of MNIST's. Variants take turns, epoch by epoch in one process, or process by process where TensorFlow has a switch that
+cannot be turned back, so that whatever else the machine does meets all of them; medians are compared. Where the machine
+is busy, the epochs differ by more than a checkpoint takes: CPU time, and the time of writing a checkpoint measured
+alone and divided by that of an epoch, are the surer numbers.
 """
 
 import argparse
@@ -19,8 +19,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-
-ROOT = Path(__file__).parent.parent
 
 
 def main() -> None:
@@ -77,52 +75,31 @@ def table(measured: dict[str, list[dict]]) -> str:
 
 def measure(deterministic: bool, quick: bool) -> dict[str, list[float]]:
     """Return the seconds of each thing measured, in this process."""
-    import keras
-    import numpy as np
-    import tensorflow as tf
+    from scripts import ONLY_TEST, get_config, get_parts
 
-    from uncertainty_suite import configuration, datasets, layers, models, training
-    from uncertainty_suite.datasets.preprocessing import Preprocessing
+    from uncertainty_suite import datasets, training
+    from uncertainty_suite.training.checkpoint import named_variables
 
-    if deterministic:
-        tf.config.experimental.enable_op_determinism()
+    made_up = {"size": 28, "channels": 1, "num_examples": 6_000 if quick else 60_000}
+    overrides = {"dataset.name": "made_up_images", **{f"dataset.{name}": value for name, value in made_up.items()}}
+    overrides["epochs"] = 100  # never reached: only so many as are measured
+    config = get_config("deterministic", "mnist", {**ONLY_TEST, **overrides})
+    steps_per_epoch = datasets.get("made_up_images", **made_up).steps_per_epoch(config.batch_size)
 
-    def read(split, data_dir):
-        rng = np.random.default_rng(0)
-        number = 6_000 if quick else 60_000
-        return rng.integers(0, 256, (number, 28, 28, 1), np.uint8), rng.integers(0, 10, number, np.int32)
+    def options(folder, checkpoint_every="1000h"):
+        return training.Options(folder, checkpoint_every=checkpoint_every, deterministic_ops=deterministic)
 
-    source = datasets.Source("random", ("train",), 10, Preprocessing((28, 28, 1)), read, maximum=255)
-    data = datasets.Dataset(source, "train", preprocessing=source.preprocessing)
-    config = configuration.load(ROOT / "configs" / "mnist" / "deterministic.py")
-    config.epochs = 100  # never reached: only so many as are measured
-    # What evaluation would need is read when a run is opened; this is read in no time.
-    config.dataset.name = "two_moons"
-    config.evaluation.corruptions = config.evaluation.ood_near = config.evaluation.ood_far = ()
-    steps_per_epoch = data.steps_per_epoch(config.batch_size)
-
-    def start(folder, norm):
+    def start(folder, checkpoint_every, norm):
         """Return a loop, and a function that trains for one epoch and returns the seconds it took, wall and CPU."""
-        opened_at = time.perf_counter()
-        run = training.Run(config, "deterministic.py", folder)
-        seconds["open"].append(time.perf_counter() - opened_at)
-        keras.utils.set_random_seed(0)
-        model = models.from_config(config.model, data, layers.LayerSet())
-        optimizer = training.get_optimizer(config.optimizer, model.trainable_variables, steps_per_epoch, config.epochs)
+        loop = get_parts("deterministic", config, options(folder, checkpoint_every)).loop
+        loop.ready = True
 
         def step(batch):
-            with tf.GradientTape() as tape:
-                logits = model(batch["features"], training=True)
-                loss = keras.losses.sparse_categorical_crossentropy(batch["labels"], logits, from_logits=True)
-                loss = tf.reduce_mean(loss)
-            gradients = tape.gradient(loss, model.trainable_variables)
-            optimizer.apply(gradients, model.trainable_variables)
-            return {"loss": loss, **({"gradient_norm": tf.linalg.global_norm(gradients)} if norm else {})}
+            scalars = loop.train_step(batch)
+            return scalars if norm else {name: scalars[name] for name in scalars if name != "gradient_norm"}
 
-        train_steps = training.compile_steps(step, tf.distribute.get_strategy())
-        batches = iter(data.load(config.batch_size, training=True))
-        loop = training.Loop(run, model, optimizer, steps_per_epoch)
-        train_steps(batches, 1)  # compiles
+        train_steps = training.compile_steps([step], training.get_strategy())
+        train_steps([loop.batches], 1)  # compiles
         calls = iter(loop)
         num_steps = next(calls)
 
@@ -130,7 +107,7 @@ def measure(deterministic: bool, quick: bool) -> dict[str, list[float]]:
             nonlocal num_steps
             started_at, cpu_at = time.perf_counter(), time.process_time()
             while True:
-                loop.update(train_steps(batches, num_steps))
+                loop.update(train_steps([loop.batches], num_steps)[0])
                 num_steps = next(calls)  # ends the epoch, and writes the checkpoint
                 if loop.starts_epoch:
                     return time.perf_counter() - started_at, time.process_time() - cpu_at
@@ -142,20 +119,25 @@ def measure(deterministic: bool, quick: bool) -> dict[str, list[float]]:
         intervals = {"epoch": "1000h"}
         if not deterministic:
             intervals |= {"epoch_and_checkpoint": f"{steps_per_epoch}steps", "norm": "1000h"}
-        training.set_checkpoint_interval("1000h")
-        trainings = {name: start(Path(folder, name), name == "norm") for name in intervals}
+        trainings = {name: start(Path(folder, name), every, name == "norm") for name, every in intervals.items()}
         for _ in range(2):
-            for name, interval in intervals.items():
-                training.set_checkpoint_interval(interval)
-                wall, cpu = trainings[name][1]()
+            for name, (_, train_epoch) in trainings.items():
+                wall, cpu = train_epoch()
                 seconds[name].append(wall)
                 seconds[f"{name}_cpu"].append(cpu)
         loop = trainings["epoch"][0]
-        for name, call in {"save": loop._save, "restore": loop._checkpoint.restore}.items():
-            for _ in range(5):
-                started_at = time.perf_counter()
-                call()
-                seconds[name].append(time.perf_counter() - started_at)
+        checkpoint = training.Checkpoint(Path(folder, "checkpoints"), named_variables(loop.model, loop.optimizer))
+
+        def seconds_of(call):
+            started_at = time.perf_counter()
+            call()
+            return time.perf_counter() - started_at
+
+        for i in range(5):
+            seconds["save"].append(seconds_of(lambda: checkpoint.save(loop.step, {"history": loop.history})))
+            seconds["restore"].append(seconds_of(checkpoint.restore))
+            opened = options(Path(folder, f"opened_{i}"))
+            seconds["open"].append(seconds_of(lambda opened=opened: training.Run(config, "deterministic.py", opened)))
     return seconds
 
 

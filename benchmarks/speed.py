@@ -12,15 +12,14 @@ where `--output_dir` says. The exit status is 1 if a target is missed.
 
 The sides:
 
-- suite: the input pipeline of `datasets` and the compiled loop of `training.compile_steps`, as the scripts use them;
-  for Monte Carlo dropout, the network split by `layers.split_at_dropout`, its stochastic part repeated in one call by
-  `layers.draw_samples`.
+- suite: the data, train step and predict function of the scripts in `baselines/`, taken from these by `scripts.py`; an
+  epoch is a call of `training.compile_steps`, as in their loop.
 - Keras: its own `model.fit` and `model.predict` on arrays in memory; an ensemble is trained by one `fit` after another.
 - tutorials: what the tutorials on MC dropout and SNGP do: a loop over `model(x, training=True)`; the covariance of all
   points, for its diagonal.
 - PyTorch: the same networks trained eagerly (see `pytorch.py`; `pip install -e ".[benchmarks]"`), left out if absent.
 - SNGP rows compare our SNGP with our deterministic network, and that network with a head of SNGP's matrix products
-  alone; start-up rows a script with `import tensorflow` alone.
+  alone, all trained as the task's configuration says; start-up rows a script with `import tensorflow` alone.
 - one step after another: batches made, predicted, saved and measured as `evaluation` does, but nothing beside anything.
 
 The peak is the fastest matrix product or convolution that this machine was seen to do, by TensorFlow or PyTorch. A
@@ -35,91 +34,94 @@ import dataclasses
 import functools
 import importlib.metadata
 import importlib.util
-import itertools
 import json
 import math
-import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-import keras
-import tensorflow as tf
 from comparison import HEADER, Row, compare, draw, format_line, read_rows
+from scripts import ONLY_TEST, ROOT, Loop, Parts, get_config, get_parts
 
-from uncertainty_suite import configuration, datasets, errors, evaluation, layers, models, training
-from uncertainty_suite.datasets.preprocessing import Preprocessing
+from uncertainty_suite import datasets, errors, evaluation, keras, layers, models, tf, training
 from uncertainty_suite.files import write_atomic, write_json
 from uncertainty_suite.predictions import Predictions
-from uncertainty_suite.training.parallel import share_out
 from uncertainty_suite.training.run import provenance
-from uncertainty_suite.training.strategy import compile_steps_together
 
-ROOT = Path(__file__).parent.parent
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 BATCH_SIZE = 128
 PREDICTION_BATCH_SIZE = 500
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # of Keras, by precision
-MC_DROPOUT = layers.LayerSet(dropout=layers.MonteCarloDropout)
-SHARED_MASKS = layers.LayerSet(dropout=functools.partial(layers.MonteCarloDropout, shared_masks=True))
-SNGP = layers.LayerSet(
-    conv=lambda *args, **kwargs: layers.SpectralNormalization(keras.layers.Conv2D(*args, **kwargs), 6.0),
-    dense=lambda *args, **kwargs: layers.SpectralNormalization(keras.layers.Dense(*args, **kwargs), 6.0),
-    head=layers.RandomFeatureGaussianProcess,
-)
 KERAS = layers.LayerSet(norm=keras.layers.BatchNormalization)
-ARCHITECTURES = {  # input shape, classes, options
-    "resnet_mlp": ((2,), 2, {}),
-    "convnet": ((28, 28, 1), 10, {}),
-    "resnet20": ((32, 32, 3), 10, {}),
-    "wide_resnet 10-2": ((32, 32, 3), 10, {"depth": 10, "width": 2}),
-    "wide_resnet 16-4": ((32, 32, 3), 10, {"depth": 16, "width": 4}),
+MADE_UP = {**ONLY_TEST, "dataset.name": "made_up_images"}
+NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {  # a file of configs/, and what differs from it
+    "resnet_mlp": ("two_moons", {}),
+    "convnet": ("mnist", {**MADE_UP, "dataset.size": 28, "dataset.channels": 1}),
+    "resnet20": ("cifar10", {**MADE_UP, "model.name": "resnet20"}),
+    "wide_resnet 16-4": ("cifar10", {**MADE_UP, "model.depth": 16, "model.width": 4}),
+}
+AS_PEERS = {  # the optimizer that fit and PyTorch have
+    "optimizer.name": "adam",
+    "optimizer.learning_rate": 1e-4,
+    "optimizer.schedule": "constant",
+    "optimizer.warmup_epochs": 0.0,
+    "optimizer.l2": 0.0,
 }
 
 
 class ProductsAlone(keras.layers.Layer):
     """The matrix products that SNGP's head cannot do without, and nothing else."""
 
-    def __init__(self, units: int) -> None:
-        super().__init__()
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.project, self.whiten = (keras.layers.Dense(1024, use_bias=False, trainable=False) for _ in range(2))
         self.classify = keras.layers.Dense(units)
 
-    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         features = self.project(inputs)
-        return self.classify(features), tf.reduce_sum(self.whiten(features), axis=1)
+        outputs = self.classify(features)
+        if training:  # which does not use the variance
+            return outputs
+        return outputs + tf.reduce_sum(self.whiten(features), axis=1, keepdims=True)
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What `--quick` changes."""
+    """What `--quick` changes, and a folder that is deleted in the end."""
 
     repeats: int
     quick: bool
+    folder: Path
 
 
-def build(architecture: str, layer_set: layers.LayerSet | None = None, precision: str = "float32") -> keras.Model:
-    """Return an architecture by its name in `ARCHITECTURES`."""
-    input_shape, num_classes, options = ARCHITECTURES[architecture]
-    keras.utils.set_random_seed(0)
-    keras.config.set_dtype_policy(POLICIES[precision])
-    return models.get(architecture.split()[0], input_shape, num_classes, layer_set, **options)
+def take(
+    method: str, network: str, folder: Path, num_batches: int = 1, overrides: Mapping[str, Any] | None = None
+) -> Parts:
+    """Return what a script makes of a network.
+
+    Args:
+        method: The script.
+        network: One of `NETWORKS`.
+        folder: Where its run folder is made.
+        num_batches: Of an epoch, where the data are made up.
+        overrides: What differs from the configuration besides.
+    """
+    task, differing = NETWORKS[network]
+    if "dataset.name" in differing:
+        differing = {**differing, "dataset.num_examples": num_batches * BATCH_SIZE}
+    config = get_config(method, task, {**differing, **(overrides or {})})
+    return get_parts(method, config, training.Options(output_dir=Path(tempfile.mkdtemp(dir=folder), "run")))
 
 
-def make_data(architecture: str, num_examples: int) -> datasets.Dataset:
-    """Return random examples of the shape that an architecture takes."""
-    input_shape, num_classes, _ = ARCHITECTURES[architecture]
-    rng = np.random.default_rng(0)
-    arrays = rng.random((num_examples, *input_shape), np.float32), rng.integers(0, num_classes, num_examples)
-    source = datasets.Source("random", ("train",), num_classes, Preprocessing(input_shape), lambda *_: arrays)
-    return datasets.Dataset(source, "train", preprocessing=source.preprocessing)
+def make_inputs(parts: Parts, number: int) -> np.ndarray:
+    """Return random examples of the shape that a network takes."""
+    return np.random.default_rng(0).random((number, *parts.run.input_shape), np.float32)
 
 
 def forward_operations(model: keras.Model) -> int:
@@ -133,25 +135,6 @@ def forward_operations(model: keras.Model) -> int:
     return total
 
 
-def make_train_step(model: keras.Model) -> Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]:
-    """Return the train step of the scripts."""
-    optimizer = keras.optimizers.Adam(1e-4)
-    optimizer.build(model.trainable_variables)
-
-    def train_step(batch):
-        with tf.GradientTape() as tape:
-            logits = keras.tree.flatten(model(batch["features"], training=True))[0]
-            loss = keras.losses.sparse_categorical_crossentropy(batch["labels"], logits, from_logits=True)
-            loss = tf.reduce_mean(loss)
-        gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply(gradients, model.trainable_variables)
-        accuracy = keras.metrics.sparse_categorical_accuracy(batch["labels"], logits)
-        norm = tf.linalg.global_norm(gradients)
-        return {"loss": loss, "accuracy": tf.reduce_mean(accuracy), "gradient_norm": norm}
-
-    return train_step
-
-
 def in_turn(functions: list[Callable[[], Any]]) -> Callable[[], None]:
     """Return a function that calls others one after another."""
 
@@ -162,24 +145,27 @@ def in_turn(functions: list[Callable[[], Any]]) -> Callable[[], None]:
     return call
 
 
-def suite_training(networks: Sequence[keras.Model], data: datasets.Dataset, epochs: int = 1) -> Callable[[], None]:
-    """Return a function that trains epochs as the scripts do, a compiled call each for some networks together."""
-    at_once = share_out(len(networks))
-    steps = data.steps_per_epoch(BATCH_SIZE)
+def train(parts: Parts, epochs: int = 1) -> Callable[[], None]:
+    """Return a function that trains epochs, a compiled call each for the networks that are trained together."""
     calls = []
-    for start in range(0, len(networks), at_once):
-        group = networks[start : start + at_once]
-        train_steps = compile_steps_together([make_train_step(model) for model in group], training.get_strategy())
-        batches = [iter(data.load(BATCH_SIZE, training=True)) for _ in group]
-        calls += epochs * [functools.partial(train_steps, batches, steps)]
+    for loops in parts.groups:
+        train_steps = training.compile_steps([loop.train_step for loop in loops], parts.run.strategy)
+        steps = loops[0].data.steps_per_epoch(BATCH_SIZE)
+        calls += epochs * [functools.partial(train_steps, [loop.batches for loop in loops], steps)]
     return in_turn(calls)
 
 
-def fit(model: keras.Model, data: datasets.Dataset, epochs: int = 1) -> Callable[[], None]:
-    """Return a function that trains epochs by `model.fit`."""
+def fit(parts: Parts, epochs: int = 1) -> Callable[[], None]:
+    """Return a function that trains the network of a script for epochs by `model.fit`."""
+    run, data = parts.run, parts.groups[0][0].data
+    with run.scope():
+        model = models.build(run.config.model, data, run.task.likelihood, KERAS)
+    model = keras.Model(model.input, model.output["outputs"])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(1e-4), loss, metrics=["accuracy"])
-    return lambda: model.fit(data.features, data.labels, batch_size=BATCH_SIZE, epochs=epochs, verbose=0)
+    examples = next(iter(data.load(data.num_examples)))
+    features, labels = examples["features"].numpy(), examples["labels"].numpy()
+    return lambda: model.fit(features, labels, batch_size=BATCH_SIZE, epochs=epochs, verbose=0)
 
 
 class PyTorch:
@@ -206,15 +192,13 @@ class PyTorch:
 
 def two_moons(settings: Settings) -> Iterator[Row]:
     """An epoch on two moons, of one network and of ten."""
-    data = datasets.get("two_moons")
-    for what, size, epochs, target in [
-        ("deterministic", 1, 20, 4),
-        *([] if settings.quick else [("10-member ensemble", 10, 5, 7)]),
+    for what, method, size, epochs, target in [
+        ("deterministic", "deterministic", 1, 20, 4),
+        *([] if settings.quick else [("10-member ensemble", "deep_ensemble", 10, 5, 7)]),
     ]:
-        sides = {
-            "suite": suite_training([build("resnet_mlp") for _ in range(size)], data, epochs),
-            "fit": in_turn([fit(build("resnet_mlp"), data, epochs) for _ in range(size)]),
-        }
+        overrides = {"deep_ensemble.size": size} if method == "deep_ensemble" else {}
+        parts = take(method, "resnet_mlp", settings.folder, overrides={**AS_PEERS, **overrides})
+        sides = {"suite": train(parts, epochs), "fit": in_turn([fit(parts, epochs) for _ in range(size)])}
         ours, theirs = (seconds / epochs for seconds in compare(sides, settings.repeats).values())
         yield Row(f"epoch on two moons, {what}", "Keras fit", ours, theirs, "x faster", target)
 
@@ -257,43 +241,39 @@ def training_throughput(settings: Settings) -> Iterator[Row]:
         peaks = measure_peaks(pytorch)
         num_batches = {"convnet": 20, "resnet20": 8, "wide_resnet 16-4": 2}
         for name in ["convnet"] if settings.quick else num_batches:
-            data = make_data(name, BATCH_SIZE * (5 if settings.quick else num_batches[name]))
-            for precision in POLICIES:
+            for precision, policy in POLICIES.items():
+                overrides = {**AS_PEERS, "precision": policy}
+                batches = 5 if settings.quick else num_batches[name]
+                parts = take("deterministic", name, settings.folder, batches, overrides)
+                model, num_examples = parts.loop.model, parts.loop.data.num_examples
                 # Each side builds its own kind of network: fit has Keras' batch normalisation.
-                model = build(name, precision=precision)
-                sides = {"suite": suite_training([model], data), "Keras fit": fit(build(name, KERAS, precision), data)}
+                sides = {"suite": train(parts), "Keras fit": fit(parts)}
                 if pytorch:
                     known = pytorch.request(
-                        job="training", architecture=name, precision=precision, num_examples=data.num_examples
+                        job="training", architecture=name, precision=precision, num_examples=num_examples
                     )
                     assert known["parameters"] == sum(math.prod(v.shape) for v in model.trainable_variables)
                     sides["PyTorch"] = pytorch.request
                 seconds = compare(sides, settings.repeats)
                 ours = seconds.pop("suite")
                 fastest = min(seconds, key=lambda side: np.median(seconds[side]))
-                operations = 3 * forward_operations(model) * data.num_examples
+                operations = 3 * forward_operations(model) * num_examples
                 share = operations / np.median(ours) / peaks[precision]
                 for side in seconds:
                     target = 1.0 if side == fastest else None
                     yield Row(f"training, {name}, {precision}", side, ours, seconds[side], "x faster", target, share)
 
 
-def predict_batch(model: keras.Model, inputs: np.ndarray) -> Callable[[], np.ndarray]:
-    """Return a function that predicts a batch, for SNGP with the variance by a factor computed once."""
-    head = model.layers[-1]
-    backbone = keras.Model(model.input, head.input)
-    options = (
-        {"inverse_cholesky": head.inverse_cholesky()} if isinstance(head, layers.RandomFeatureGaussianProcess) else {}
-    )
-    predict = tf.function(lambda inputs: head(backbone(inputs, training=False), **options))
+def predict_probs(parts: Parts, inputs: np.ndarray) -> Callable[[], np.ndarray]:
+    """Return a function that predicts a batch."""
     inputs = tf.constant(inputs)
-    return lambda: keras.tree.flatten(predict(inputs))[-1].numpy()
+    return lambda: parts.predict(inputs).probs.numpy()
 
 
 def predict_by_covariance(model: keras.Model, inputs: np.ndarray) -> Callable[[], np.ndarray]:
     """Return a function that predicts as the SNGP tutorial does: the covariance of all points, for its diagonal."""
-    head = model.layers[-1]
-    backbone = keras.Model(model.input, head.input)
+    head = model.get_layer("head")
+    backbone = keras.Model(model.input, model.output["features"])
     covariance = tf.cast(tf.linalg.inv(head.precision), tf.float32)  # kept by the tutorial's layer, too
 
     def predict() -> np.ndarray:
@@ -303,6 +283,13 @@ def predict_by_covariance(model: keras.Model, inputs: np.ndarray) -> Callable[[]
     return predict
 
 
+def take_products_alone(network: str, folder: Path, num_batches: int) -> Parts:
+    """Return what the deterministic script makes of a network whose head is `ProductsAlone`."""
+    layer_set = functools.partial(layers.LayerSet, head=ProductsAlone)
+    with mock.patch("uncertainty_suite.layers.LayerSet", layer_set):
+        return take("deterministic", network, folder, num_batches)
+
+
 def sngp(settings: Settings) -> Iterator[Row]:
     """Training and prediction with variance by SNGP, against the deterministic network and the tutorial."""
     for name, num_batches, training_target, prediction_target in [
@@ -310,15 +297,15 @@ def sngp(settings: Settings) -> Iterator[Row]:
         ("convnet", 4, 1.05, 1.05),
         *([] if settings.quick else [("wide_resnet 16-4", 1, 1.05, 1.05)]),
     ]:
-        networks = {"sngp": build(name, SNGP), "deterministic": build(name)}
+        parts = {method: take(method, name, settings.folder, num_batches) for method in ("sngp", "deterministic")}
         if not settings.quick:
-            networks["products"] = build(name, layers.LayerSet(head=ProductsAlone))
-        data, inputs = make_data(name, BATCH_SIZE * num_batches), make_data(name, PREDICTION_BATCH_SIZE).features
+            parts["products"] = take_products_alone(name, settings.folder, num_batches)
+        inputs = make_inputs(parts["sngp"], PREDICTION_BATCH_SIZE)
         for what, made, target in (
-            ("training", lambda model, data=data: suite_training([model], data), training_target),
-            ("prediction", lambda model, inputs=inputs: predict_batch(model, inputs), prediction_target),
+            ("training", train, training_target),
+            ("prediction", functools.partial(predict_probs, inputs=inputs), prediction_target),
         ):
-            seconds = compare({side: made(model) for side, model in networks.items()}, 4 if settings.quick else 20)
+            seconds = compare({side: made(each) for side, each in parts.items()}, 4 if settings.quick else 20)
             theirs = seconds["deterministic"]
             yield Row(f"SNGP {what}, {name}", "deterministic", seconds["sngp"], theirs, "x its time", target)
             if "products" in seconds:
@@ -326,24 +313,19 @@ def sngp(settings: Settings) -> Iterator[Row]:
                 yield Row(of_what, "deterministic", seconds["products"], theirs, "x its time")
     if settings.quick:
         return
-    model, points = build("resnet_mlp", SNGP), datasets.get("two_moons", split="grid").features
-    sides = {"suite": predict_batch(model, points), "tutorial": predict_by_covariance(model, points)}
+    parts, points = take("sngp", "resnet_mlp", settings.folder), tf.constant(datasets.get("two_moons", "grid").features)
+    sides = {
+        "suite": lambda: parts.predict(points).uncertainty["variance"].numpy(),
+        "tutorial": predict_by_covariance(parts.loop.model, points),
+    }
     np.testing.assert_allclose(sides["suite"](), sides["tutorial"](), rtol=1e-3)
     yield Row("SNGP variance of 10,000 points", "tutorial", *compare(sides, settings.repeats).values(), "x faster")
 
 
-def suite_samples(model: keras.Model, inputs: np.ndarray, num_samples: int) -> Callable[[], list[np.ndarray]]:
-    """Return a function that draws samples of Monte Carlo dropout as the script does."""
-    trunk, rest = layers.split_at_dropout(model)
-    predict = tf.function(lambda inputs: layers.draw_samples(rest, trunk(inputs, training=False), num_samples))
+def in_batches(function: Callable[[np.ndarray], Any], inputs: np.ndarray) -> Callable[[], list[np.ndarray]]:
+    """Return a function that calls another one on batches of inputs."""
     batches = np.split(inputs, len(inputs) // PREDICTION_BATCH_SIZE)
-    return lambda: [predict(batch).numpy() for batch in batches]
-
-
-def one_pass(model: keras.Model, inputs: np.ndarray) -> Callable[[], list[np.ndarray]]:
-    """Return a function that draws one sample as the tutorials do, by calling the model."""
-    batches = np.split(inputs, len(inputs) // PREDICTION_BATCH_SIZE)
-    return lambda: [model(batch, training=True).numpy() for batch in batches]
+    return lambda: [function(batch).numpy() for batch in batches]
 
 
 def mc_dropout(settings: Settings) -> Iterator[Row]:
@@ -356,24 +338,26 @@ def mc_dropout(settings: Settings) -> Iterator[Row]:
     precision.
     """
     num_images, few, many, num_passes = 500 if settings.quick else 10_000, 2, 10, 3
-    inputs = make_data("convnet", num_images).features
     sides, loops = {}, {}
-    for precision in POLICIES:
-        model, shared = build("convnet", MC_DROPOUT, precision), build("convnet", SHARED_MASKS, precision)
+    for precision, policy in POLICIES.items():
+        for shared in (True, False):
+            for what, num_samples in (("few", few), ("many", many)):
+                overrides = {"mc_dropout.num_samples": num_samples, "mc_dropout.shared_masks": shared}
+                parts = take("mc_dropout", "convnet", settings.folder, overrides={**overrides, "precision": policy})
+                inputs = make_inputs(parts, num_images)
+                side = in_batches(lambda batch, parts=parts: parts.predict(batch).probs, inputs)
+                sides[f"{what}, {precision}{', shared masks' if shared else ''}"] = side
+        model = keras.Model(parts.loop.model.input, parts.loop.model.output["outputs"])  # without shared masks
         predict = functools.partial(model.predict, verbose=0)
         assert np.any(predict(inputs[:2]) != predict(inputs[:2])), "not stochastic"
-        sides |= {
-            f"few, {precision}": suite_samples(model, inputs, few),
-            f"many, {precision}": suite_samples(model, inputs, many),
-            f"few, {precision}, shared masks": suite_samples(shared, inputs, few),
-            f"many, {precision}, shared masks": suite_samples(shared, inputs, many),
-        }
         loops |= {
             f"a loop over predict, {precision}": functools.partial(predict, inputs),
             f"predict in batches of 500, {precision}": functools.partial(
                 predict, inputs, batch_size=PREDICTION_BATCH_SIZE
             ),
-            f"the tutorials' loop over the model, {precision}": one_pass(model, inputs),
+            f"the tutorials' loop over the model, {precision}": in_batches(
+                functools.partial(model, training=True), inputs
+            ),
         }
     sides |= {name: in_turn(num_passes * [one]) for name, one in loops.items()}
     seconds = compare(sides, settings.repeats)
@@ -393,11 +377,10 @@ def mc_dropout(settings: Settings) -> Iterator[Row]:
         yield Row(f"{what}, shared masks", usual, ours, of_loops[usual], "x faster", shared_target)
 
 
-def measure_waiting(settings: Settings, data: datasets.Dataset, precision: str) -> dict[str, np.ndarray]:
+def measure_waiting(settings: Settings, loop: Loop) -> dict[str, np.ndarray]:
     """Return seconds a train step `[repeats]`: `total`, `waiting` for its batch, and `pipeline` and `step` alone."""
     num_batches = 10 if settings.quick else 15
-    train_step = tf.function(make_train_step(build("wide_resnet 10-2", precision=precision)))
-    batches = iter(data.load(BATCH_SIZE, training=True))
+    train_step, batches = tf.function(loop.train_step), loop.batches
     ready = next(batches)
     waits = []
 
@@ -423,68 +406,64 @@ def measure_waiting(settings: Settings, data: datasets.Dataset, precision: str) 
 
 
 def input_pipeline(settings: Settings) -> Iterator[Row]:
-    """How long the train steps of configs/cifar10 wait for augmented batches."""
-    data = datasets.get("cifar10", split="test" if settings.quick else "train", augment=True)
-    try:
-        data.steps_per_epoch(BATCH_SIZE)  # reads the data
-    except errors.InputError as error:
-        print(f"# The input pipeline is not measured: {error}")
-        return
-    for precision in ["bfloat16"] if settings.quick else POLICIES:
-        seconds = measure_waiting(settings, data, precision)
+    """How long the train steps of configs/cifar10.py wait for augmented batches."""
+    for precision in ["float32"] if settings.quick else POLICIES:  # the one that is fast on every processor
+        config = get_config("deterministic", "cifar10", {**ONLY_TEST, "precision": POLICIES[precision]})
+        options = training.Options(output_dir=settings.folder / f"cifar10 {precision}")
+        try:
+            loop = get_parts("deterministic", config, options).loop
+        except errors.InputError as error:
+            print(f"# The input pipeline is not measured: {error}")
+            return
+        seconds = measure_waiting(settings, loop)
         what = f"waiting for CIFAR-10 batches, {precision}"
         yield Row(what, "the train step", seconds["waiting"], seconds["total"], "x its time", 0.05)
         what = f"input pipeline alone, CIFAR-10, {precision}"
         yield Row(what, "the train step alone", seconds["pipeline"], seconds["step"], "x its time")
 
 
-def evaluate_in_turn(predict: Callable[[Any], Predictions], run: training.Run) -> dict[str, float]:
+def evaluate_in_turn(predict: Callable[[Any], Predictions], run: training.Run) -> evaluation.Measured:
     """Return what `evaluation.evaluate` does, made by one step after another."""
-    config, results = run.config.evaluation, {}
-    sets = {"test": (run.get_data("test"), 0)}
-    for name, severity in itertools.product(config.corruptions, config.severities):
-        data = run.get_data("test", corruption=name, severity=severity)
-        sets[f"shift/{name}_{severity}"] = data, config.shift_examples
-    for key, (data, max_examples) in sets.items():
+    config, likelihood, results = run.config.evaluation, run.task.likelihood, {}
+    for split in run.task.of("test", "shift"):
         parts = collections.defaultdict(list)
-        for batch in data.load(config.batch_size, max_examples=max_examples):
-            parts["probs"].append(predict(batch["features"].numpy()).probs.numpy().mean(axis=0))
+        for batch in run.get_data(split).load(config.batch_size, max_examples=split.max_examples):
+            said = Predictions(probs=predict(batch["features"].numpy()).probs.numpy())
             parts["labels"].append(batch["labels"].numpy())
+            for name, values in likelihood.to_saved(said).items():
+                parts[name].append(values)
         saved = {name: np.concatenate(arrays) for name, arrays in parts.items()}
-        write_atomic(run.path / "in_turn" / f"{key}.npz", lambda file, saved=saved: np.savez(file, **saved))
-        metrics = evaluation.split_metrics(saved, config.metrics)
-        results |= {f"{key}/{name}": value for name, value in metrics.items()}
-    return results
+        write_atomic(run.path / "in_turn" / f"{split.key}.npz", lambda file, saved=saved: np.savez(file, **saved))
+        results |= evaluation.split_metrics(saved, config.metrics, likelihood).prefixed(split.key).metrics
+    return evaluation.Measured(results, {})
 
 
 def evaluating(settings: Settings) -> Iterator[Row]:
     """Evaluation on the test set of MNIST and on 1,000 of its images in each of 105 shifted sets."""
+    overrides = {f"evaluation.{field}": () for field in ("ood_near", "ood_far", "ood_scores")}
     if settings.quick:
+        overrides["evaluation.severities"] = (3,)
+    config = get_config("deterministic", "mnist", overrides)
+    try:
+        parts = get_parts("deterministic", config, training.Options(output_dir=settings.folder / "mnist"))
+    except errors.InputError as error:
+        print(f"# Evaluation is not measured: {error}")
         return
-    config = configuration.load(ROOT / "configs/mnist/deterministic.py")
-    config.evaluation.ood_near = config.evaluation.ood_far = config.evaluation.ood_scores = ()
-    model = build("convnet")
-    predict = tf.function(lambda inputs: Predictions(tf.nn.softmax(model(inputs, training=False))[tf.newaxis]))
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            run = training.Run(config, "deterministic.py", Path(folder) / "run")
-        except errors.InputError as error:
-            print(f"# Evaluation is not measured: {error}")
-            return
-        results = {}
+    results = {}
 
-        def side(evaluate: Callable[..., dict[str, float]]) -> Callable[[], None]:
-            def call() -> None:
-                datasets.corruptions.forget_compiled()  # each run compiles them
-                results[evaluate] = evaluate(predict, run)
+    def side(evaluate: Callable[..., evaluation.Measured]) -> Callable[[], None]:
+        def call() -> None:
+            datasets.corruptions.forget_compiled()  # each run compiles them
+            results[evaluate] = evaluate(parts.predict, parts.run).metrics
 
-            return call
+        return call
 
-        functions = evaluation.evaluate, evaluate_in_turn
-        seconds = compare({function.__name__: side(function) for function in functions}, 3)
-        ours, theirs = (results[function] for function in functions)
-        assert theirs.items() <= ours.items()
-        yield Row("evaluation on MNIST, 105 shifted sets", "one step after another", *seconds.values(), "x faster")
+    functions = evaluation.evaluate, evaluate_in_turn
+    seconds = compare({function.__name__: side(function) for function in functions}, 1 if settings.quick else 3)
+    ours, theirs = (results[function] for function in functions)
+    assert theirs.items() <= ours.items()
+    what = f"evaluation on MNIST, {len(parts.run.task.of('shift'))} shifted sets"
+    yield Row(what, "one step after another", *seconds.values(), "x faster")
 
 
 def scripts(settings: Settings) -> Iterator[Row]:
@@ -501,26 +480,25 @@ def scripts(settings: Settings) -> Iterator[Row]:
         )
         return lambda: command("-c", code)
 
-    with tempfile.TemporaryDirectory() as folder:
-        count = iter(range(1000))
+    count = iter(range(1000))
 
-        def script(method: str) -> Callable[[], None]:
-            path = f"baselines/{method}.py", f"--config=configs/two_moons/{method}.py"
-            return lambda: command(*path, f"--output_dir={folder}/{next(count)}")
+    def script(method: str) -> Callable[[], None]:
+        path = f"baselines/{method}.py", "--config=configs/two_moons.py"
+        return lambda: command(*path, f"--output_dir={settings.folder}/{next(count)}")
 
-        methods = {"deterministic": 6} if settings.quick else {"deterministic": 6, "sngp": 10}
-        sides = {"import tensorflow": lambda: command("-c", "import tensorflow")}
-        sides |= {method: script(method) for method in methods}
-        seconds = compare(sides, 1 if settings.quick else 3, warm_up=False)
-        for method, target in methods.items():
-            theirs = seconds["import tensorflow"]
-            what = f"two-moons script, {method}"
-            yield Row(what, "import tensorflow", seconds[method], theirs, "s beyond it", target)
-        for what, side in (
-            ("leaderboard of leaderboards/", without_tensorflow("leaderboard", "leaderboards")),
-            ("offline evaluation of a two-moons run", without_tensorflow("evaluate", f"{folder}/0")),
-        ):
-            yield Row(what, "the clock", compare({what: side}, settings.repeats)[what], None, "s", 2)
+    methods = {"deterministic": 6} if settings.quick else {"deterministic": 6, "sngp": 10}
+    sides = {"import tensorflow": lambda: command("-c", "import tensorflow")}
+    sides |= {method: script(method) for method in methods}
+    seconds = compare(sides, 1 if settings.quick else 3, warm_up=False)
+    for method, target in methods.items():
+        theirs = seconds["import tensorflow"]
+        what = f"two-moons script, {method}"
+        yield Row(what, "import tensorflow", seconds[method], theirs, "s beyond it", target)
+    for what, side in (
+        ("leaderboard of leaderboards/", without_tensorflow("leaderboard", "leaderboards")),
+        ("offline evaluation of a two-moons run", without_tensorflow("evaluate", f"{settings.folder}/0")),
+    ):
+        yield Row(what, "the clock", compare({what: side}, settings.repeats)[what], None, "s", 2)
 
 
 GROUPS = {
@@ -542,7 +520,6 @@ def main() -> int:
     parser.add_argument("--output_dir", type=Path, help="where the JSON files and the figure are written")
     arguments = parser.parse_args()
     output_dir = arguments.output_dir or ROOT / ("runs/speed" if arguments.quick else "benchmarks/results")
-    settings = Settings(repeats=2 if arguments.quick else 5, quick=arguments.quick)
 
     made_with = {name: value for name, value in provenance().items() if name != "host"}
     if HAS_TORCH:
@@ -550,13 +527,15 @@ def main() -> int:
     tf.get_logger().setLevel("ERROR")  # or it warns that one train step is traced so often, for so many networks
     print(HEADER)
     rows = []
-    for group in arguments.only or GROUPS:
-        rows_of_group = []
-        for row in GROUPS[group](settings):
-            rows_of_group.append(row.summarize())
-            print(format_line(rows_of_group[-1]), flush=True)
-        write_json(output_dir / f"{group}.json", {**made_with, "rows": rows_of_group})
-        rows += rows_of_group
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(2 if arguments.quick else 5, arguments.quick, Path(folder))
+        for group in arguments.only or GROUPS:
+            rows_of_group = []
+            for row in GROUPS[group](settings):
+                rows_of_group.append(row.summarize())
+                print(format_line(rows_of_group[-1]), flush=True)
+            write_json(output_dir / f"{group}.json", {**made_with, "rows": rows_of_group})
+            rows += rows_of_group
     figure = draw(read_rows(output_dir))
     write_atomic(output_dir / "speed.png", lambda file: figure.savefig(file, format="png"))
 

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,9 +62,38 @@ def stopped_at(monkeypatch):
     return stopped_at
 
 
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """Return the run folder and the results of a script's tiny run, trained once for all tests; they change nothing."""
+    runs: dict[tuple, tuple[Path, dict]] = {}
+
+    def run(method: str, task: str = "two_moons", **overrides: Any) -> tuple[Path, dict]:
+        from tests.tiny import load_script, tiny_config
+        from uncertainty_suite import training
+
+        key = (method, task, tuple(sorted(overrides.items())))
+        if key not in runs:
+            folder = tmp_path_factory.mktemp("finished") / method
+            config = tiny_config(method, task, **overrides)
+            runs[key] = folder, load_script(method).main(config, training.Options(output_dir=folder))
+        return runs[key]
+
+    return run
+
+
+@pytest.fixture
+def forget_models():
+    """Free what Keras keeps of the models that a test makes."""
+    yield
+    from uncertainty_suite import keras
+
+    keras.utils.clear_session()
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Split the CPU in two before TensorFlow starts, so that distribution strategies have replicas to run on."""
-    if "tensorflow" in sys.modules:  # tests that do without it do not pay for it
+    needed = any("two_devices" in getattr(item, "fixturenames", ()) for item in session.items)
+    if needed or "tensorflow" in sys.modules:  # tests that do without it do not pay for it
         import tensorflow as tf
 
         devices = [tf.config.LogicalDeviceConfiguration()] * 2

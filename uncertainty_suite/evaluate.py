@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from uncertainty_suite import configuration, evaluation
+from uncertainty_suite import configuration, evaluation, trained, training
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.files import write_json
 from uncertainty_suite.runs import RunFolder
@@ -64,7 +64,11 @@ def measure_anew(run: RunFolder, metrics: Sequence[str], ood_scores: Sequence[st
     """Compute a run's metrics anew, write `results.json` if something is new or changed, and say what."""
     results = run.results
     if results is None:
-        raise InputError(f"{run.path} is no finished run: it has no results.json of its configuration.")
+        raise InputError(
+            f"{run.path} is no finished run: it has no results of its configuration. Give its command again or, where "
+            "an evaluation failed, this one with --predict."
+        )
+    trained.read_config_file(run)
     recorded = results["metrics"]
     computed, left_out = evaluation.compute(run, metrics, ood_scores, posthoc)
     changed = [name for name, value in computed.items() if name in recorded and recorded[name] != value]
@@ -80,8 +84,6 @@ def measure_anew(run: RunFolder, metrics: Sequence[str], ood_scores: Sequence[st
 
 def predict_anew(run: RunFolder, more: dict[str, Any]) -> str:
     """Predict from a run's trained network with more in its configuration's `evaluation`, measure, and say what."""
-    from uncertainty_suite import trained, training
-
     config = configuration.from_json(run.config)
     before = configuration.to_json(config)
     for name, field in {**dict(zip(_MEASURED, _MEASURED)), **_PREDICTED}.items():

@@ -46,16 +46,13 @@ def load(run: str | Path, data_dir: str | Path | None = None) -> Predictor:
 
 
 def script_of(run: RunFolder) -> Any:
-    """Return the script that made a run, as a module; and read its configuration file, which may register things.
+    """Return the script that made a run, as a module; and read its configuration file, as `read_config_file`.
 
     Raises:
         InputError: It cannot be found.
     """
-    made_by = run.provenance or {}
-    config_file = Path(str(made_by.get("config_file", "")).partition(":")[0])
-    if config_file.is_file():
-        configuration.load_module(config_file)
-    name = str(made_by.get("script", ""))
+    read_config_file(run)
+    name = str((run.provenance or {}).get("script", ""))
     for path in (Path(name), _BASELINES / Path(name).name):
         if path.is_file():
             module: ModuleType = configuration.load_module(path)
@@ -63,3 +60,10 @@ def script_of(run: RunFolder) -> Any:
     raise InputError(
         f"The script of {run.path}, {name or 'which it does not name'}, is not there, nor in {_BASELINES}."
     )
+
+
+def read_config_file(run: RunFolder) -> None:
+    """Read the configuration file that made a run, if it is there: it may register data sets, metrics and the like."""
+    config_file = Path(str((run.provenance or {}).get("config_file", "")).partition(":")[0])
+    if config_file.is_file():
+        configuration.load_module(config_file)

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from tests.layers.harness import check_layer
 from tests.layers.helpers import two_replicas
 from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.layers import Dropout, MonteCarloDropout
+from uncertainty_suite.testing import check_layer
 
 
 @pytest.mark.parametrize(

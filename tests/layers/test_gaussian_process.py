@@ -3,11 +3,11 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
 
-from tests.layers.harness import check_layer
 from tests.layers.helpers import Golden, local_values, two_replicas
 from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.layers import RandomFeatureGaussianProcess
+from uncertainty_suite.testing import check_layer
 
 OFFICIAL = Golden("gp_official")
 ED2 = Golden("gp_ed2")

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from tests.layers.harness import check_layer
 from tests.layers.helpers import Golden, local_values, two_replicas
 from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.layers import SpectralNormalization
+from uncertainty_suite.testing import check_layer
 
 DENSE = Golden("spectral_norm_dense")
 CONV = Golden("spectral_norm_conv2d")

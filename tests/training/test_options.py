@@ -1,6 +1,11 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.launch import Options
 
@@ -33,3 +38,26 @@ def test_other_values_that_are_not_allowed():
         Options(output_dir="")
     with pytest.raises(InputError, match=r"--steps_per_call must be at least 1, received 0\."):
         Options(steps_per_call=0)
+
+
+DRAW = """
+import sys
+from uncertainty_suite import configuration, launch, tf, training
+config = configuration.load("configs/two_moons.py")
+options = launch.Options(output_dir=sys.argv[1], deterministic_ops=sys.argv[2] == "True")
+training.Run(config, "m.py", options)
+print(float(tf.random.uniform([])))  # whose bits no seed decides
+"""
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_deterministic_ops_refuse_what_would_not_repeat(deterministic, tmp_path):
+    process = subprocess.run(
+        [sys.executable, "-c", DRAW, str(tmp_path / "run"), str(deterministic)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (process.returncode == 0) is not deterministic, process.stderr
+    assert ("Random ops require a seed" in process.stderr) is deterministic

@@ -210,6 +210,13 @@ def test_a_method_s_own_section(config, tmp_path, name, value, message):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("name", ["model", "method", "seed"])
+def test_a_section_has_a_name_of_its_own(name):
+    section = Section(name)
+    with pytest.raises(InputError, match=f"The script's section is named '{name}', as a part of every configuration"):
+        training.complete(task(), section, "m")
+
+
 def test_metrics_that_compare_samples_need_a_method_with_samples(config, tmp_path):
     config.evaluation.metrics = ("disagreement",)
     run = training.Run(config, "m.py", training.Options(output_dir=tmp_path / "run"), SECTION)

@@ -17,6 +17,7 @@ OOD_METRICS = ("auroc", "aupr_in", "aupr_out", "fpr95")
 
 HEAD = "head"  # the file of the head's weights among the predictions
 MEASURED = "measured/"  # begins the names of metrics that were computed while samples were at hand
+NO_VALUE = "no_value/"  # begins the names of those that had none, with the reason
 
 
 class Measured(NamedTuple):
@@ -118,8 +119,10 @@ def split_metrics(saved: Saved, names: Iterable[str], likelihood: Likelihood) ->
     names = list(names)
     compared = of_samples(names)
     there = {name.removeprefix(MEASURED): float(saved[name]) for name in saved if name.startswith(MEASURED)}
+    reasons = {name.removeprefix(NO_VALUE): str(saved[name]) for name in saved if name.startswith(NO_VALUE)}
     measured = _measure([name for name in names if name not in compared], likelihood.metric_input(saved), saved)
-    missing = [name for name in compared if name not in there]
+    measured.left_out.update({name: reasons[name] for name in compared if name in reasons})
+    missing = [name for name in compared if name not in there and name not in reasons]
     if missing and "samples" in saved:
         further = _measure(missing, saved["samples"], saved)
         measured = Measured({**measured.metrics, **further.metrics}, {**measured.left_out, **further.left_out})

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from uncertainty_suite import keras, metrics, ood_scores
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.evaluation.measurement import HEAD, MEASURED, Measured, of_samples, split_metrics
+from uncertainty_suite.evaluation.measurement import HEAD, MEASURED, NO_VALUE, Measured, of_samples, split_metrics
 from uncertainty_suite.likelihoods import Likelihood, Saved
 from uncertainty_suite.predictions import Predictions
 from uncertainty_suite.tasks import Split
@@ -100,7 +100,8 @@ def predict_splits(
     The files are `predictions/<key>.npz`, with what the likelihood saves of predictions (`Likelihood.to_saved`);
     `labels` `[n]`; `element_id` int64 `[n]`; what `config.evaluation.save` names or an OOD score needs (`features`,
     and of classes `samples` and `logits`); and `run`, which ties the file to its run. Metrics that compare samples are
-    computed here, batch by batch, and their values are kept in the file, too, as `measured/<metric>`.
+    computed here, batch by batch, and their values are kept in the file, too, as `measured/<metric>`; where one has
+    none, the reason is, as `no_value/<metric>`.
 
     Args:
         predict: As for `evaluate`.
@@ -191,6 +192,7 @@ def _predict(
     saved = _joined(parts, likelihood)
     if collection.metrics:
         saved |= {f"{MEASURED}{name}": np.asarray(value) for name, value in collection.result().items()}
+        saved |= {f"{NO_VALUE}{name}": np.asarray(reason) for name, reason in collection.left_out.items()}
     return saved, seconds
 
 

@@ -216,7 +216,7 @@ class _LabelledMetric(base.MeanMetric):
     """A mean over examples that looks at each sample and at the labels."""
 
     value_range = base.POSITIVE
-    needs = ("labels", "samples")
+    needs: tuple[str, ...] = ("labels", "samples")
 
 
 def _label_logs(batch: base.Batch) -> np.ndarray:
@@ -240,6 +240,7 @@ class EnsembleCrossEntropy(_LabelledMetric):
     name = "ensemble_cross_entropy"
     formula = "mean -log mean_s p_s(y), in nats"
     agrees = "Robustness Metrics (given logits); nll"
+    needs: tuple[str, ...] = ("labels",)  # the mean prediction has the same value
 
     def per_example(self, batch: base.Batch) -> np.ndarray:
         return np.maximum(-_log_mean_exp(_label_logs(batch)), 0.0)

@@ -53,7 +53,7 @@ class Loop:
         seconds: Seconds that they took, over all processes.
         history: A dict for each epoch, as in `history.jsonl`.
         train_step: The step.
-        sharing: How many trainings share the time of this process; see `run_together`.
+        sharing: How many trainings share the time of this process; see `train_together`.
     """
 
     def __init__(

@@ -215,6 +215,7 @@ class Run:
         if self.options.restore_only:
             if self._provenance is None:
                 raise InputError(f"{self.path} holds no run that could be restored.")
+            self.results = None  # or the script would return them, and hand over no predict function
             return
         if self.results is None:
             self._read_evaluation_data()

@@ -98,6 +98,8 @@ def complete(
     values = copy.deepcopy(config.to_dict())
     table = values.pop("methods", {})
     if section:
+        if own in {field.partition(".")[0] for field in FIELDS}:
+            raise InputError(f"The script's section is named '{own}', as a part of every configuration is. Rename it.")
         values.setdefault(own, {})
     _merge(values, table.get(own, {}))
     _choose(values, chosen or {})

@@ -1,0 +1,66 @@
+"""The image and UCI tasks on real data, a few steps of them: that they run, and that they go on."""
+
+import numpy as np
+import pytest
+
+from tests.tiny import METHODS, arrays_of, assert_same_run, history_of, load_script, tiny_config
+from uncertainty_suite import datasets, training
+
+OOD = {"mnist": "fashion_mnist/test", "fashion_mnist": "mnist/test", "cifar10": "fashion_mnist/test"}
+QUICK = {("mnist", "sngp"), ("cifar10", "deterministic")}  # the others take half a minute each, for reading images
+
+
+def few_steps(task: str) -> dict:
+    """Return what makes a handful of training steps of an image task: most of the training set is held out."""
+    return {
+        "dataset.validation_percent": 0.99,
+        "evaluation.corruptions": ("fog",),
+        "evaluation.severities": (3,),
+        "evaluation.shift_examples": 100,
+        "evaluation.ood_near": (),
+        "evaluation.ood_far": (OOD[task], "noise/uniform"),
+        "evaluation.ood_scores": ("energy", "knn"),
+        "evaluation.fit_examples": 500,
+    }
+
+
+@pytest.mark.parametrize(
+    ("task", "method"),
+    [
+        pytest.param(task, method, marks=[] if (task, method) in QUICK else [pytest.mark.slow])
+        for task in OOD
+        for method in METHODS
+    ],
+)
+def test_image_tasks_run_and_resume(task, method, data_dir, tmp_path, stopped_at):
+    script, config = load_script(method), tiny_config(method, task, **few_steps(task))
+    options = training.Options(output_dir=tmp_path / "run", data_dir=data_dir)
+    with stopped_at(6):
+        script.main(config, options)
+    metrics = script.main(config, options)["metrics"]
+    keys = {name.split("/")[1] for name in metrics if name.startswith("ood/")}
+    assert keys == {OOD[task].split("/")[0], "noise_uniform", "far"}
+    assert metrics["shift/mean/nll"] == metrics["shift/fog_3/nll"] > 0
+    assert 0 <= metrics["ood/noise_uniform/knn/auroc"] <= 1
+    assert metrics["test/accuracy"] > {"mnist": 0.5, "fashion_mnist": 0.4, "cifar10": 0.09}[task]
+    for path in (tmp_path / "run").rglob("history.jsonl"):
+        assert [line["epoch"] for line in history_of(path)] == [1, 2]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_fold_of_a_uci_table_runs_and_resumes_bit_for_bit(method, data_dir, tmp_path, stopped_at):
+    script, config = load_script(method), tiny_config(method, "uci:yacht", dataset__fold=3)
+    options = [training.Options(output_dir=tmp_path / name, data_dir=data_dir) for name in ("whole", "stopped")]
+    results = script.main(config, options[0])
+    with stopped_at(5):
+        script.main(config, options[1])
+    script.main(config, options[1])
+    assert_same_run(tmp_path / "stopped", tmp_path / "whole")
+    test = arrays_of(tmp_path / "whole/predictions/test.npz")
+    labels = np.asarray(datasets.get("uci/yacht", "test", data_dir, fold=3).labels)
+    np.testing.assert_array_equal(test["labels"], labels)  # in the target's own units
+    metrics = results["metrics"]
+    assert metrics["test/rmse"] == pytest.approx(np.sqrt(np.mean((test["mean"].mean(axis=0) - labels) ** 2)))
+    assert 0.1 < metrics["test/rmse"] / labels.std() < 2
+    for name in ("gaussian_nll", "crps", "interval_coverage", "interval_width", "quantile_calibration_error"):
+        assert np.isfinite(metrics[f"test/{name}"])

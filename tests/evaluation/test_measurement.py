@@ -1,0 +1,186 @@
+import numpy as np
+import pytest
+import sklearn.metrics
+
+from tests.conftest import ROOT
+from tests.evaluation.conftest import finish, make_run, predict_by_distance, predict_images, predict_targets
+from uncertainty_suite import datasets, evaluation, likelihoods, metrics, ood_scores, posthoc
+from uncertainty_suite.errors import InputError
+from uncertainty_suite.predictions import Predictions
+
+
+def test_results_are_those_of_the_whole_split_at_once(tmp_path):
+    run = make_run(tmp_path / "run", batch_size=300)  # which does not divide the 1,000 examples
+    measured = evaluation.evaluate(predict_by_distance, run)
+    results = measured.metrics
+    assert measured.left_out == {}
+    test, ood = (datasets.get("two_moons", split) for split in ("test", "ood"))
+    probs = np.asarray(predict_by_distance(test.features).probs).mean(axis=0)
+    assert results["test/accuracy"] == np.mean(probs.argmax(axis=1) == test.labels)
+    assert results["test/nll"] == pytest.approx(sklearn.metrics.log_loss(test.labels, probs), rel=1e-5)
+    ood_probs = np.asarray(predict_by_distance(ood.features).probs).mean(axis=0)
+    labels = [0] * 1000 + [1] * 500
+    by_probs = 1 - np.concatenate([probs, ood_probs]).max(axis=1)
+    assert results["ood/ood/auroc"] == pytest.approx(sklearn.metrics.roc_auc_score(labels, by_probs), abs=1e-4)
+    by_distance = np.linalg.norm(np.concatenate([test.features, ood.features]), axis=1)
+    expected = sklearn.metrics.roc_auc_score(labels, by_distance)
+    assert results["ood/ood/distance/auroc"] == pytest.approx(expected, abs=1e-6)
+    assert results["ood/ood/max_prob"] == pytest.approx(ood_probs.max(axis=1).mean(), rel=1e-6)
+    assert results["milliseconds_per_example"] > 0
+
+
+def test_metrics_come_from_what_is_saved(tmp_path):
+    run = make_run(tmp_path / "run")
+    results = evaluation.evaluate(predict_by_distance, run).metrics
+    saved = run.folder.predictions("test")
+    for name in run.config.evaluation.metrics:
+        measured = evaluation.split_metrics(saved, [name], run.task.likelihood)
+        assert measured.metrics == {name: results[f"test/{name}"]}
+    again = evaluation.ood_metrics(saved, run.folder.predictions("ood/ood"))
+    assert {f"ood/ood/{name}": value for name, value in again.items()}.items() <= results.items()
+    computed = evaluation.compute(run.folder).metrics
+    assert {**computed, "milliseconds_per_example": results["milliseconds_per_example"]} == results
+
+
+def test_targets_are_told_apart_by_the_spread_of_the_mixture(tmp_path):
+    run = make_run(tmp_path / "run", "toy_regression")
+    results = evaluation.evaluate(predict_targets, run).metrics
+    test, ood = (run.folder.predictions(key) for key in ("test", "ood/ood"))
+    scores = []
+    for saved in (test, ood):
+        mean = saved["mean"].mean(axis=0)
+        second_moment = (saved["stddev"] ** 2 + saved["mean"] ** 2).mean(axis=0)
+        scores.append(np.sqrt(second_moment - mean**2))
+    labels = np.repeat([0, 1], [len(each) for each in scores])
+    expected = sklearn.metrics.roc_auc_score(labels, np.concatenate(scores))
+    assert results["ood/ood/auroc"] == pytest.approx(expected, abs=1e-6)
+    assert results["ood/far/auroc"] == results["ood/ood/auroc"]
+    assert results["ood/near/auroc"] == results["ood/gap/auroc"]
+    assert results["ood/ood/stddev"] == pytest.approx(scores[1].mean())
+    assert "ood/ood/epistemic_stddev/auroc" in results
+    assert not any(name.endswith(("max_prob", "oscr")) for name in results)
+
+
+def test_a_metric_without_a_value_is_left_out_by_name(tmp_path):
+    run = make_run(tmp_path / "run", metrics=("accuracy", "calibration_auc", "nll"))
+    data = datasets.get("two_moons", "test")
+    labels = {row.tobytes(): label for row, label in zip(np.asarray(data.features, np.float32), data.labels)}
+
+    def always_right(features):
+        found = [labels.get(row.tobytes(), 0) for row in np.asarray(features, np.float32)]
+        return Predictions(probs=(0.1 + 0.8 * np.eye(2)[found])[np.newaxis])
+
+    results = finish(run, evaluation.evaluate(always_right, run))
+    assert list(results["left_out"]) == ["test/calibration_auc"]
+    assert results["metrics"]["test/accuracy"] == 1
+    assert results["metrics"]["test/nll"] == pytest.approx(-np.log(0.9))
+    assert "test/calibration_auc" not in results["metrics"]
+
+
+DIGITS = {
+    "corruptions": ("gaussian_noise", "contrast"),
+    "severities": (1, 5),
+    "shift_examples": 300,
+    "dataset__validation_percent": 0.2,
+}
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """A run on digits with shift, OOD scores and post-hoc calibration, evaluated; and its metrics."""
+    fields = {**DIGITS, "splits": ("test", "validation"), "posthoc": ("temperature_scaling", "split_conformal")}
+    run = make_run(tmp_path_factory.mktemp("digits") / "run", "digits", **fields)
+    return run, finish(run, evaluation.evaluate(predict_images, run))["metrics"]
+
+
+def test_shifted_test_sets_and_their_means(digits):
+    run, results = digits
+    clean, noisy = (run.folder.predictions(key) for key in ("test", "shift/gaussian_noise_5"))
+    np.testing.assert_array_equal(noisy["labels"], clean["labels"][:300])
+    np.testing.assert_array_equal(noisy["element_id"], clean["element_id"][:300])
+    assert np.any(noisy["probs"] != clean["probs"][:300])
+    for name in ("accuracy", "nll", "ece"):
+        values = {
+            (corruption, severity): results[f"shift/{corruption}_{severity}/{name}"]
+            for corruption in ("gaussian_noise", "contrast")
+            for severity in (1, 5)
+        }
+        assert results[f"shift/mean/{name}"] == pytest.approx(np.mean(list(values.values())))
+        severe = np.mean([value for (_, severity), value in values.items() if severity == 5])
+        assert results[f"shift/severity_5/{name}"] == pytest.approx(severe)
+    clean_error = np.mean(clean["probs"][:300].argmax(axis=1) != clean["labels"][:300])
+    assert results["shift/mce"] == pytest.approx(1 - results["shift/mean/accuracy"])
+    assert results["shift/relative_mce"] == pytest.approx(results["shift/mce"] - clean_error)
+
+
+@pytest.mark.parametrize("splits", [("validation", "test"), ("test", "validation")])
+@pytest.mark.parametrize("inside", ["test", "validation"])
+def test_shift_and_ood_are_compared_with_the_split_that_is_named(inside, splits, tmp_path):
+    fields = {**DIGITS, "corruptions": ("contrast",), "severities": (5,), "splits": splits, "ood_scores": ()}
+    run = make_run(tmp_path / "run", "digits", in_distribution=inside, **fields)
+    results = evaluation.evaluate(predict_images, run).metrics
+    clean = run.folder.predictions(inside)
+    count = min(300, len(clean["labels"]))
+    error = np.mean(clean["probs"][:count].argmax(axis=1) != clean["labels"][:count])
+    assert results["shift/relative_mce"] == pytest.approx(results["shift/mce"] - error)
+    np.testing.assert_array_equal(run.folder.predictions("shift/contrast_5")["labels"], clean["labels"][:count])
+    photos = run.folder.predictions("ood/photos")
+    expected = evaluation.ood_metrics(clean, photos)["auroc"]
+    assert results["ood/photos/auroc"] == expected
+
+
+def test_ood_scores_are_fitted_on_training_data(digits):
+    run, results = digits
+    assert run.folder.predictions("fit")["features"].shape == (1038, 10)
+    for score in ("energy", "mahalanobis", "knn"):
+        assert 0 <= results[f"ood/photos/{score}/auroc"] <= 1
+    mean = (results["ood/photos/auroc"] + results["ood/noise/auroc"]) / 2
+    assert results["ood/far/auroc"] == pytest.approx(mean)
+    assert results["ood/photos/oscr"] <= results["test/accuracy"]
+
+
+def test_posthoc_is_fitted_on_validation(digits):
+    run, results = digits
+    saved = {split: run.folder.predictions(split) for split in ("test", "validation")}
+    temperature = metrics.fit_temperature(saved["validation"]["probs"], saved["validation"]["labels"])
+    scaled = metrics.get("temperature_scaled_nll", temperature=temperature)
+    scaled.add_batch(saved["test"]["probs"], label=saved["test"]["labels"])
+    (expected,) = scaled.result().values()
+    assert results["test/temperature_scaling/nll"] == pytest.approx(expected, rel=1e-3)
+    assert results["test/temperature_scaling/accuracy"] == results["test/accuracy"]
+    assert 0.8 < results["test/split_conformal/coverage"] <= 1
+
+
+def test_open_set_recognition(tmp_path):
+    fields = {"corruptions": (), "ood_near": ("digits/unknown",), "ood_far": (), "ood_scores": ()}
+    run = make_run(tmp_path / "run", "digits", dataset__classes=(0, 1, 2, 3, 4, 5), **fields)
+
+    def predict(features):
+        probs = predict_images(features).probs[..., :6]
+        return Predictions(probs=probs / probs.sum(axis=-1, keepdims=True))
+
+    results = evaluation.evaluate(predict, run).metrics
+    test, unknown = run.folder.predictions("test"), run.folder.predictions("ood/unknown")
+    assert (test["labels"].max(), set(unknown["labels"])) == (5, {-1})
+    assert len(test["labels"]) + len(unknown["labels"]) == 500
+    correct = test["probs"].argmax(axis=1) == test["labels"]
+    scores_in, scores_out = (1 - saved["probs"].max(axis=1) for saved in (test, unknown))
+    assert results["ood/unknown/oscr"] == metrics.oscr(scores_in, scores_out, correct)
+    assert results["ood/near/auroc"] == results["ood/unknown/auroc"]
+
+
+def test_what_a_likelihood_does_not_define_is_one_line(tmp_path):
+    run = make_run(tmp_path / "run", "toy_regression")
+    evaluation.evaluate(predict_targets, run)
+    for more in ({"more_metrics": ["ece"]}, {"more_ood_scores": ["energy"]}):
+        with pytest.raises(InputError, match=r"'(ece|energy)' is not defined for a gaussian likelihood. Leave it out."):
+            evaluation.compute(run.folder, **more)
+    likelihood = likelihoods.get("gaussian", mean=0.0, stddev=1.0)
+    with pytest.raises(InputError, match="'temperature_scaling' is not defined for a gaussian likelihood"):
+        evaluation.posthoc_metrics("temperature_scaling", {}, {}, [], likelihood)
+
+
+def test_the_page_names_every_score_and_method():
+    page = (ROOT / "docs/evaluation.md").read_text()
+    for name in (*ood_scores.names(), *posthoc.names()):
+        assert f"| `{name}` |" in page

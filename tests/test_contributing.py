@@ -1,0 +1,29 @@
+"""The examples of CONTRIBUTING.md are true."""
+
+import re
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from tests.conftest import ROOT
+
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_its_examples_run(tmp_path):
+    """In a process of their own: they register things."""
+    blocks = re.findall(r"^( *)```python\n(.*?)^\1```$", TEXT, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 6
+    code = "\n".join([f"folder = {str(tmp_path)!r}", *(textwrap.dedent(block) for _, block in blocks)])
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+NAMED = re.findall(r"`([\w/]+(?:\.py|/))`", TEXT)
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMED)))
+def test_the_files_and_folders_that_it_names_are_there(name):
+    assert (ROOT / name).exists() or (ROOT / "uncertainty_suite" / name).exists()
