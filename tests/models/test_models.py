@@ -33,6 +33,7 @@ LAYER_SETS = {
         ),
     ),
 }
+DEEP = ("resnet20", "wide_resnet")  # take ten seconds where replicas are compiled, the others one
 everywhere = pytest.mark.parametrize(
     ("architecture", "layer_set"), [(name, layer_set) for name in ARCHITECTURES for layer_set in LAYER_SETS]
 )
@@ -105,7 +106,14 @@ def test_names_of_layers_and_variables_do_not_depend_on_what_was_built_before(ar
     assert names[0] == names[1]
 
 
-@everywhere
+@pytest.mark.parametrize(
+    ("architecture", "layer_set"),
+    [
+        pytest.param(name, layer_set, marks=[pytest.mark.slow] if name in DEEP else [])
+        for name in ARCHITECTURES
+        for layer_set in LAYER_SETS
+    ],
+)
 def test_trains_a_step_on_two_devices(architecture, layer_set, two_devices):
     strategy = two_devices
     with strategy.scope():
