@@ -42,7 +42,8 @@ def test_image_tasks_run_and_resume(task, method, data_dir, tmp_path, stopped_at
     assert keys == {OOD[task].split("/")[0], "noise_uniform", "far"}
     assert metrics["shift/mean/nll"] == metrics["shift/fog_3/nll"] > 0
     assert 0 <= metrics["ood/noise_uniform/knn/auroc"] <= 1
-    assert metrics["test/accuracy"] > {"mnist": 0.5, "fashion_mnist": 0.4, "cifar10": 0.09}[task]
+    # After a few steps of networks made small: chance is 0.1, and CIFAR-10 has not left it.
+    assert metrics["test/accuracy"] > {"mnist": 0.5, "fashion_mnist": 0.3, "cifar10": 0.09}[task]
     for path in (tmp_path / "run").rglob("history.jsonl"):
         assert [line["epoch"] for line in history_of(path)] == [1, 2]
 
