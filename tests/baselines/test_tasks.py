@@ -1,9 +1,11 @@
 """The image and UCI tasks on real data, a few steps of them: that they run, and that they go on."""
 
+from types import ModuleType
+
 import numpy as np
 import pytest
 
-from tests.tiny import METHODS, arrays_of, assert_same_run, history_of, load_script, tiny_config
+from tests.tiny import METHODS, arrays_of, assert_same_run, history_of, load_script, section_of, tiny_config
 from uncertainty_suite import datasets, training
 
 OOD = {"mnist": "fashion_mnist/test", "fashion_mnist": "mnist/test", "cifar10": "fashion_mnist/test"}
@@ -24,6 +26,15 @@ def few_steps(task: str) -> dict:
     }
 
 
+def own_sizes(script: ModuleType) -> dict[str, int]:
+    """Return the sizes that a method has by default: made small it would learn less in a few steps."""
+    section = section_of(script)
+    if section is None:
+        return {}
+    sizes = {name: one.default for name, one in section.parameters.items() if one.type is int}
+    return {f"{section.name}.{name}": value for name, value in sizes.items() if name != section.samples}
+
+
 @pytest.mark.parametrize(
     ("task", "method"),
     [
@@ -33,7 +44,8 @@ def few_steps(task: str) -> dict:
     ],
 )
 def test_image_tasks_run_and_resume(task, method, data_dir, tmp_path, stopped_at):
-    script, config = load_script(method), tiny_config(method, task, **few_steps(task))
+    script = load_script(method)
+    config = tiny_config(method, task, **few_steps(task), **own_sizes(script))
     options = training.Options(output_dir=tmp_path / "run", data_dir=data_dir)
     with stopped_at(6):
         script.main(config, options)
@@ -42,8 +54,7 @@ def test_image_tasks_run_and_resume(task, method, data_dir, tmp_path, stopped_at
     assert keys == {OOD[task].split("/")[0], "noise_uniform", "far"}
     assert metrics["shift/mean/nll"] == metrics["shift/fog_3/nll"] > 0
     assert 0 <= metrics["ood/noise_uniform/knn/auroc"] <= 1
-    # After a few steps of networks made small: chance is 0.1, and CIFAR-10 has not left it.
-    assert metrics["test/accuracy"] > {"mnist": 0.5, "fashion_mnist": 0.3, "cifar10": 0.09}[task]
+    assert metrics["test/accuracy"] > {"mnist": 0.5, "fashion_mnist": 0.4, "cifar10": 0.09}[task]
     for path in (tmp_path / "run").rglob("history.jsonl"):
         assert [line["epoch"] for line in history_of(path)] == [1, 2]
 
