@@ -82,9 +82,9 @@ def test_samples_count_as_a_mixture(make_run):
 
 
 @pytest.mark.parametrize("draw", [figures.predicted_against_true, figures.quantile_calibration])
-def test_one_example(make_run, tmp_path, draw):
+def test_one_example_is_enough_to_draw(make_run, tmp_path, draw):
     run = make_run({"test": regressed([[1.0]], [[1.0]], [1.0])}, task="toy_regression")
-    figures.save(draw({"run": run}), tmp_path / "figure.png")
+    assert figures.save(draw({"run": run}), tmp_path / "figure.png").stat().st_size > 0
 
 
 def test_refuses_missing_targets(make_run):
