@@ -17,8 +17,9 @@ $(VENV)/installed: setup.py pyproject.toml
 benchmark: install
 	$(RUN) benchmarks/baselines.py
 
+# A process a core; each takes whole test modules, whose tests share what is slow to make.
 test: install
-	$(RUN) -m pytest -m "not slow"
+	$(RUN) -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-slow: install
 	$(RUN) -m pytest -m slow

@@ -49,6 +49,7 @@ setup(
             "playwright>=1.40",
             "pre-commit>=4.0",
             "pytest>=8.2",
+            "pytest-xdist>=3.6",
             "ruff>=0.9",
             "threadpoolctl>=3.5",
             "types-requests>=2.31",
