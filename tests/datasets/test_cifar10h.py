@@ -14,17 +14,30 @@ def test_most_people_agree_with_the_labels(data_dir):
     test = datasets.get("cifar10", split="test", data_dir=data_dir)
     np.testing.assert_array_equal(np.sort(test.original_ids), np.arange(10_000))
     assert not np.array_equal(test.original_ids, test.element_ids)
-    counts = datasets.cifar10h(path)[test.original_ids]
+    counts = test.human_labels
+    np.testing.assert_array_equal(counts, datasets.cifar10h(path)[test.original_ids])
     assert counts.dtype == np.int64
+    np.testing.assert_array_equal(test.subset(7).human_labels, counts[:7])
     assert (counts.argmax(axis=1) == test.labels).mean() == pytest.approx(0.9921, abs=0.0005)
 
-    known = datasets.get("cifar10", split="test", data_dir=data_dir).classes((2, 3))
+    known = test.classes((2, 3))
+    np.testing.assert_array_equal(known.human_labels, counts[known.element_ids][:, [2, 3]])
     assert (test.labels[np.isin(test.original_ids, known.original_ids)] // 2 == 1).all()
 
 
 def test_sets_without_original_numbers_say_so():
     with pytest.raises(InputError, match="'digits' does not keep the original numbers of its examples"):
         _ = datasets.get("digits").original_ids
+
+
+def test_splits_without_labels_of_many_people_say_so(tmp_path):
+    for data, known in ((datasets.get("digits", "test"), "none"), (datasets.get("cifar10", "train"), "test")):
+        with pytest.raises(InputError, match=f"has no labels of many people; these have: {known}."):
+            _ = data.human_labels
+    with pytest.raises(
+        InputError, match=f"CIFAR-10H are not there: looked for {tmp_path}/cifar10h/cifar10h-counts.npy"
+    ):
+        datasets.get("cifar10").source.human_labels["test"](tmp_path)
 
 
 def test_what_is_not_cifar10h(tmp_path):

@@ -38,7 +38,7 @@ def test_delivered_in_unit_range():
     np.testing.assert_array_equal(features * 16, datasets.get("digits").features)
 
 
-@pytest.mark.parametrize("split", ["photos", "noise"])
+@pytest.mark.parametrize("split", ["photos", "noise", "textures"])
 def test_ood(split):
     data = datasets.get("digits", split=split)
     assert data.features.shape == (500, 8, 8, 1)
@@ -57,3 +57,14 @@ def test_photos_are_smooth_and_noise_is_not():
     assert correlation("photos") > 0.8
     assert abs(correlation("noise")) < 0.02
     assert datasets.get("digits", split="noise").features.mean() == pytest.approx(8, abs=0.1)
+
+
+def test_textures_are_waves_of_many_frequencies_and_directions():
+    waves = datasets.get("digits", split="textures").features[..., 0] / 8.0 - 1
+    spectra = np.abs(np.fft.fft2(waves - waves.mean(axis=(1, 2), keepdims=True))) ** 2
+    y, x = np.meshgrid(np.fft.fftfreq(8, 1 / 8), np.fft.fftfreq(8, 1 / 8), indexing="ij")
+    peaks = spectra.reshape(500, -1).argmax(axis=1)
+    # One frequency holds most of the energy, and the 500 images have it at nearly all places from 1 to 4.
+    assert np.median(spectra.reshape(500, -1).max(axis=1) * 2 / spectra.sum(axis=(1, 2))) > 0.5
+    assert len({(abs(x.ravel()[p]), abs(y.ravel()[p])) for p in peaks}) > 12
+    assert len(np.unique(waves.reshape(500, -1), axis=0)) == 500

@@ -16,10 +16,12 @@ def test_names():
         "cifar100",
         "cifar10_corrupted",
         "digits",
+        "dtd32",
         "fashion_mnist",
         "mnist",
         "mnist_corrupted",
         "noise",
+        "omniglot28",
         "svhn_cropped",
         "toy_regression",
         "two_moons",
@@ -53,7 +55,7 @@ def test_names_and_shapes_need_neither_tensorflow_nor_files():
         (
             {"name": "digits", "split": "tests"},
             "Unknown split of data set 'digits' 'tests'. Did you mean 'test'? Known: "
-            "noise, photos, test, train, unknown, validation.",
+            "noise, photos, test, textures, train, unknown, validation.",
         ),
         ({"name": "digits", "fold": 3}, "Unknown option of data set 'digits' 'fold'."),
         ({"name": "digits(fold=3)"}, "Unknown option of data set 'digits' 'fold'."),
@@ -225,6 +227,26 @@ def test_like_a_view_is_like_its_form():
         (
             lambda: datasets.get("noise", "permuted").like("digits"),
             "4a16da56a45ba0592a74a92b9b93c257f3959f5cf15b941d9d90a11fe838b528",
+        ),
+        (
+            lambda: datasets.get("digits").with_label_noise(0.2),
+            "9dd0ef3e1d4a239411a698a5557f74ab3269d592d349764cb4c6df16bec9dabe",
+        ),
+        (
+            lambda: datasets.get("digits").fraction(0.5),
+            "82a2f2148c8a0a1c65a042914be9d2ef4507e679d3a5acb7c68096449b488166",
+        ),
+        (
+            lambda: datasets.get("digits").imbalanced(5),
+            "9283d27b51d3766fa75f6128439298ca9b17d25ea4bf001ff555c0a4e339abc0",
+        ),
+        (
+            lambda: datasets.get("digits", "textures"),
+            "674bb7ea2d60cac045743ee4d925e9a25b6c4965cbff335dad6eef0ce528649d",
+        ),
+        (
+            lambda: datasets.get("two_moons", "ood_validation"),
+            "4c527949217465c29758e5dbf7dcdfb483c092f0fcfc2dcb980ee06a93235c7c",
         ),
     ],
 )

@@ -53,6 +53,25 @@ def test_ood_set_takes_the_form_of_the_task(data_dir):
     assert next(iter(data.load(8)))["features"].shape == (8, 32, 32, 3)
 
 
+@pytest.mark.parametrize(
+    ("name", "split", "task", "num_examples", "shape"),
+    [("omniglot28", "small1", "mnist", 2720, (28, 28, 1)), ("dtd32", "test", "cifar10", 1200, (32, 32, 3))],
+)
+def test_sets_without_a_stock_builder(name, split, task, num_examples, shape, data_dir, tmp_path):
+    data = datasets.get(name, split, data_dir)
+    assert data.num_examples == num_examples
+    assert set(data.labels) <= set(range(data.num_classes))
+    assert next(iter(data.like(task).load(8)))["features"].shape == (8, *shape)
+    with pytest.raises(InputError, match="does not keep the original numbers"):  # its ids hold other numbers
+        _ = data.original_ids
+    with pytest.raises(InputError) as error:
+        _ = datasets.get(name, split, tmp_path).num_examples
+    assert str(error.value) == (
+        f"Data set '{name}' is not prepared in data_dir '{tmp_path}', and TFDS has no builder that could make it. Name "
+        "a folder that holds it by --data_dir or UNCERTAINTY_SUITE_DATA_DIR."
+    )
+
+
 def test_environment_names_the_folder(data_dir, monkeypatch):
     monkeypatch.setenv("UNCERTAINTY_SUITE_DATA_DIR", str(data_dir))
     assert datasets.get("mnist", split="test").num_examples == 10_000

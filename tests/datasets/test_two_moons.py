@@ -43,9 +43,16 @@ def test_grid():
     np.testing.assert_allclose(surface[:, 0, 1], np.linspace(-2.5, 2.5, 100), rtol=1e-6)
 
 
-def test_ood():
-    ood = datasets.get("two_moons", split="ood")
+@pytest.mark.parametrize(("split", "center"), [("ood", (2.5, -1.75)), ("ood_validation", (-2.5, 1.75))])
+def test_ood(split, center):
+    ood = datasets.get("two_moons", split=split)
     assert ood.features.shape == (500, 2)
     assert (ood.labels == -1).all()
-    np.testing.assert_allclose(ood.features.mean(axis=0), [2.5, -1.75], atol=0.02)
+    np.testing.assert_allclose(ood.features.mean(axis=0), center, atol=0.02)
     np.testing.assert_allclose(np.cov(ood.features.T), np.diag([0.01, 0.01]), atol=0.0015)
+
+
+def test_ood_sets_are_far_from_the_moons_and_from_each_other():
+    ood, validation, train = (datasets.get("two_moons", s).features for s in ("ood", "ood_validation", "train"))
+    for one, other in ((ood, train), (validation, train), (ood, validation)):
+        assert np.linalg.norm(one[:, None] - other, axis=-1).min() > 0.8

@@ -39,13 +39,15 @@ def get(name: str, split: str = "train", data_dir: str | os.PathLike | None = No
     Args:
         name: One of `names()`; options may stand in it: `"uci/yacht(fold=3)"`.
         split: `"train"`, `"validation"` (cut from train, see `Dataset.holding_out`), `"test"`, or one that the data set
-            has besides (`two_moons`: `grid`, `ood`; `toy_regression`: `grid`, `gap`, `ood`; `digits`: `photos`,
-            `noise`; `noise`: `uniform`, `gaussian`, `constant`, `permuted`; `cifar10_corrupted`: `gaussian_noise_3` and
-            so on; `mnist_corrupted`: `zigzag` and so on). `"unknown"`: the examples of test that belong to none of the
-            known `Dataset.classes`.
+            has besides (`two_moons`: `grid`, `ood`, `ood_validation`; `toy_regression`: `grid`, `gap`, `ood`; `digits`:
+            `photos`, `noise`, `textures`; `noise`: `uniform`, `gaussian`, `constant`, `permuted`; `omniglot28`:
+            `small1`, `small2`; `cifar10_corrupted`: `gaussian_noise_3` and so on; `mnist_corrupted`: `zigzag` and so
+            on). `"unknown"`: the examples of test that belong to none of the known `Dataset.classes`.
         data_dir: Folder of prepared TFDS data sets; without it the environment variable `UNCERTAINTY_SUITE_DATA_DIR`,
             then TFDS's own default. Not used by sets that need no files; where `uci/...` lie is said in `datasets.uci`.
         **options: Of the data set. `uci/...`: `fold`, the number of the published division into train and test.
+            `cifar10`: `labels`, whose labels train has: `clean`, or `aggregate`, `random1`, `random2`, `random3` or
+            `worst` of CIFAR-10N.
 
     Returns:
         A `Dataset`.

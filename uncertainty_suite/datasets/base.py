@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from uncertainty_suite import tf
-from uncertainty_suite.datasets import corruptions, pipeline, sources, stored
+from uncertainty_suite.datasets import corruptions, label_noise, long_tail, pipeline, sources, stored
 from uncertainty_suite.datasets.forms import describe
 from uncertainty_suite.datasets.sources import CATEGORICAL, GAUSSIAN, Source
 from uncertainty_suite.datasets.trees import Tree, leaves, map_leaves, same_structure
@@ -27,6 +27,10 @@ class _View:
 
     task: Dataset | None = None
     validation_percent: float = 0.0
+    train_fraction: float = 1.0
+    imbalance: float = 1.0
+    noise: float = 0.0
+    noise_seed: int = label_noise.SEED
     known: tuple[int, ...] | None = None
     corruption: str | None = None
     severity: int = 0
@@ -39,9 +43,9 @@ class _View:
 class Dataset:
     """One split of a data set: read into memory on first need, delivered as a `tf.data.Dataset` by `load`.
 
-    Made by `datasets.get`. The methods `like`, `corrupted`, `holding_out`, `classes`, `subset`, `seeded` and
-    `augmented` each return a new view of it and leave it as it is; they read nothing, and their order does not matter.
-    The same method called again replaces what it said before.
+    Made by `datasets.get`. The methods `like`, `corrupted`, `holding_out`, `fraction`, `imbalanced`,
+    `with_label_noise`, `classes`, `subset`, `seeded` and `augmented` each return a new view of it and leave it as it
+    is; they read nothing, and their order does not matter. The same method called again replaces what it said before.
 
     Attributes:
         source: What is particular to the data set.
@@ -191,6 +195,75 @@ class Dataset:
         view._check_validation()
         return view
 
+    def fraction(self, train_fraction: float) -> Dataset:
+        """Return the view of train with a fraction of the examples that are not held out for validation.
+
+        Which these are depends on nothing but the size of train, and a smaller fraction is part of a larger one. Other
+        splits stay as they are, and so do the statistics with which features are standardised.
+
+        Args:
+            train_fraction: In (0, 1]; 1: all.
+
+        Raises:
+            InputError: If it is out of that range.
+
+        Example:
+            >>> halves = [get("mnist").holding_out(0.1).fraction(0.5**k) for k in range(6)]
+        """
+        if not 0 < train_fraction <= 1:
+            raise InputError(f"train_fraction is a fraction in (0, 1], received {train_fraction}.")
+        return self._with(train_fraction=train_fraction)
+
+    def imbalanced(self, ratio: float) -> Dataset:
+        """Return the view of train whose classes are an exponential long tail, the first one the largest.
+
+        Class k of K keeps n_max ratio^(-k / (K - 1)) examples, rounded down, as in Cui et al., 2019
+        (https://arxiv.org/abs/1901.05555), and Cao et al., 2019 (https://arxiv.org/abs/1906.07413); n_max is the size
+        of a class, or where sizes differ the largest number for which every class has examples enough. Which examples
+        these are depends on the labels and the size of train alone. Other splits stay as they are. With `classes`,
+        these are the K classes, in their order.
+
+        Args:
+            ratio: Of the largest to the smallest class, at least 1; 1: the examples as they are.
+
+        Raises:
+            InputError: If it is below 1, or there are no classes.
+
+        Example:
+            >>> cifar10_lt = get("cifar10").imbalanced(100)  # 5000, 2997, 1796, ..., 50 examples
+        """
+        if not 1 <= ratio < np.inf:
+            raise InputError(
+                f"imbalance is the ratio of the largest to the smallest class, at least 1; received {ratio}."
+            )
+        if ratio > 1:
+            self._refuse_without_classes(f"imbalance is {ratio:g}: set it to 1. ")
+        return self._with(imbalance=ratio)
+
+    def with_label_noise(self, fraction: float, seed: int = label_noise.SEED) -> Dataset:
+        """Return the view of train with symmetric label noise: wrong labels, uniformly drawn from all other classes.
+
+        Exactly this fraction of the training examples that the other views leave (`subset` aside) has a wrong label,
+        but for rounding. Which ones, and which labels, is a function of their places in the stored split. Validation
+        and test stay as they are: what is chosen or measured there is chosen and measured with the right labels.
+
+        Args:
+            fraction: In [0, 1); 0: the labels as they are.
+            seed: Decides which labels are wrong. A constant of the benchmark: only if runs see the same labels can they
+                be compared.
+
+        Raises:
+            InputError: If it is out of that range, or there are no classes.
+
+        Example:
+            >>> noisy = get("cifar10").holding_out(0.1).with_label_noise(0.4)
+        """
+        if not 0 <= fraction < 1:
+            raise InputError(f"label_noise is a fraction in [0, 1), received {fraction}.")
+        if fraction:
+            self._refuse_without_classes(f"label_noise is {fraction:g}: set it to 0. ")
+        return self._with(noise=fraction, noise_seed=seed)
+
     def classes(self, known: Sequence[int] | None) -> Dataset:
         """Return the view for open-set recognition: only the examples of known classes, numbered in this order.
 
@@ -276,9 +349,9 @@ class Dataset:
         """How many published divisions into train and test there are; the option `fold` of `datasets.get` names one."""
         return self.source.num_folds
 
-    def _refuse_without_classes(self) -> None:
+    def _refuse_without_classes(self, what: str = "") -> None:
         if self.likelihood != CATEGORICAL:
-            raise InputError(f"Data set '{self.name}' has no classes: its labels are {self.likelihood}.")
+            raise InputError(f"{what}Data set '{self.name}' has no classes: its labels are {self.likelihood}.")
 
     def _check_validation(self) -> None:
         cut = self.split == VALIDATION and VALIDATION not in self.source.splits
@@ -314,15 +387,15 @@ class Dataset:
 
     @functools.cached_property
     def _rows(self) -> np.ndarray:
-        """int64 `[num_examples]`: each example's place in the stored split, ascending.
+        """int64 `[num_examples]`: each example's place in the stored split, ascending."""
+        return self._rows_before_subset[: self._view.max_examples or None]
 
-        Validation is the last fraction of a permutation that depends on nothing but the size of train, so every seed
-        of a benchmark trains and validates on the same examples. Both parts keep the stored order. Classes are taken
-        out afterwards, so that an example is in the same part with and without.
-        """
+    @functools.cached_property
+    def _rows_before_subset(self) -> np.ndarray:
+        """Classes are taken out after the cut, so that an example is in the same part with and without."""
         rows = self._rows_of_all_classes()
         if self._view.known is not None:
-            labels = self._stored.labels[rows]
+            labels = self._given_labels[rows]
             known = np.isin(labels, self._view.known)
             # What belongs to no class, as an out-of-distribution split, is neither known nor one of the classes held
             # out.
@@ -332,21 +405,42 @@ class Dataset:
                     f"Split '{self.split}' of data set '{self.name}' is empty with the known classes "
                     f"{self._view.known}."
                 )
-        return rows[: self._view.max_examples or None]
+        if self.split == TRAIN and self._view.imbalance > 1:
+            labels, order = self._numbered(self._given_labels[rows]), self._order.argsort()[rows]
+            rows = rows[long_tail.choose(labels, order, self.num_classes, self._view.imbalance)]
+        return rows
+
+    @functools.cached_property
+    def _order(self) -> np.ndarray:
+        """int64 `[size of train]`: the stored places of training examples, those that are kept longest first.
+
+        Validation is the last fraction of this permutation, which depends on nothing but the size of train, so every
+        seed of a benchmark trains and validates on the same examples.
+        """
+        return np.random.default_rng(0).permutation(len(self._stored))
 
     def _rows_of_all_classes(self) -> np.ndarray:
+        """Both parts of train keep the stored order."""
         num_stored = len(self._stored)
-        percent = self._view.validation_percent
-        if self.split not in (TRAIN, VALIDATION) or percent == 0:
+        is_cut = self.split == VALIDATION and VALIDATION not in self.source.splits
+        if self.split != TRAIN and not is_cut:
             return np.arange(num_stored)
+        percent, fraction = self._view.validation_percent, self._view.train_fraction
         num_train = num_stored - round(num_stored * percent)
-        if not 0 < num_train < num_stored:
+        if percent and not 0 < num_train < num_stored:
             raise InputError(
                 f"validation_percent {percent} of the {num_stored} training examples of data set '{self.name}' leaves "
                 "train or validation empty."
             )
-        permutation = np.random.default_rng(0).permutation(num_stored)
-        return np.sort(permutation[:num_train] if self.split == TRAIN else permutation[num_train:])
+        if is_cut:
+            return np.sort(self._order[num_train:])
+        num_kept = round(num_train * fraction)
+        if fraction < 1 and not 0 < num_kept < num_train:
+            raise InputError(
+                f"train_fraction {fraction} of the {num_train} training examples of data set '{self.name}' keeps all "
+                "or none; set it to 1, or to another value."
+            )
+        return np.sort(self._order[:num_kept])
 
     @functools.cached_property
     def element_ids(self) -> np.ndarray:
@@ -364,17 +458,56 @@ class Dataset:
         return map_leaves(self._of_this_split, self._stored.features)
 
     @functools.cached_property
+    def _given_labels(self) -> np.ndarray:
+        """Labels of the stored split, `[n]`: in train perhaps others than are stored, which people gave."""
+        if self.split == TRAIN and self.source.training_labels is not None:
+            return self.source.training_labels(self._stored, self._data_dir)
+        return self._stored.labels
+
+    def _numbered(self, labels: np.ndarray) -> np.ndarray:
+        """Return labels with the known classes numbered in their order."""
+        if self._view.known is None:
+            return labels
+        numbers = np.full(self.source.num_classes + 1, -1, np.int32)  # the last entry is that of label -1
+        numbers[list(self._view.known)] = np.arange(len(self._view.known))
+        return numbers[labels]
+
+    @functools.cached_property
     def labels(self) -> np.ndarray:
         """`[num_examples]`: int32, or of gaussian sets float64 in the target's own units.
 
         A class is -1 for examples that belong to none, or to none of those asked for.
         """
-        labels = self._of_this_split(self._stored.labels)
-        if self._view.known is None:
-            return labels
-        renumbered = np.full(self.source.num_classes + 1, -1, np.int32)  # the last entry is that of label -1
-        renumbered[list(self._view.known)] = np.arange(len(self._view.known))
-        return renumbered[labels]
+        view = self._view
+        if self.split != TRAIN or not view.noise:
+            return self._numbered(self._of_this_split(self._given_labels))
+        rows = self._rows_before_subset
+        labels = self._numbered(self._given_labels[rows])
+        noisy = label_noise.symmetric(labels, rows, len(self._stored), self.num_classes, view.noise, view.noise_seed)
+        return noisy[: view.max_examples or None]
+
+    @functools.cached_property
+    def human_labels(self) -> np.ndarray:
+        """int64 `[num_examples, num_classes]`: how many people gave each example each label.
+
+        There are such counts of `cifar10`, `test` (CIFAR-10H). With `classes` they are those of the classes asked for,
+        and those of an example may all be 0.
+
+        Raises:
+            InputError: If there are none of this split, or they are not where data sets lie.
+
+        Example:
+            >>> counts = get("cifar10", "test").human_labels
+            >>> label_distributions = counts / counts.sum(axis=1, keepdims=True)
+        """
+        split = TEST if self.split == UNKNOWN else self.split
+        if split not in self.source.human_labels:
+            known = ", ".join(self.source.human_labels) or "none"
+            raise InputError(
+                f"Split '{self.split}' of data set '{self.name}' has no labels of many people; these have: {known}."
+            )
+        counts = self.source.human_labels[split](self._data_dir)[self.original_ids]
+        return counts if self._view.known is None else counts[:, list(self._view.known)]
 
     @functools.cached_property
     def original_ids(self) -> np.ndarray:

@@ -7,9 +7,11 @@ import os
 
 import numpy as np
 
+from uncertainty_suite.datasets.folders import DATA_DIR_VARIABLE, looked, places
 from uncertainty_suite.errors import InputError
 
 _SHAPE = (10_000, 10)
+_FILE = "cifar10h/cifar10h-counts.npy"
 
 
 def cifar10h(path: str | os.PathLike) -> np.ndarray:
@@ -20,15 +22,14 @@ def cifar10h(path: str | os.PathLike) -> np.ndarray:
 
     Returns:
         int64 `[10000, 10]`: how many people gave each image each label. Rows are in the original order of CIFAR-10's
-        test images, which is not the order in which TFDS reads them: `original_ids` of a `Dataset` says which is which.
+        test images, which is not the order in which TFDS reads them: `human_labels` of a `Dataset` has them in that of
+        its examples.
 
     Raises:
         InputError: If it is not that file.
 
     Example:
-        >>> test = datasets.get("cifar10", split="test")
-        >>> counts = datasets.cifar10h("cifar10h-counts.npy")[test.original_ids]  # [examples of test, 10]
-        >>> label_distributions = counts / counts.sum(axis=1, keepdims=True)
+        >>> counts = datasets.cifar10h("cifar10h-counts.npy")
     """
     try:
         counts = np.load(path)
@@ -40,3 +41,19 @@ def cifar10h(path: str | os.PathLike) -> np.ndarray:
     if counts.min() < 0 or counts.sum(axis=1).min() == 0:
         raise InputError(f"'{path}' is not CIFAR-10H: it has negative counts or images that nobody labelled.")
     return counts.astype(np.int64)
+
+
+def find(data_dir: str | os.PathLike | None) -> np.ndarray:
+    """Read the counts from `cifar10h/cifar10h-counts.npy` in the folder of prepared data sets or beside it.
+
+    Raises:
+        InputError: If they are not there, or not CIFAR-10H.
+    """
+    tried = places(_FILE, data_dir)
+    path = next((place for place in tried if place.is_file()), None)
+    if path is None:
+        raise InputError(
+            f"The counts of CIFAR-10H are not there: {looked(tried)}. Name by --data_dir or {DATA_DIR_VARIABLE} a "
+            f"folder that holds {_FILE}, from https://github.com/jcpeterson/cifar-10h."
+        )
+    return cifar10h(path)

@@ -6,7 +6,9 @@ ships the test part of it. There is no official split: 500 examples, stratified 
 
 Out of distribution: `photos`, 500 patches of 8 x 8 pixels from the two photographs that scikit-learn ships (some are
 plain sky), and `noise`, 500 images of independent uniform pixels. Both have the digits' 17 gray levels, so that content
-and not quantisation sets them apart; their labels are -1. All of it is fixed, whatever the seed.
+and not quantisation sets them apart; their labels are -1. `textures` are for what is tuned on OOD examples, and share
+neither source nor content with these: 500 drawn sinusoidal gratings, of uniform direction and phase and 1 to 4 cycles
+an image, in the same levels. All of it is fixed, whatever the seed.
 """
 
 import numpy as np
@@ -18,7 +20,8 @@ _SIZE = 8
 _MAXIMUM = 16
 _NUM_TEST = 500
 _NUM_OOD = 500
-_RANDOM_STATES = {"split": 0, "photos": 1, "noise": 2}
+_RANDOM_STATES = {"split": 0, "photos": 1, "noise": 2, "textures": 3}
+_CYCLES = (1.0, 4.0)  # of a grating in an image; 4 of them are 2 pixels each, the finest that there is
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in tf.image.rgb_to_grayscale
 
 
@@ -52,19 +55,32 @@ def _noise() -> np.ndarray:
     return rng.integers(0, _MAXIMUM, size=(_NUM_OOD, _SIZE, _SIZE, 1), endpoint=True)
 
 
+def _textures() -> np.ndarray:
+    rng = np.random.default_rng(_RANDOM_STATES["textures"])
+    cycles, direction, phase = (
+        rng.uniform(low, high, (_NUM_OOD, 1, 1)) for low, high in (_CYCLES, (0, np.pi), (0, 2 * np.pi))
+    )
+    y, x = np.mgrid[:_SIZE, :_SIZE] / _SIZE
+    waves = np.sin(2 * np.pi * cycles * (x * np.cos(direction) + y * np.sin(direction)) + phase)
+    return np.rint((waves + 1) / 2 * _MAXIMUM)[..., np.newaxis]
+
+
+_OOD = {"photos": _photos, "noise": _noise, "textures": _textures}
+
+
 def _read(split: str, data_dir: object) -> tuple[np.ndarray, np.ndarray]:
     del data_dir  # scikit-learn ships it all
-    if split in ("train", "test"):
-        images, labels = _digits(split)
-    else:
-        images = _photos() if split == "photos" else _noise()
+    if split in _OOD:
+        images = _OOD[split]()
         labels = np.full(len(images), -1)
+    else:
+        images, labels = _digits(split)
     return images.astype(np.uint8), labels
 
 
 SOURCE = Source(
     name="digits",
-    splits=("train", "test", "photos", "noise"),
+    splits=("train", "test", *_OOD),
     num_classes=10,
     form=Images(_SIZE, _SIZE, 1),
     maximum=_MAXIMUM,

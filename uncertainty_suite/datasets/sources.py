@@ -8,7 +8,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from uncertainty_suite.datasets.forms import Images, Vectors
 from uncertainty_suite.datasets.trees import Tree, leaves
 from uncertainty_suite.errors import InputError, unknown_name
 from uncertainty_suite.registry import Registry, parse
+
+if TYPE_CHECKING:
+    from uncertainty_suite.datasets.stored import Stored
 
 CATEGORICAL = "categorical"
 GAUSSIAN = "gaussian"
@@ -39,6 +42,10 @@ class Source:
         identified: Whether the examples' own numbers are their element ids, in place of the index in the split.
         num_folds: How many published divisions into train and test there are; the option `fold` names one.
         imitate: For a set without a form of its own: returns the source that imitates another one.
+        training_labels: `training_labels(stored, data_dir)` returns labels that split `train` has in place of its
+            stored ones, as wrong as people's are; the examples cut from it for validation keep the stored ones.
+        human_labels: Of splits whose examples were labelled by many people: `human_labels[split](data_dir)` returns how
+            many gave each label, int64 `[numbers, num_classes]`, by the examples' own numbers.
     """
 
     name: str
@@ -53,6 +60,10 @@ class Source:
     identified: bool = False
     num_folds: int = 1
     imitate: Callable[[Source], Source] | None = None
+    training_labels: Callable[[Stored, str | os.PathLike | None], np.ndarray] | None = None
+    human_labels: Mapping[str, Callable[[str | os.PathLike | None], np.ndarray]] = dataclasses.field(
+        default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         what = f"Data set '{self.name}'"

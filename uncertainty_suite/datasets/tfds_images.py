@@ -6,6 +6,15 @@
 `cifar10_corrupted` (CIFAR-10-C, Hendrycks and Dietterich, 2019) and `mnist_corrupted` (MNIST-C, Mu and Gilmer, 2019)
 are the published corrupted test images. TFDS has a configuration for each corruption, and what is a configuration there
 is a split here: `get("cifar10_corrupted", split="gaussian_noise_3")`, `get("mnist_corrupted", split="zigzag")`.
+
+`cifar10` has the option `labels`: with `aggregate`, `random1`, `random2`, `random3` or `worst` the labels that are
+trained on are those that people gave (CIFAR-10N, Wei et al., 2022, https://arxiv.org/abs/2110.12088), of which 9, 17,
+18, 18 and 40 % are wrong; those of validation and test stay the right ones.
+
+For out-of-distribution examples there are two sets without a stock builder, which have to be there as prepared
+folders: `omniglot28`, characters of the two small background sets of Omniglot (Lake et al., 2015) as white ink on
+black, with the splits `small1` and `small2`, which share 50 characters; `dtd32`, the first 10 of the 47 categories of
+DTD (Cimpoi et al., 2014), with the split `test`. Both have labels of their own classes.
 """
 
 from __future__ import annotations
@@ -15,18 +24,19 @@ import functools
 import os
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from uncertainty_suite.datasets import cifar10h, label_noise
+from uncertainty_suite.datasets.folders import DATA_DIR_VARIABLE
 from uncertainty_suite.datasets.forms import Form, Images
 from uncertainty_suite.datasets.sources import Source
-from uncertainty_suite.errors import InputError
+from uncertainty_suite.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
-DATA_DIR_VARIABLE = "UNCERTAINTY_SUITE_DATA_DIR"
 _TIMEOUT_SECONDS = 10
 
 _GRAY = Images(28, 28, 1)
@@ -57,7 +67,7 @@ def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np
 
     Returns:
         Images, uint8 `[n, height, width, channels]`, and labels, int64 `[n]`; where examples have an `id` with a
-        number, as "test_00042", these numbers too, int64 `[n]`.
+        number in its split, as "test_00042", these numbers too, int64 `[n]`.
 
     Raises:
         InputError: If the data set is neither prepared nor downloadable, or cannot be read.
@@ -77,6 +87,11 @@ def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np
             # Tried even so: this also serves `tfds.testing.mock_data`, and raises where there is nothing to read.
             examples = builder.as_dataset(split=split, shuffle_files=False)
             batches = list(tfds.as_numpy(examples.batch(1000)))
+    except tfds.core.DatasetNotFoundError as error:
+        raise InputError(
+            f"Data set '{name}' is not prepared in {where}, and TFDS has no builder that could make it. Name a folder "
+            f"that holds it by --data_dir or {DATA_DIR_VARIABLE}."
+        ) from error
     except Exception as error:  # from AssertionError to DataLossError
         if why_not_prepared:
             command = f"import tensorflow_datasets as tfds; tfds.load('{name}', data_dir='DIR')"
@@ -90,7 +105,7 @@ def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np
             f"damaged, delete the folder '{name}' there and run again to prepare it anew."
         ) from error
     images, labels = (np.concatenate([batch[key] for batch in batches]) for key in ("image", "label"))
-    numbers = [re.fullmatch(rb".*_(\d+)", text) for batch in batches for text in batch.get("id", [b""])]
+    numbers = [re.fullmatch(rb"[a-z]+_(\d+)", text) for batch in batches for text in batch.get("id", [b""])]
     if not all(numbers):
         return images, labels
     return images, labels, np.array([int(number[1]) for number in numbers if number])
@@ -115,16 +130,22 @@ def _one_line(error: Exception, max_length: int = 200) -> str:
     return text if len(text) <= max_length else text[:max_length] + "..."
 
 
-def _source(name: str, num_classes: int, form: Form, augmented: bool = False) -> Source:
-    return Source(
-        name=name,
-        splits=("train", "test"),
-        num_classes=num_classes,
-        form=form,
-        maximum=255,
-        augmented=augmented,
-        read=functools.partial(_read, name),
-    )
+def _source(
+    name: str, num_classes: int, form: Form, splits: tuple[str, ...] = ("train", "test"), **fields: Any
+) -> Source:
+    read = functools.partial(_read, name)
+    return Source(name, splits, form, read, num_classes=num_classes, maximum=255, **fields)
+
+
+def _cifar10(labels: str = "clean") -> Source:
+    if labels != "clean" and labels not in label_noise.CIFAR10N:
+        raise unknown_name("labels of data set 'cifar10'", labels, ("clean", *label_noise.CIFAR10N))
+    given = None if labels == "clean" else functools.partial(label_noise.cifar10n, labels)
+    human = {"test": cifar10h.find}
+    return _source("cifar10", 10, _COLOUR, augmented=True, training_labels=given, human_labels=human)
+
+
+_cifar10.__name__ = "cifar10"
 
 
 def _corrupted(name: str, form: Form, configs: tuple[str, ...]) -> Source:
@@ -151,10 +172,12 @@ _MNIST_CORRUPTIONS = (
 SOURCES = [
     _source("mnist", 10, _GRAY),
     _source("fashion_mnist", 10, _GRAY),
-    _source("cifar10", 10, _COLOUR, augmented=True),
+    _cifar10,
     _source("cifar100", 100, _COLOUR, augmented=True),
     # Not augmented: a flipped digit is another shape.
     _source("svhn_cropped", 10, _COLOUR),
     _corrupted("cifar10_corrupted", _COLOUR, tuple(f"{c}_{s}" for c in _CIFAR10_CORRUPTIONS for s in range(1, 6))),
     _corrupted("mnist_corrupted", _GRAY, _MNIST_CORRUPTIONS),
+    _source("omniglot28", 242, _GRAY, splits=("small1", "small2")),
+    _source("dtd32", 10, _COLOUR, splits=("test",)),
 ]

@@ -4,9 +4,10 @@ As in the TensorFlow tutorial "Uncertainty-aware deep learning with SNGP"
 (https://www.tensorflow.org/tutorials/understanding/sngp), after Liu et al., "Simple and principled uncertainty
 estimation with deterministic deep learning via distance awareness", 2020 (https://arxiv.org/abs/2006.10108).
 
-Splits: `train` and `test`, 1,000 points each; `grid`, 100 x 100 points for the surface (x runs fastest), and `ood`,
-500 points far from both moons, which belong to neither class: the labels of both are -1. Points are fixed: the
-benchmark's seeds share them, so that results can be paired.
+Splits: `train` and `test`, 1,000 points each; `grid`, 100 x 100 points for the surface (x runs fastest); `ood`, 500
+points far from both moons, which belong to neither class, and `ood_validation`, 500 more in the opposite corner of the
+surface, for what is tuned on OOD examples. The labels of the last three are -1. Points are fixed: the benchmark's seeds
+share them, so that results can be paired.
 """
 
 import numpy as np
@@ -16,7 +17,8 @@ from uncertainty_suite.datasets.sources import Source
 
 X_RANGE = (-3.5, 3.5)
 Y_RANGE = (-2.5, 2.5)
-_RANDOM_STATES = {"train": 0, "test": 1, "ood": 2}
+_RANDOM_STATES = {"train": 0, "test": 1, "ood": 2, "ood_validation": 3}
+_OOD_CENTERS = {"ood": (2.5, -1.75), "ood_validation": (-2.5, 1.75)}
 
 
 def _moons(random_state: int) -> tuple[np.ndarray, np.ndarray]:
@@ -34,9 +36,10 @@ def _read(split: str, data_dir: object) -> tuple[np.ndarray, np.ndarray]:
         x, y = np.meshgrid(np.linspace(*X_RANGE, 100), np.linspace(*Y_RANGE, 100))
         points = np.stack([x.ravel(), y.ravel()], axis=-1)
         labels = np.full(len(points), -1)
-    elif split == "ood":
+    elif split in _OOD_CENTERS:
         # 0.01 is the variance: np.random.multivariate_normal(cov=np.diag([0.01, 0.01])) in the tutorial.
-        points = np.random.default_rng(_RANDOM_STATES[split]).normal((2.5, -1.75), np.sqrt(0.01), size=(500, 2))
+        rng = np.random.default_rng(_RANDOM_STATES[split])
+        points = rng.normal(_OOD_CENTERS[split], np.sqrt(0.01), size=(500, 2))
         labels = np.full(len(points), -1)
     else:
         points, labels = _moons(_RANDOM_STATES[split])
@@ -45,7 +48,7 @@ def _read(split: str, data_dir: object) -> tuple[np.ndarray, np.ndarray]:
 
 SOURCE = Source(
     name="two_moons",
-    splits=("train", "test", "grid", "ood"),
+    splits=("train", "test", "grid", *_OOD_CENTERS),
     num_classes=2,
     form=Vectors(2),
     read=_read,

@@ -24,9 +24,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from uncertainty_suite.datasets.folders import DATA_DIR_VARIABLE, looked, places
 from uncertainty_suite.datasets.forms import Vectors
 from uncertainty_suite.datasets.sources import GAUSSIAN, Source
-from uncertainty_suite.datasets.tfds_images import DATA_DIR_VARIABLE
 from uncertainty_suite.errors import InputError
 
 UCI_DIR_VARIABLE = "UNCERTAINTY_SUITE_UCI_DIR"
@@ -119,17 +119,14 @@ def _find(name: str, table: str, data_dir: str | os.PathLike | None) -> Path:
     Raises:
         InputError: If it is in none of the places.
     """
-    data_dir = data_dir or os.environ.get(DATA_DIR_VARIABLE)
-    places = [Path(data_dir).absolute() / "uci", Path(data_dir).absolute().parent / "uci"] if data_dir else []
+    folders = places(f"uci/{table}/data", data_dir)
     if named := os.environ.get(UCI_DIR_VARIABLE):
-        places.append(Path(named))
-    folders = [place / table / "data" for place in places]
+        folders.append(Path(named) / table / "data")
     for folder in folders:
         if folder.is_dir():
             return folder
-    looked = "looked for " + ", ".join(map(str, folders)) if folders else "no folder is named to look in"
     raise InputError(
-        f"Data set '{name}' is not there: {looked}. To get it: git clone {_REPOSITORY}, and name its folder "
+        f"Data set '{name}' is not there: {looked(folders)}. To get it: git clone {_REPOSITORY}, and name its folder "
         f"UCI_Datasets by {UCI_DIR_VARIABLE}, or a folder that holds uci/{table}/data by --data_dir or "
         f"{DATA_DIR_VARIABLE}."
     )
