@@ -23,7 +23,7 @@ import contextlib
 import functools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -169,7 +169,7 @@ _MNIST_CORRUPTIONS = (
     *("brightness", "translate", "stripe", "fog", "spatter", "dotted_line", "zigzag", "canny_edges"),
 )
 
-SOURCES = [
+SOURCES: list[Source | Callable[..., Source]] = [
     _source("mnist", 10, _GRAY),
     _source("fashion_mnist", 10, _GRAY),
     _cifar10,
