@@ -60,6 +60,20 @@ def test_bfloat16_keeps_statistics_in_float32():
     assert fused.moving_variance.dtype == "float32"
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16", "mixed_float16", "float32"])
+@pytest.mark.parametrize("input_dtype", ["as the layer", "int32", "uint8", "float64"])
+def test_trains_in_every_precision_as_the_plain_layer(dtype, input_dtype):
+    results = []
+    for layer in make_pair((4, 5, 3, 7), dtype=dtype):
+        inputs = tf.cast(inputs_of((4, 5, 3, 7)), layer.compute_dtype if "as" in input_dtype else input_dtype)
+        outputs = [layer(inputs, training=training) for training in (True, False)]
+        assert {output.dtype.name for output in outputs} == {layer.compute_dtype}
+        results.append([*outputs, layer.moving_mean.value, layer.moving_variance.value])
+    for plain, fused in zip(*(([np.asarray(x, np.float64) for x in result]) for result in results)):
+        tolerance = 1e-5 if dtype in ("float32", "float64") else 2e-2
+        np.testing.assert_allclose(fused, plain, rtol=tolerance, atol=tolerance)
+
+
 def test_frozen_layers_and_other_axes_are_those_of_keras():
     plain, fused = make_pair((4, 5, 3, 7))
     plain.trainable = fused.trainable = False

@@ -72,6 +72,18 @@ def test_kept_values_and_their_gradients_are_scaled(rate, dtype):
     np.testing.assert_allclose(gradient.numpy().astype("float64"), kept / (1 - rate), rtol=tolerance)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float64"])
+def test_what_is_dropped_is_zero_even_if_it_was_infinite(dtype):
+    x = tf.cast(tf.tile([[np.inf, -np.inf, np.nan, 1.0]], (400, 1)), dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = MonteCarloDropout(0.5, seed=1, dtype=dtype)(x)
+    gradient = tape.gradient(y, x, output_gradients=x).numpy().astype("float64")
+    for values in (y.numpy().astype("float64"), gradient):
+        for column, kept in zip(values.T, (np.inf, -np.inf, np.nan, 2.0)):
+            np.testing.assert_array_equal(np.unique(column), np.unique([0, kept]))
+
+
 def test_repeated_predictions_differ():
     inputs = keras.Input((8,))
     model = keras.Model(inputs, MonteCarloDropout(0.5)(inputs))

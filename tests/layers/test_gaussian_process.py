@@ -381,3 +381,13 @@ def test_a_precision_that_cannot_be_factored_is_reported():
     layer.precision.assign(-np.eye(16))
     with pytest.raises(InputError, match="not positive definite"):
         layer.inverse_cholesky()
+
+
+@pytest.mark.parametrize("momentum", [-1.0, 0.9])
+def test_an_empty_batch_changes_nothing(momentum):
+    layer = RandomFeatureGaussianProcess(2, 8, momentum=momentum, update_in_training=True, seed=1)
+    layer(tf.random.stateless_normal((5, 3), seed=(0, 0)), training=True)
+    before = layer.precision.numpy()
+    layer(tf.zeros((0, 3)), training=True)
+    layer.update_precision(tf.zeros((0, 3)))
+    np.testing.assert_array_equal(layer.precision, before)

@@ -3,6 +3,7 @@ import pytest
 
 from tests.layers.helpers import Golden
 from uncertainty_suite import tf
+from uncertainty_suite.errors import InputError
 from uncertainty_suite.layers import mean_field_logits, monte_carlo_softmax
 
 GOLDEN = Golden("mean_field")
@@ -15,8 +16,11 @@ def test_golden_mean_field(case):
     adjusted = mean_field_logits(given["logits"], given["variance"], factor)
     np.testing.assert_allclose(adjusted, expected["full_covariance"], rtol=1e-10)
     np.testing.assert_allclose(tf.nn.softmax(adjusted), expected["softmax_full_covariance"], rtol=1e-10)
-    one_dimensional = mean_field_logits(given["logits_1d"], given["variance"], factor)
-    np.testing.assert_allclose(one_dimensional, expected["logits_1d_full_covariance"], rtol=1e-10)
+    from_covariance = mean_field_logits(given["logits"], given["covariance"], factor)
+    np.testing.assert_allclose(from_covariance, expected["full_covariance"], rtol=1e-10)
+    for variance in (given["variance"], given["covariance"]):
+        one_dimensional = mean_field_logits(given["logits_1d"], variance, factor)
+        np.testing.assert_allclose(one_dimensional, expected["logits_1d_full_covariance"], rtol=1e-10)
     no_covariance = mean_field_logits(given["logits"].astype("float32"), np.ones(6), factor)
     np.testing.assert_allclose(no_covariance, expected["no_covariance"], rtol=2e-6)
 
@@ -27,6 +31,9 @@ def test_golden_monte_carlo_softmax(case):
     scale = GOLDEN.parameters[case]["temp_scale"]
     probs = monte_carlo_softmax(GOLDEN["inputs"]["logits"], GOLDEN["inputs"]["variance"], 50, 0, scale, noise=noise)
     np.testing.assert_allclose(np.mean(probs, axis=0), GOLDEN[case]["probs"], rtol=2e-6, atol=1e-7)
+    covariance = GOLDEN["inputs"]["covariance"]
+    again = monte_carlo_softmax(GOLDEN["inputs"]["logits"], covariance, 50, 0, scale, noise=noise)
+    np.testing.assert_array_equal(again, probs)
 
 
 @GOLDEN.parametrize("monte_carlo_softmax_S2000")
@@ -66,3 +73,67 @@ def test_the_knobs_turn(factor):
     assert np.all(np.abs(mean_field_logits(logits, variance, factor)) < np.abs(logits))
     narrow, wide = (np.std(monte_carlo_softmax(logits, variance, 100, 0, s), axis=0) for s in (0.1, 1.0))
     assert np.all(narrow < wide)
+
+
+def test_variances_of_single_classes():
+    logits = np.array([[1.0, -2.0, 0.5], [2.0, 2.0, -1.0]])
+    np.testing.assert_allclose(mean_field_logits(logits, [[3.0, 0.0, 8.0]] * 2, 1.0), logits / [2, 1, 3])
+    np.testing.assert_allclose(mean_field_logits(logits, [[3.0], [0.0]], 1.0), logits / [[2], [1]])
+    np.testing.assert_allclose(mean_field_logits(logits, 3.0, 1.0), logits / 2)
+    np.testing.assert_allclose(mean_field_logits(logits[:1], [[3.0]], 1.0), logits[:1] / 2)
+
+
+def _of_unknown_batch(variance):
+    spec = [tf.TensorSpec((None, 3)), tf.TensorSpec(variance)]
+    function = tf.function(lambda x, v: mean_field_logits(x, v, 1.0), input_signature=spec, autograph=False)
+    return function.get_concrete_function()
+
+
+def test_batches_of_unknown_size():
+    for shape in ((None,), (None, 3), (None, 1)):
+        assert _of_unknown_batch(shape).output_shapes.as_list() == [None, 3]
+    with pytest.raises(InputError, match="may be their covariance"):
+        _of_unknown_batch((None, None))
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((3, 3), "A variance of shape (3, 3) of logits of shape (3, 3) may be their covariance or that of each class:"),
+        (
+            (4,),
+            "Logits of shape (3, 3) need a variance of shape (3,) or (3, 3), or their covariance [batch, batch]; rec",
+        ),
+        (
+            (2, 2),
+            "Logits of shape (3, 3) need a variance of shape (3,) or (3, 3), or their covariance [batch, batch]; rec",
+        ),
+        ((5, 3, 3), "Logits of shape (3, 3) need a variance of shape (3,) or (3, 3), or their covariance"),
+    ],
+)
+@pytest.mark.parametrize("function", [mean_field_logits, lambda x, v, _: monte_carlo_softmax(x, v, 2, 0)])
+def test_shapes_that_are_refused(function, shape, message):
+    with pytest.raises(InputError) as error:
+        function(np.zeros((3, 3)), np.ones(shape), 1.0)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def test_integers_are_numbers():
+    adjusted = mean_field_logits(np.array([[2, 0]]), np.array([3]), 1.0)
+    np.testing.assert_array_equal(adjusted, np.array([[1, 0]], "float32"))
+    assert mean_field_logits([[2, 0]], [3], -1.0).dtype == adjusted.dtype == tf.float32
+    expected = monte_carlo_softmax([[2.0, 0.0]], [3.0], 4, seed=0)
+    np.testing.assert_array_equal(monte_carlo_softmax([[2, 0]], [3], 4, seed=0), expected)
+
+
+@pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16])
+def test_half_precision_does_not_overflow(dtype):
+    logits, variance = tf.constant([[60_000.0, -60_000.0]]), tf.constant([60_000.0])
+    expected = tf.cast(mean_field_logits(logits, variance, 20.0), dtype)  # 60,000 * 20 is no float16
+    adjusted = mean_field_logits(tf.cast(logits, dtype), variance, 20.0)
+    assert adjusted.dtype == dtype
+    np.testing.assert_allclose(tf.cast(adjusted, tf.float32), tf.cast(expected, tf.float32), rtol=1e-2)
+    probs = monte_carlo_softmax(tf.cast([[1.0, 2.0]], dtype), 1e6, 200, seed=0)
+    assert probs.dtype == dtype
+    assert np.mean(tf.cast(probs, tf.float32)[..., 0]) == pytest.approx(0.5, abs=0.15)

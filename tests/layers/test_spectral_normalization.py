@@ -12,7 +12,7 @@ CONV = Golden("spectral_norm_conv2d")
 TOLERANCE = {"float64": {"rtol": 1e-10, "atol": 1e-12}, "float32": {"rtol": 1e-5, "atol": 2e-6}}
 
 
-def convolution_norm(kernel, image_shape, strides=1, padding="same", dilation_rate=1) -> float:
+def convolution_norm(kernel, image_shape, strides=1, padding="same", dilation_rate=1, groups=1) -> float:
     """Return the largest singular value of a convolution, unrolled to a matrix."""
     size = int(np.prod(image_shape))
     basis = np.eye(size).reshape((size, *image_shape))
@@ -22,6 +22,7 @@ def convolution_norm(kernel, image_shape, strides=1, padding="same", dilation_ra
         strides,
         padding,
         dilation_rate=dilation_rate,
+        groups=groups,
         use_bias=False,
         dtype="float64",
     )
@@ -121,11 +122,13 @@ def test_golden_valid_convolution_is_bounded_at_its_real_padding(case):
         ((8, 7, 2), {"strides": (1, 2), "padding": "same"}),
         ((8, 7, 2), {"dilation_rate": 2, "padding": "same"}),
         ((9, 8, 2), {"dilation_rate": 2, "padding": "valid"}),
+        ((7, 6, 4), {"groups": 2, "padding": "same"}),
+        ((7, 6, 2), {"groups": 2, "strides": 2, "padding": "valid"}),
     ],
 )
-def test_convolution_norm_at_real_stride_padding_and_dilation(image_shape, arguments):
+def test_convolution_norm_at_real_stride_padding_dilation_and_groups(image_shape, arguments):
     conv = keras.layers.Conv2D(
-        3, 3, kernel_initializer=keras.initializers.RandomNormal(stddev=1.0, seed=1), **arguments
+        6, 3, kernel_initializer=keras.initializers.RandomNormal(stddev=1.0, seed=1), **arguments
     )
     layer = SpectralNormalization(conv, norm_bound=1.5, iterations=20)
     x = tf.ones((1, *image_shape))
@@ -142,6 +145,21 @@ def test_dense_norm_reaches_the_bound(bound):
     layer.layer.kernel.assign(100 * layer.layer.kernel)
     layer(tf.ones((1, 5)), training=True)
     assert np.linalg.norm(layer.layer.kernel, ord=2) == pytest.approx(bound, rel=1e-3)
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [("float32", 1e20), ("float32", 1e35), ("float64", 1e200)])
+@pytest.mark.parametrize("make", [keras.layers.Dense, lambda units, **kwargs: keras.layers.Conv2D(units, 1, **kwargs)])
+def test_a_huge_kernel_is_normalised_as_one_of_usual_size(make, dtype, scale):
+    kernels = []
+    for factor in (1.0, scale):
+        layer = SpectralNormalization(make(5, kernel_initializer=keras.initializers.RandomNormal(seed=1), dtype=dtype))
+        x = tf.ones((1, 4, 4, 4), dtype)
+        layer.build(x.shape)
+        layer.layer.kernel.assign(100 * factor * layer.layer.kernel)
+        for _ in range(3):
+            layer(x, training=True)
+        kernels.append(layer.layer.kernel.numpy())
+    np.testing.assert_allclose(kernels[1], kernels[0], rtol=1e-5)
 
 
 def test_a_kernel_that_was_zero_is_normalised_once_it_has_grown():

@@ -20,6 +20,11 @@ def test_the_mean_is_over_tokens_and_zero_without_any():
     np.testing.assert_allclose(TokenMean()(x, IDS > 0), expected, rtol=1e-6)
 
 
+def test_the_mean_does_not_see_what_stands_in_place_of_padding():
+    x = np.where(IDS[..., np.newaxis] > 0, np.ones((3, 4, 2), "float32"), [np.inf, np.nan]).astype("float32")
+    np.testing.assert_array_equal(TokenMean()(x, IDS > 0), [[1, 1], [1, 1], [0, 0]])
+
+
 def test_shapes_and_types_are_known_in_a_model():
     ids, x = keras.Input((4,)), keras.Input((4, 2))
     is_token = IsToken()(ids)

@@ -96,7 +96,13 @@ class Dropout(keras.layers.Layer):
         return tf.stack([shape[i] if size is None else size for i, size in enumerate(self.noise_shape)])
 
     def _drop(self, inputs: tf.Tensor, mask_shape: tf.Tensor) -> tf.Tensor:
-        return inputs * _random_mask(mask_shape, self.rate, _next_seed(self.seed_generator), inputs.dtype)
+        mask = _random_mask(mask_shape, self.rate, _next_seed(self.seed_generator), inputs.dtype)
+        # What is dropped is 0, even if it was infinite or NaN. The operation takes no longer than a product, but GPUs
+        # may have it in float32 only and not in bfloat16, whose products float32 holds exactly.
+        if inputs.dtype == tf.bfloat16:
+            product = tf.math.multiply_no_nan(tf.cast(inputs, tf.float32), tf.cast(mask, tf.float32))
+            return tf.cast(product, tf.bfloat16)
+        return tf.math.multiply_no_nan(inputs, mask)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape

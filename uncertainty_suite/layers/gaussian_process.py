@@ -30,6 +30,8 @@ class RandomFeatureGaussianProcess(keras.layers.Layer):
         P <- P + G                                      if momentum <= 0 (exact)
         P <- momentum * P + (1 - momentum) * G / n      if 0 < momentum < 1 (moving average; the ridge decays)
 
+    and an empty batch leaves it as it is.
+
     The usual, exact way is to train beta by gradient descent, then `reset_precision()`, show every training example
     once to `update_precision`, and pass `inverse_cholesky()` to all later calls. With `update_in_training` every
     training call updates P, before the optimiser's step. Replicas of a distribution strategy add up their batches, so
@@ -253,7 +255,8 @@ class RandomFeatureGaussianProcess(keras.layers.Layer):
         if replica_context is not None and replica_context.num_replicas_in_sync > 1:
             gram, count = replica_context.all_reduce(tf.distribute.ReduceOp.SUM, [gram, count])
         if self.momentum > 0:
-            self.precision.assign(self.momentum * self.precision + (1 - self.momentum) * gram / count)
+            averaged = self.momentum * self.precision + (1 - self.momentum) * gram / count
+            self.precision.assign(tf.where(count > 0, averaged, self.precision))  # an empty batch says nothing
         else:
             self.precision.assign(self.precision + gram)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from uncertainty_suite import keras, tf
@@ -21,8 +22,9 @@ class SpectralNormalization(keras.layers.Wrapper):
         kernel <- kernel * norm_bound / sigma    if sigma > norm_bound.
 
     For `Dense`, A is the kernel (Miyato et al. 2018, https://arxiv.org/abs/1802.05957). For `Conv2D`, A is the
-    convolution itself at its real stride, padding and dilation (Gouk et al. 2021, https://arxiv.org/abs/1804.04368),
-    not the kernel reshaped to a matrix. The soft bound is SNGP's (Liu et al. 2020, https://arxiv.org/abs/2006.10108).
+    convolution itself at its real stride, padding, dilation and groups (Gouk et al. 2021,
+    https://arxiv.org/abs/1804.04368), not the kernel reshaped to a matrix. The soft bound is SNGP's (Liu et al. 2020,
+    https://arxiv.org/abs/2006.10108).
 
     Conventions: the kernel *stays* rescaled, so the optimiser steps from there. The gradient treats the factor as a
     constant. `sigma` approaches the true norm from below over calls, so the norm approaches the bound from above.
@@ -123,6 +125,14 @@ class SpectralNormalization(keras.layers.Wrapper):
     def _apply(self, kernel: tf.Tensor, v: tf.Tensor) -> tf.Tensor:
         if isinstance(self.layer, keras.layers.Dense):
             return tf.matmul(v, kernel)
+        groups = self.layer.groups
+        if groups == 1:
+            return self._convolve(kernel, v)
+        # One by one, since TensorFlow has no gradient of a grouped convolution on CPUs.
+        parts = zip(tf.split(kernel, groups, axis=-1), tf.split(v, groups, axis=-1))
+        return tf.concat([self._convolve(*part) for part in parts], axis=-1)
+
+    def _convolve(self, kernel: tf.Tensor, v: tf.Tensor) -> tf.Tensor:
         return tf.nn.convolution(
             v,
             kernel,
@@ -150,4 +160,10 @@ class SpectralNormalization(keras.layers.Wrapper):
 
 
 def _unit(x: tf.Tensor) -> tf.Tensor:
-    return x / tf.sqrt(tf.maximum(tf.reduce_sum(x**2), 1e-12))
+    """Return x / |x|, or x * 10^6 if it is shorter than 10^-6."""
+    # Squares of large numbers overflow, so these are scaled first, by a power of two, which changes no digit.
+    exponent = math.frexp(x.dtype.max)[1]  # 128 in float32
+    is_large = tf.reduce_max(tf.abs(x)) > 2.0 ** (exponent * 5 // 16)
+    scale = tf.where(is_large, tf.constant(2.0 ** -(exponent * 5 // 8), x.dtype), 1)
+    x *= scale
+    return x / tf.sqrt(tf.maximum(tf.reduce_sum(x**2), 1e-12 * scale))

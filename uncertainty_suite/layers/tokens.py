@@ -35,8 +35,10 @@ class TokenMean(keras.layers.Layer):
     """
 
     def call(self, inputs: tf.Tensor, is_token: tf.Tensor) -> tf.Tensor:
-        weights = tf.cast(is_token, inputs.dtype)[:, :, tf.newaxis]
-        return tf.reduce_sum(inputs * weights, axis=1) / tf.maximum(tf.reduce_sum(weights, axis=1), 1)
+        is_token = tf.cast(is_token, tf.bool)[:, :, tf.newaxis]
+        # Chosen, not multiplied: what stands in place of padding may be infinite.
+        total = tf.reduce_sum(tf.where(is_token, inputs, tf.zeros([], inputs.dtype)), axis=1)
+        return total / tf.maximum(tf.reduce_sum(tf.cast(is_token, inputs.dtype), axis=1), 1)
 
     def compute_output_shape(self, inputs_shape: tuple, is_token_shape: tuple) -> tuple[int | None, ...]:
         return (inputs_shape[0], inputs_shape[-1])
