@@ -293,7 +293,7 @@ def test_functions_have_the_name_and_the_docstring_of_their_metric() -> None:
 
 def test_functions_take_arrays_then_options() -> None:
     signature = inspect.signature(metrics.risk_at_coverage)
-    assert list(signature.parameters) == ["probs", "labels", "coverage", "ties", "confidence"]
+    assert list(signature.parameters) == ["probs", "labels", "coverage", "ties", "confidence", "uncertainty"]
     assert signature.parameters["coverage"].default == 0.8
     with pytest.raises(TypeError, match="'bins'"):
         metrics.expected_calibration_error([[0.5, 0.5]], [0], bins=3)

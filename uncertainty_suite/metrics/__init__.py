@@ -28,7 +28,7 @@ from uncertainty_suite.metrics.base import REGISTRY, Metric, NoValueError, funct
 from uncertainty_suite.metrics.calibration import Bins, calibration_bins
 from uncertainty_suite.metrics.collection import Collection, get, info, names, per_example
 from uncertainty_suite.metrics.recalibration import apply_temperature, fit_temperature, recalibrate
-from uncertainty_suite.metrics.selective import risk_coverage_curve
+from uncertainty_suite.metrics.selective import failure_curve, failure_detection, risk_coverage_curve
 
 __all__ = [
     "REGISTRY",
@@ -38,6 +38,8 @@ __all__ = [
     "NoValueError",
     "apply_temperature",
     "calibration_bins",
+    "failure_curve",
+    "failure_detection",
     "fit_temperature",
     "function",
     "get",

@@ -25,6 +25,11 @@ plain functions, such as `metrics.expected_calibration_error(probs, labels, num_
 value of each example of what is a mean over examples. `metrics.get("rm/<name>")` runs a metric of Robustness Metrics,
 where that is installed.
 
+What sorts examples takes any uncertainty: `aurc(uncertainty='mutual_information')`. `add_batch` is given it as
+`uncertainty=`, a collection as `uncertainties=` by name, a plain function as `uncertainty=`.
+`metrics.failure_detection(errors, uncertainty, is_ood)` gives AURC, AUGRC and AUROC over test errors and OOD examples
+together.
+
 p: predicted probabilities, averaged over samples; y: label; conf: the largest probability; s, t: samples; n: examples.
 Better: ↑ higher, ↓ lower, - neither. Needs: what is needed beside the mean prediction; *samples* are all of them, an
 *uncertainty* is a score of each example in place of predictions. Kept: *mean* is a mean over examples; *sums* need

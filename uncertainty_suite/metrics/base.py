@@ -3,7 +3,8 @@
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +21,11 @@ _CACHED_NUMBERS = 2**14  # about what a core's fast cache holds
 _UNIT = (0.0, 1.0)
 POSITIVE = (0.0, float("inf"))
 REAL = (-float("inf"), float("inf"))
+
+# Two scores that differ by less than this share of their size tie: float64 leaves no more of equal ones.
+_RESOLUTION = 1e-12
+
+MAX_PROB = "max_prob"  # the uncertainty that every classifier has
 
 
 def to_array(values: Any, what: str, ndims: Iterable[int], shape_text: str) -> np.ndarray:
@@ -118,6 +124,18 @@ def _bad_probs(samples: np.ndarray, tolerance: float, what: str) -> InputError:
     )
 
 
+def to_bools(values: Any, what: str, batch: int) -> np.ndarray:
+    """Return checked truth values `[batch]`, of bools or of 0 and 1."""
+    array = to_array(values, what, (1,), "[batch]")
+    if len(array) != batch:
+        raise InputError(f"{what} must be one for each of {batch} examples, got {len(array)}.")
+    if array.dtype.kind == "f" or (array.min() < 0 or array.max() > 1):
+        raise InputError(
+            f"{what} must be true or false, got dtype {array.dtype} with {array.max()}; pass bools [batch]."
+        )
+    return array.astype(bool, copy=False)
+
+
 def to_labels(label: Any, batch: int, classes: int) -> np.ndarray:
     """Return checked labels `[batch]`, integers from 0 to `classes - 1`.
 
@@ -133,6 +151,26 @@ def to_labels(label: Any, batch: int, classes: int) -> np.ndarray:
         i = int(np.argmax((labels < 0) | (labels >= classes)))
         raise InputError(f"Labels must be from 0 to {classes - 1} for {classes} classes, but label {i} is {labels[i]}.")
     return labels.astype(np.intp, copy=False)
+
+
+def differ(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Say whether scores differ by more than rounding, elementwise: by more than 1e-12 of their own size.
+
+    A score that is constant but for the rounding of float64 so has no ranks. The size is that of the two scores and not
+    of the largest one, so that 1e-20 and 1e-15 differ, though others are 1; scores on a logarithmic scale differ where
+    the logarithms do.
+    """
+    with np.errstate(over="ignore"):
+        return np.abs(first - second) > _RESOLUTION * np.maximum(np.abs(first), np.abs(second))
+
+
+def tie_groups(scores: np.ndarray) -> np.ndarray:
+    """Return the group of each score `[batch]`, from 0 for the lowest; scores that do not `differ` share a group."""
+    order = np.argsort(scores, kind="stable")
+    ordered = scores[order]
+    groups = np.empty(len(scores), np.intp)
+    groups[order] = np.cumsum(np.append(False, differ(ordered[1:], ordered[:-1])))
+    return groups
 
 
 def check_same_classes(classes: int, before: int) -> None:
@@ -152,13 +190,15 @@ class Batch:
         samples: Probabilities `[samples, batch, classes]`, in the dtype received.
         probs: Their mean over samples, float64 `[batch, classes]`.
         rows: The place of each example, `[batch]`.
+        uncertainties: Further scores of each example by name, float64 `[batch]`, higher where less is known.
     """
 
-    def __init__(self, predictions: Any, label: Any = None):
+    def __init__(self, predictions: Any, label: Any = None, uncertainties: Mapping[str, Any] = MappingProxyType({})):
         self.samples, self.probs = to_samples(predictions)
         batch, classes = self.probs.shape
         self._labels = None if label is None else to_labels(label, batch, classes)
         self.rows = np.arange(batch)
+        self.uncertainties = {name: to_uncertainty(values, batch, name) for name, values in uncertainties.items()}
 
     @classmethod
     def joined(cls, batches: list["Batch"]) -> "Batch":
@@ -169,21 +209,24 @@ class Batch:
         labelled = batches[0]._labels is not None
         batch._labels = np.concatenate([each.labels for each in batches]) if labelled else None
         batch.rows = np.arange(len(batch.probs))
+        batch.uncertainties = {
+            name: np.concatenate([each.uncertainties[name] for each in batches]) for name in batches[0].uncertainties
+        }
         return batch
 
     def own(self) -> None:
         """Copy what the caller could still write to."""
         self.samples = self.samples.copy()
         self._labels = None if self._labels is None else self._labels.copy()
+        self.uncertainties = {name: values.copy() for name, values in self.uncertainties.items()}
 
     def can_join(self, other: "Batch") -> bool:
-        """Say whether both have the same samples, classes and dtype, and both or neither labels."""
-        mine, theirs = self.samples, other.samples
-        return mine.dtype == theirs.dtype and (len(mine), mine.shape[2], self._labels is None) == (
-            len(theirs),
-            theirs.shape[2],
-            other._labels is None,
+        """Say whether both have the same samples, classes, dtype and uncertainties, and both or neither labels."""
+        mine, theirs = (
+            (each.samples.dtype, len(each.samples), each.samples.shape[2], each._labels is None, *each.uncertainties)
+            for each in (self, other)
         )
+        return mine == theirs
 
     @property
     def labels(self) -> np.ndarray:
@@ -213,9 +256,17 @@ class Batch:
         return self.probs[self.rows, self.labels]
 
 
-def labelled_batch(predictions: Any, label: Any) -> Batch:
+def to_uncertainty(values: Any, batch: int, name: str) -> np.ndarray:
+    """Return a checked score of each example, float64 `[batch]`."""
+    array = to_finite(values, f"Values of '{name}'", (1,), "[batch]")
+    if len(array) != batch:
+        raise InputError(f"{batch} predictions but {len(array)} values of '{name}' to sort by; pass one for each.")
+    return array
+
+
+def labelled_batch(predictions: Any, label: Any, uncertainties: Mapping[str, Any] = MappingProxyType({})) -> Batch:
     """Return a batch that has labels."""
-    batch = Batch(predictions, label)
+    batch = Batch(predictions, label, uncertainties)
     _ = batch.labels
     return batch
 
@@ -242,6 +293,7 @@ class Metric(Named):
         likelihoods: The likelihoods whose predictions it takes; none for what is fed with something else.
         needs: What it needs beside the mean prediction: `"labels"`, `"samples"`, `"label_distribution"`,
             `"uncertainty"` (a score of each example, in place of predictions).
+        uncertainty: The name of the uncertainty that it sorts examples by; None for those that sort by none.
         needs_whole_set: Whether what it keeps grows with the number of examples.
         is_mean: Whether it is the mean of a value of each example, which `metrics.per_example` gives.
         batch_type: What `add_batch` turns its arguments into. Metrics of one type can share a batch.
@@ -256,6 +308,7 @@ class Metric(Named):
     agrees: ClassVar[str] = "compared with no library"
     likelihoods: ClassVar[tuple[str, ...]] = ("categorical",)
     needs: tuple[str, ...] = ("labels",)
+    uncertainty: str | None = None
     needs_whole_set: ClassVar[bool] = False
     is_mean: ClassVar[bool] = False
     batch_type: ClassVar[Callable[..., Any]] = Batch
@@ -389,11 +442,93 @@ class WholeSetMetric(Metric):
     def update(self, batch: Any) -> None:
         self._kept.append(self.keep(batch))
 
-    def result(self) -> dict[str, float]:
+    def kept(self) -> tuple[np.ndarray, ...]:
+        """Return the columns of the whole set."""
         if not self._kept:
             raise self._no_example()
         self._kept = [tuple(np.concatenate(column) for column in zip(*self._kept))]
-        return {self.key: float(self.compute(*self._kept[0]))}
+        return self._kept[0]
+
+    def result(self) -> dict[str, float]:
+        return {self.key: float(self.compute(*self.kept()))}
+
+
+def one_uncertainty(confidence: Any, uncertainty: Any) -> Any:
+    """Return the uncertainty to sort by, of a confidence or an uncertainty; None where neither is given."""
+    if confidence is None:
+        return uncertainty
+    if uncertainty is not None:
+        raise InputError("A confidence and an uncertainty are both given; pass one of them to sort by.")
+    return -to_finite(confidence, "Confidences", (1,), "[batch]")
+
+
+class SortingMetric(WholeSetMetric):
+    """A metric of the whole set that sorts examples by an uncertainty; `keep` begins with it, higher for less sure.
+
+    By default that is one minus the largest probability, in float64. Of two large probabilities float64 tells less than
+    of their distances from one, so where logits are at hand, give `log(1 - p_max)` made of them as `max_prob`.
+    """
+
+    more_arrays = ("confidence", "uncertainty")
+
+    def __init__(self, uncertainty: str = MAX_PROB):
+        if not isinstance(uncertainty, str) or not uncertainty:
+            raise InputError(
+                f"uncertainty={uncertainty!r} is not allowed; expected the name of one, such as 'mutual_information'."
+            )
+        self.uncertainty = uncertainty
+        super().__init__()
+
+    def reset(self) -> None:
+        super().reset()
+        self._missing = False
+        self._given: bool | None = None
+
+    def add_batch(self, predictions: Any, label: Any = None, uncertainty: Any = None) -> None:
+        """Add a batch.
+
+        Args:
+            predictions: Class probabilities `[batch, classes]` or `[samples, batch, classes]`.
+            label: Class indices `[batch]`.
+            uncertainty: The uncertainty named by the option `uncertainty`, `[batch]`, higher where less is known. None
+                for one minus the largest probability, if that is the one named.
+
+        Raises:
+            InputError: The arrays are not that. Nothing is added then.
+        """
+        if uncertainty is None and self.uncertainty != MAX_PROB:
+            raise InputError(
+                f"Metric '{self.key}' sorts by '{self.uncertainty}'; call add_batch(..., uncertainty=values [batch])."
+            )
+        self.check_label_given(label)
+        self.update(Batch(predictions, label, {} if uncertainty is None else {self.uncertainty: uncertainty}))
+
+    def sorted_by(self, batch: Batch) -> np.ndarray:
+        """Return the uncertainty of each example, `[batch]`."""
+        given = batch.uncertainties.get(self.uncertainty)
+        return 1.0 - batch.confidence if given is None else given.copy()
+
+    def update(self, batch: Batch) -> None:
+        given = self.uncertainty in batch.uncertainties
+        if not given and self.uncertainty != MAX_PROB:
+            self._missing = True
+            return
+        if self._given is not None and self._given != given:
+            raise InputError(
+                f"Metric '{self.key}' was given '{self.uncertainty}' for some batches only; give it for all or none."
+            )
+        super().update(batch)
+        self._given = given
+
+    def result(self) -> dict[str, float]:
+        if self._missing:
+            raise self._no_value(f"it sorts by the uncertainty '{self.uncertainty}', which was not given")
+        return super().result()
+
+    def of(self, confidence: Any = None, uncertainty: Any = None, **arrays: Any) -> float:
+        predictions, label = self.joined(**arrays)
+        self.add_batch(predictions, label, one_uncertainty(confidence, uncertainty))
+        return self.result()[self.key]
 
 
 REGISTRY: Registry[type[Metric]] = Registry("metric")
@@ -404,6 +539,7 @@ _ARRAYS = {
     "labels": "Class indices `[batch]`.",
     "label_distribution": "Counts or shares of annotations `[batch, classes]`.",
     "confidence": "What to sort by `[batch]`, higher is answered first; the largest probability by default.",
+    "uncertainty": "What to sort by in place of a confidence `[batch]`, lower is answered first.",
     "scores_in": "Scores of in-distribution examples `[batch]`, lower is more in-distribution.",
     "scores_out": "Scores of OOD examples `[batch]`.",
     "correct": "Whether each in-distribution example is classified correctly, bool `[batch]`.",
@@ -427,7 +563,8 @@ def function(metric: type[Metric], each: bool = False) -> Callable[..., Any]:
         >>> expected_calibration_error = function(ExpectedCalibrationError)
         >>> expected_calibration_error(probs, labels, num_bins=10)
     """
-    options = list(inspect.signature(metric).parameters.values())
+    # An uncertainty in hand needs no name.
+    options = [one for one in inspect.signature(metric).parameters.values() if one.name not in metric.more_arrays]
     arrays = [inspect.Parameter(array, inspect.Parameter.POSITIONAL_OR_KEYWORD) for array in metric.arrays]
     more = [inspect.Parameter(array, inspect.Parameter.KEYWORD_ONLY, default=None) for array in metric.more_arrays]
     signature = inspect.Signature([*arrays, *options, *more])

@@ -566,21 +566,34 @@ class _EventMetric(base.WholeSetMetric):
 
     def refuse_few(self, happened: np.ndarray, least: int = 1) -> None:
         """Refuse a set where the event happened, or did not, in fewer examples than `least`."""
-        few = min(happened.sum(), (~happened).sum())
-        if few < least:
-            kinds = ("correct", "wrong") if self.target == "correctness" else ("of class 1", "of class 0")
-            kind = kinds[0] if few == happened.sum() else kinds[1]
-            raise self._no_value(f"{few} of {len(happened)} examples are {kind}, and it needs {least} or more")
+        kinds = _CORRECTNESS if self.target == "correctness" else ("of class 1", "of class 0")
+        if reason := _too_few(happened, kinds, least):
+            raise self._no_value(reason)
+
+
+_CORRECTNESS = ("correct", "wrong")
+
+
+def _too_few(happened: np.ndarray, kinds: tuple[str, str], least: int) -> str:
+    """Say where an event happened, or did not, in fewer examples than `least`; nothing where both are enough."""
+    for kind, count in zip(kinds, (happened.sum(), (~happened).sum())):
+        if count < least:
+            return f"{count} of {len(happened)} examples are {kind}, and it needs {least} or more"
+    return ""
 
 
 @base.REGISTRY.register
-class CalibrationAUC(_EventMetric):
+class CalibrationAUC(base.SortingMetric):
     """How well the confidence tells correct predictions from wrong ones, as an area (Kivlichan 2021).
+
+    In place of the confidence it takes any uncertainty, as the metrics of selective prediction.
 
     Args:
         curve: `"ROC"`, ties counting half, or `"PR"`, the average precision.
         positive: What is to be found: `"correct"` predictions by the confidence, or `"wrong"` ones by 1 - confidence.
-        num_thresholds: Approximate the curve at so many thresholds, and interpolate PR; 200 is Robustness Metrics.
+        num_thresholds: Approximate the curve at so many thresholds of the confidence, and interpolate PR; 200 is
+            Robustness Metrics.
+        uncertainty: The name of the uncertainty to sort by.
     """
 
     name = "calibration_auc"
@@ -589,20 +602,40 @@ class CalibrationAUC(_EventMetric):
     paper = "Kivlichan 2021"
     agrees = "scikit-learn; Robustness Metrics (num_thresholds=200)"
 
-    def __init__(self, curve: str = "ROC", positive: str = "correct", num_thresholds: int | None = None):
+    def __init__(
+        self,
+        curve: str = "ROC",
+        positive: str = "correct",
+        num_thresholds: int | None = None,
+        uncertainty: str = base.MAX_PROB,
+    ):
         base.check_choice("curve", curve, ("ROC", "PR"))
         base.check_choice("positive", positive, ("correct", "wrong"))
         if num_thresholds is not None:
             base.check_positive_integer("num_thresholds", num_thresholds)
+            if uncertainty != base.MAX_PROB:
+                raise InputError(
+                    f"num_thresholds={num_thresholds} are of the largest probability; leave uncertainty out."
+                )
         self.curve, self.positive, self.num_thresholds = curve, positive, num_thresholds
-        super().__init__()
+        super().__init__(uncertainty)
 
-    def compute(self, confidence: np.ndarray, correct: np.ndarray) -> float:
-        self.refuse_few(correct)
-        if self.positive == "wrong":
-            confidence, correct = 1 - confidence, ~correct
+    def add_batch(self, predictions: Any, label: Any = None, uncertainty: Any = None) -> None:
+        if self.num_thresholds is not None and uncertainty is not None:
+            raise InputError("num_thresholds is of the largest probability; pass no other confidence or uncertainty.")
+        super().add_batch(predictions, label, uncertainty)
+
+    def keep(self, batch: base.Batch) -> tuple[np.ndarray, ...]:
+        return (self.sorted_by(batch) if self.num_thresholds is None else batch.confidence), batch.correct
+
+    def compute(self, scores: np.ndarray, correct: np.ndarray) -> float:
+        if reason := _too_few(correct, _CORRECTNESS, least=1):
+            raise self._no_value(reason)
         if self.num_thresholds is None:
-            return (ranking_auroc if self.curve == "ROC" else ranking_average_precision)(confidence, correct)
+            area = ranking_auroc if self.curve == "ROC" else ranking_average_precision
+            return area(-scores, correct) if self.positive == "correct" else area(scores, ~correct)
+        confidence = scores if self.positive == "correct" else 1 - scores
+        correct = correct if self.positive == "correct" else ~correct
         true_positives, false_positives = (
             len(kind) - np.sort(kind).searchsorted(_thresholds(self.num_thresholds), side="right")
             for kind in (confidence[correct], confidence[~correct])

@@ -1,6 +1,7 @@
 """Metrics by name, alone and several together; among them, as `rm/<name>`, those of Robustness Metrics."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -118,15 +119,40 @@ class Collection:
         if twice:
             raise InputError(f"Metric '{twice[0]}' is in the collection twice; give it once, or use two collections.")
         self._batch_types = {metric.batch_type for metric in self.metrics}
+        self._sorted_by = {metric.uncertainty for metric in self.metrics}
         self._held: list[Batch] = []
         self._held_numbers = 0
+        self._given: set[str] | None = None  # the uncertainties of the batches so far
 
-    def add_batch(self, predictions: Any, label: Any = None) -> None:
-        """Add a batch to every metric; see `Metric.add_batch`."""
+    def add_batch(
+        self, predictions: Any, label: Any = None, uncertainties: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
+        """Add a batch to every metric; see `Metric.add_batch`.
+
+        Args:
+            predictions: As `Metric.add_batch` takes them.
+            label: As `Metric.add_batch` takes it.
+            uncertainties: Uncertainties by name, each `[batch]` and higher where less is known, for metrics that sort
+                by one: `aurc(uncertainty='mutual_information')`. Those that no metric sorts by are not looked at; a
+                metric whose uncertainty is missing is left out of the result.
+
+        Raises:
+            InputError: The arrays are not what a metric expects. Nothing is added then.
+        """
         if label is None:
             for metric in self.metrics:
                 metric.check_label_given(label)
-        batches = [batch_type(predictions, label) for batch_type in self._batch_types]
+        wanted = {name: values for name, values in uncertainties.items() if name in self._sorted_by}
+        batches = [
+            Batch(predictions, label, wanted) if batch_type is Batch else batch_type(predictions, label)
+            for batch_type in self._batch_types
+        ]
+        if self._given is not None and self._given != wanted.keys():
+            raise InputError(
+                f"Batches before had the uncertainties {sorted(self._given)} to sort by, this one has "
+                f"{sorted(wanted)}; give the same with every batch."
+            )
+        self._given = set(wanted)
         for batch in batches:
             if type(batch) is Batch:
                 self._hold(batch)
@@ -175,6 +201,6 @@ class Collection:
 
     def reset(self) -> None:
         """Forget all that was added."""
-        self._held, self._held_numbers, self.left_out = [], 0, {}
+        self._held, self._held_numbers, self._given, self.left_out = [], 0, None, {}
         for metric in self.metrics:
             metric.reset()

@@ -1,7 +1,11 @@
 """Out-of-distribution detection: how well a score, higher for OOD, tells OOD from in-distribution.
 
 `add_batch` takes the scores `[batch]` and, as labels, whether each example is OOD. All of it counts tied scores as
-tied: no value depends on the order of the examples.
+tied: no value depends on the order of the examples. Scores also tie where they differ by less than 1e-12 of their size,
+so that one that is constant but for rounding has an AUROC of 0.5.
+
+Give scores in float64. `1 - p_max` of float32 probabilities is a multiple of 6e-8, so `p_max` of 1 - 1e-9 and of
+1 - 1e-12 tie by their nature; `log(1 - p_max)`, made of logits by log-sum-exp over the other classes, keeps them apart.
 """
 
 from typing import Any, ClassVar
@@ -12,10 +16,13 @@ from uncertainty_suite.metrics import base
 
 
 def ranking_counts(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many positives and negatives score at least each distinct score, from the highest score down."""
+    """Return how many positives and negatives score at least each distinct score, from the highest score down.
+
+    Scores that differ by rounding only (see `base.differ`) are one.
+    """
     order = np.argsort(-scores, kind="stable")
     scores, positive = scores[order], positive[order]
-    last_of_tie = np.append(scores[1:] != scores[:-1], True)
+    last_of_tie = np.append(base.differ(scores[1:], scores[:-1]), True)
     true_positives = np.cumsum(positive, dtype=np.int64)[last_of_tie]
     return true_positives, np.flatnonzero(last_of_tie) + 1 - true_positives
 
