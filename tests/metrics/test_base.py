@@ -374,6 +374,73 @@ def test_bad_predictions_and_labels_are_refused_in_one_line(probs: Any, labels: 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", metrics.names())
+def test_no_option_takes_nan(name: str) -> None:
+    for option in inspect.signature(metrics.info(name)).parameters:
+        for value in (float("nan"), np.float32("nan")):
+            with pytest.raises(InputError, match=f"^{option}=.*nan.* is not allowed") as caught:
+                metrics.get(name, **{**OPTIONS.get(name, {}), option: value})
+            assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", metrics.names())
+def test_masked_arrays_are_refused(name: str) -> None:
+    predictions, labels = random_data(name, seed=9)
+    if isinstance(predictions, tuple):
+        masked = (np.ma.masked_invalid(predictions[0]), predictions[1])
+    else:
+        masked = np.ma.masked_invalid(predictions)
+    masked_labels = np.ma.array(labels, mask=np.zeros(labels.shape, bool))
+    for wrong in ((masked, labels), (predictions, masked_labels)):
+        if wrong[1] is masked_labels and not {"labels", "label_distribution"} & set(metrics.info(name).needs):
+            continue
+        with pytest.raises(InputError, match="masked array, and its mask would be ignored") as caught:
+            make(name).add_batch(wrong[0], label=wrong[1])
+        assert "\n" not in str(caught.value)
+
+
+def test_sigmoid_outputs_are_refused_with_a_way_to_two_classes() -> None:
+    p = np.array([0.2, 0.9, 0.6])
+    for outputs, hint in ((p, "outputs"), (p[:, np.newaxis], r"outputs\[..., 0\]")):
+        with pytest.raises(
+            InputError, match=f"Sigmoid outputs are of one class: with p = {hint}, pass np.stack"
+        ) as caught:
+            metrics.accuracy(outputs, [0, 1, 0])
+        assert "\n" not in str(caught.value) and "logits" not in str(caught.value)
+    assert metrics.accuracy(np.stack([1 - p, p], axis=-1), [0, 1, 0]) == pytest.approx(2 / 3)
+
+
+def bfloat16(values: np.ndarray) -> np.ndarray:
+    """Return float32 numbers rounded down to bfloat16."""
+    return (values.astype(np.float32).view(np.uint32) & 0xFFFF0000).view(np.float32)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_half_precision_that_was_converted_may_be_off_by_its_rounding(dtype: type) -> None:
+    exact = np.random.default_rng(0).dirichlet(np.ones(10), (2, 50))
+    labels = np.arange(50) % 10
+    expected = metrics.negative_log_likelihood(exact, labels)
+    for probs in (bfloat16(exact), exact.astype(np.float16)):
+        assert np.abs(probs.sum(axis=-1, dtype=np.float64) - 1).max() > 1e-4
+        nll = metrics.negative_log_likelihood(probs.astype(dtype), labels)
+        assert nll == pytest.approx(expected, abs=4e-3)
+    with pytest.raises(InputError, match="must sum to 1 over the classes"):  # too far off, or no half precision
+        metrics.accuracy((0.98 * bfloat16(exact)).astype(dtype), labels)
+    with pytest.raises(InputError, match="must sum to 1 over the classes"):
+        metrics.accuracy((0.999 * exact).astype(dtype), labels)
+
+
+def test_a_collection_refuses_a_change_of_classes_before_any_metric_sees_it() -> None:
+    collection = metrics.Collection(["accuracy", "ace", "gce(class_conditional=True)"])
+    collection.add_batch([[0.9, 0.1], [0.2, 0.8]], label=[0, 0])
+    with pytest.raises(InputError, match=r"^Predictions of 3 classes after 2; use one metric for each\.$"):
+        collection.add_batch([[0.9, 0.1, 0.0]], label=[2])
+    assert collection.result()["accuracy"] == 0.5
+    collection.reset()
+    collection.add_batch([[0.9, 0.1, 0.0]], label=[2])
+    assert collection.result()["accuracy"] == 0
+
+
 def test_half_precision_may_be_off_by_its_rounding() -> None:
     probs = np.full((4, 3), 1 / 3, np.float16)
     assert probs.astype(np.float64).sum(axis=1).max() != 1

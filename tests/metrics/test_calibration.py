@@ -87,6 +87,26 @@ def test_where_a_confidence_of_one_goes() -> None:
     assert metrics.expected_calibration_error(probs, labels, 10, ones="own") == pytest.approx((1 + 0.05) / 2)
 
 
+@pytest.mark.parametrize(
+    ("text", "last", "own"),
+    [
+        # Of class 0, 1 is a miss and 0.95 a hit; of class 1, 0 is a hit, which sce leaves out, and 0.05 a miss.
+        ("classwise_ece", 0.475, 0.5),
+        ("sce", (0.475 + 0.05) / 2, (0.525 + 0.05) / 2),
+        ("gce(max_prob=False, class_conditional=True, threshold=None)", 0.475, 0.5),
+        ("gce", 0.475, 0.525),
+        ("ece", 0.475, 0.525),
+        ("mce", 0.475, 1.0),
+        ("rmsce(num_bins=1)", 0.475, (0.5 + 0.05**2 / 2) ** 0.5),
+    ],
+)
+def test_one_convention_for_probabilities_of_exactly_one(text: str, last: float, own: float) -> None:
+    for options, expected in (({}, last), ({"ones": "last"}, last), ({"ones": "own"}, own)):
+        metric = metrics.get(text, **options)
+        metric.add_batch([[1.0, 0.0], [0.95, 0.05]], label=[1, 0])
+        assert next(iter(metric.result().values())) == pytest.approx(expected)
+
+
 def test_perfect_and_inverted_predictions() -> None:
     probs, labels = np.eye(2)[[0, 1, 1, 0]], np.array([0, 1, 1, 0])
     names = ["ece", "mce", "sce", "ace", "tace", "rmsce", "msce", "gce", "classwise_ece", "smooth_ece", "debiased_ece"]
@@ -233,7 +253,7 @@ def test_recalibration_helps_on_examples_it_has_not_seen(method: str) -> None:
     assert len(fixed) == len(kept) == 2000
     assert metrics.expected_calibration_error(fixed, kept) < metrics.expected_calibration_error(sharp, labels) / 3
     general = metrics.general_calibration_error(sharp, labels, recalibration=method, fit_percent=50, seed=1)
-    assert general == pytest.approx(metrics.expected_calibration_error(fixed, kept, ones="own"))
+    assert general == pytest.approx(metrics.expected_calibration_error(fixed, kept))
 
 
 def test_bad_options_are_refused() -> None:

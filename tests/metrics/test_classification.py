@@ -98,9 +98,61 @@ def test_the_brier_decomposition_adds_up_where_predictions_are_constant_in_each_
         assert metric.result() == {part: value}
 
 
-@pytest.mark.parametrize("name", ["brier_decomposition", "sce", "gce", "ace"])
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_brier_decomposition_is_that_of_its_definition(seed: int) -> None:
+    probs, labels = dirichlet(seed)
+    predicted, onehot = probs.argmax(axis=1), np.eye(6)[labels]
+    groups = np.stack([onehot[predicted == predicted[i]].mean(axis=0) for i in range(len(probs))])
+    rowwise = groups - onehot.mean(axis=0)[predicted][:, np.newaxis]
+    parts = metrics.brier_decomposition(probs, labels)
+    assert parts["brier_resolution"] == pytest.approx(((groups - onehot.mean(axis=0)) ** 2).sum(axis=1).mean())
+    assert parts["brier_reliability"] == pytest.approx(((probs - groups) ** 2).sum(axis=1).mean())
+    other = metrics.brier_decomposition(probs, labels, resolution="rowwise")["brier_resolution"]
+    assert other == pytest.approx((rowwise**2).sum(axis=1).mean())
+
+
+def test_the_brier_decomposition_of_many_classes_fits_into_memory() -> None:
+    classes = 100_000  # all of them by all of them are 80 GB
+    metric = metrics.get("brier_decomposition")
+    for i in range(2):
+        probs = np.full((3, classes), 0.5 / (classes - 1))
+        probs[np.arange(3), [7, classes - 1, 7]] = 0.5
+        metric.add_batch(probs, label=[7, i, classes - 2])
+    parts = metric.result()
+    assert parts["brier_uncertainty"] == pytest.approx(-(2 * (2 / 6) ** 2 + 2 * (1 / 6) ** 2))
+    # Of class 7 half the labels are 7 and half another; of the last one half are 0 and half are 1.
+    assert parts["brier_reliability"] == pytest.approx((4 * 0.5**2 + 2 * (0.5**2 + 2 * 0.5**2)) / 6, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["brier_decomposition", "sce", "gce", "gce(class_conditional=True)", "ace", "tace"])
 def test_a_change_of_classes_is_refused(name: str) -> None:
     metric = metrics.get(name)
     metric.add_batch([[0.5, 0.5]], label=[0])
-    with pytest.raises(InputError, match="Predictions of 3 classes after 2"):
+    before = metric.result()
+    with pytest.raises(InputError, match=r"^Predictions of 3 classes after 2; use one metric for each\.$"):
         metric.add_batch([[0.5, 0.5, 0.0]], label=[0])
+    assert metric.result() == before
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    off=st.floats(-9e-5, 9e-5),
+    sharpness=st.sampled_from([1.0, 30.0]),
+    dtype=st.sampled_from([np.float32, np.float64]),
+)
+def test_rows_within_tolerance_are_divided_by_their_sum(seed: int, off: float, sharpness: float, dtype: type) -> None:
+    probs, labels = dirichlet(seed, count=30, classes=3)
+    probs = probs**sharpness / (probs**sharpness).sum(axis=1, keepdims=True)
+    scaled = (probs * (1 + off)).astype(dtype)
+    for text in ("nll", "brier", "gibbs_brier", "gibbs_cross_entropy", "brier_top_class", "entropy"):
+        value = metrics.per_example(text, scaled, labels)
+        low, high = metrics.info(text).value_range
+        assert low <= value.min() and value.max() <= high
+        if dtype is np.float64:
+            np.testing.assert_allclose(value, metrics.per_example(text, probs, labels), rtol=1e-9, atol=1e-12)
+
+
+def test_a_row_above_one_has_no_negative_nll() -> None:
+    assert metrics.negative_log_likelihood([[1.00009, 0.0]], [0]) == 0
+    assert metrics.brier_score([[1.00009, 0.0]], [1]) == 2
+    assert metrics.gibbs_brier([[1.00009, 0.0]], [1]) == 2

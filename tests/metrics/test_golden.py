@@ -139,15 +139,15 @@ MAPPING: dict[str, Callable[[Case, re.Match], Any]] = {
     ),
     r"rm/gce/(.+)": gce,
     r"rm/gce_recalibrated/(\w+)/fit=([\d.]+)": lambda c, m: metrics.general_calibration_error(
-        *c.p_y, recalibration=m[1], fit_percent=float(m[2]), seed=0, epsilon=FLOAT32_EPSILON
+        *c.p_y, recalibration=m[1], fit_percent=float(m[2]), seed=0, epsilon=FLOAT32_EPSILON, ones="own"
     ),
-    r"rm/ace/bins=(\d+)": lambda c, m: metrics.adaptive_calibration_error(*c.p_y, num_bins=int(m[1])),
+    r"rm/ace/bins=(\d+)": lambda c, m: metrics.adaptive_calibration_error(*c.p_y, num_bins=int(m[1]), ones="own"),
     # A defect of the library: the threshold is not applied.
     r"rm/tace_class/bins=(\d+)/threshold=[\d.]+": lambda c, m: metrics.thresholded_adaptive_calibration_error(
-        *c.p_y, num_bins=int(m[1]), threshold=0.0
+        *c.p_y, num_bins=int(m[1]), threshold=0.0, ones="own"
     ),
-    r"rm/sce/bins=(\d+)": lambda c, m: metrics.static_calibration_error(*c.p_y, num_bins=int(m[1])),
-    r"rm/rmsce/bins=(\d+)": lambda c, m: metrics.rms_calibration_error(*c.p_y, num_bins=int(m[1])),
+    r"rm/sce/bins=(\d+)": lambda c, m: metrics.static_calibration_error(*c.p_y, num_bins=int(m[1]), ones="own"),
+    r"rm/rmsce/bins=(\d+)": lambda c, m: metrics.rms_calibration_error(*c.p_y, num_bins=int(m[1]), ones="own"),
     r"rm/rmsce/datapoints_per_bin=(\d+)": lambda c, m: metrics.rms_calibration_error(
         *c.p_y, datapoints_per_bin=int(m[1])
     ),

@@ -82,8 +82,42 @@ def test_oscr_is_the_area_under_the_curve_of_its_definition():
     assert metrics.oscr(scores_in, scores_out, correct) == pytest.approx(expected, rel=1e-12)
     assert metrics.oscr(scores_in, scores_out, np.ones(200, bool)) == metrics.auroc(scores_in, scores_out)
     assert metrics.oscr(scores_in, scores_out, np.zeros(200, bool)) == 0
-    with pytest.raises(InputError, match="350 predictions but 349 labels"):
+    assert metrics.oscr(scores_in, scores_out, correct.astype(int)) == metrics.oscr(scores_in, scores_out, correct)
+    with pytest.raises(InputError, match="Correctness must be one for each of 200 examples, got 199"):
         metrics.oscr(scores_in, scores_out, correct[1:])
+    for wrong in (correct + 0.9, correct + 1, correct.astype(float), correct * np.nan):
+        with pytest.raises(InputError, match="Correctness must be true or false, got dtype"):
+            metrics.oscr(scores_in, scores_out, wrong)
+
+
+def test_scores_that_differ_by_rounding_tie():
+    rng = np.random.default_rng(0)
+    for size in (1e-300, 1.0, -700.0, 1e300):
+        constant = size * (1 + 1e-16 * rng.integers(0, 9, (2, 200)))
+        assert len(np.unique(constant)) > 1
+        assert metrics.auroc(*constant) == 0.5
+        assert metrics.aupr_out(*constant) == 0.5
+        assert metrics.fpr_at_tpr(*constant) == 1
+    # Small differences that are not rounding count: small scores beside large ones, and on a logarithmic scale.
+    assert metrics.auroc([1e-20, 1e-15], [1e-14, 1.0]) == 1
+    assert metrics.auroc(np.log([1e-20, 1e-15]), np.log([1.001e-15, 1.0])) == 1
+
+
+def test_logarithms_rank_what_float32_cannot():
+    rest_in, rest_out = np.array([1e-11, 1e-12]), np.array([1e-9, 1e-10])
+    tied = [1 - (1 - rest).astype(np.float32) for rest in (rest_in, rest_out)]
+    assert metrics.auroc(*tied) == 0.5
+    assert metrics.auroc(np.log(rest_in), np.log(rest_out)) == 1
+
+
+@given(scores_in=scores, scores_out=scores)
+def test_the_fpr_of_either_class(scores_in: list[float], scores_out: list[float]) -> None:
+    # With in-distribution as the positive class: what share of OOD is accepted where 95% of in-distribution are.
+    inside, outside = np.array(scores_in), np.array(scores_out)
+    accepted = [threshold for threshold in np.unique(inside) if np.mean(inside <= threshold) >= 0.95 - 1e-12]
+    assert metrics.fpr_at_tpr(inside, outside, positive="in") == np.mean(outside <= min(accepted))
+    found = [threshold for threshold in np.unique(outside) if np.mean(outside >= threshold) >= 0.95 - 1e-12]
+    assert metrics.fpr_at_tpr(inside, outside) == np.mean(inside >= max(found))
 
 
 def test_bits_do_not_depend_on_the_number_of_threads():

@@ -1,5 +1,8 @@
 """Regression metrics against SciPy, scikit-learn, quadrature and simulation."""
 
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -103,6 +106,62 @@ def test_sparsification() -> None:
     assert 0 < metrics.ause(mean, np.ones(4), target) < worst
     with pytest.raises(metrics.NoValueError, match="no prediction has an error"):
         metrics.ause(target, np.ones(4), target)
+
+
+def test_stddevs_that_differ_by_rounding_tie() -> None:
+    rng = np.random.default_rng(0)
+    target, constant = rng.normal(size=50), 0.3 * (1 + 1e-16 * rng.integers(0, 9, 50))
+    expected = metrics.ause(np.zeros(50), np.ones(50), target)
+    assert metrics.ause(np.zeros(50), constant, target) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("case", ["m2", "m5"])
+def test_decompositions_are_those_of_quadrature(case: str, golden_dir: Path) -> None:
+    with np.load(golden_dir / "methods" / "decomposition_failure.npz", allow_pickle=False) as arrays:
+        start = f"regression_{case}/"
+        golden = {key.removeprefix(start): arrays[key] for key in arrays.files if key.startswith(start)}
+    mean, stddev = golden["means"], golden["stddevs"]
+    ours = {
+        "aleatoric_variance": metrics.gaussian_aleatoric_variance(mean, stddev),
+        "epistemic_variance": metrics.gaussian_epistemic_variance(mean, stddev),
+        "expected_entropy": metrics.gaussian_expected_entropy(mean, stddev),
+        "mutual_information": metrics.gaussian_mutual_information(mean, stddev),
+        "pairwise_kl_over_M2": metrics.gaussian_pairwise_kl(mean, stddev, pairs="all"),
+        "pairwise_kl_distinct_pairs": metrics.gaussian_pairwise_kl(mean, stddev),
+    }
+    for name, values in ours.items():
+        np.testing.assert_allclose(values, golden[name], rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def test_mutual_information_of_equal_and_of_far_samples() -> None:
+    mean, stddev, _ = gaussians(3, samples=1)
+    assert metrics.gaussian_mutual_information(np.repeat(mean, 3, axis=0), np.repeat(stddev, 3, axis=0)).max() == 0
+    # Nothing in common: which sample it was can be told from the target.
+    far = np.array([[0.0], [1e6], [3e6]])
+    assert metrics.gaussian_mutual_information(far, np.array([[1.0], [1e-3], [10.0]])) == pytest.approx(np.log(3))
+
+
+def test_numbers_near_the_ends_of_float64() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert metrics.gaussian_nll([0.0], [1e-160], [1.0]) == np.inf
+        assert metrics.gaussian_nll([[0.0], [0.0]], [[1e-160], [1e-160]], [1.0]) == np.inf
+        assert metrics.gaussian_nll([[0.0], [0.0]], [[1e-160], [1e-160]], [1.0], "members") == np.inf
+        half = -scipy.stats.norm.logpdf(1.0) + np.log(2)  # of a mixture the other member is still right
+        assert metrics.gaussian_nll([[0.0], [0.0]], [[1e-160], [1.0]], [1.0]) == pytest.approx(half)
+        assert metrics.crps([0.0], [1e-160], [1.0]) == 1
+        assert metrics.crps([0.0], [1e-160], [1e200]) == 1e200
+        assert metrics.interval_coverage([0.0], [1e-160], [1.0]) == 0
+        assert metrics.quantile_calibration_error([0.0], [1e-160], [1.0]) == pytest.approx(0.5)
+        for size in (1e-200, 1e200):
+            assert metrics.rmse([3 * size, 4 * size], [0.0, 0.0]) == pytest.approx(size * 12.5**0.5)
+            assert metrics.sharpness([0.0], [size]) == pytest.approx(size)
+            moments = metrics.gaussian_nll([[-size], [size]], [[size], [size]], [0.0], "moments")
+            assert moments == pytest.approx(-scipy.stats.norm.logpdf(0.0) + np.log(size) + np.log(2) / 2)
+        metric = metrics.get("rmse")
+        for error in (1e-200, 3e200, 4e200):
+            metric.add_batch([error], label=[0.0])
+        assert metric.result()["rmse"] == pytest.approx(1e200 * (25 / 3) ** 0.5)
 
 
 def test_two_samples_in_lists_are_no_pair() -> None:

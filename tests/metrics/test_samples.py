@@ -1,6 +1,7 @@
 """Uncertainty and diversity of samples, against SciPy and pair by pair."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uncertainty_suite import metrics
+from uncertainty_suite.errors import InputError
 
 
 def ensemble(seed: int, samples: int = 5, count: int = 20, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -75,8 +77,63 @@ def test_one_sample_makes_no_pair() -> None:
 def test_equal_samples_have_no_diversity() -> None:
     probs = np.repeat(ensemble(1, samples=1)[0], 3, axis=0)
     assert metrics.disagreement(probs).max() == 0
-    assert metrics.pairwise_kl(probs).max() == pytest.approx(0, abs=1e-12)
-    assert metrics.mutual_information(probs).max() == pytest.approx(0, abs=1e-12)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1), count=st.integers(2, 9), dtype=st.sampled_from([np.float16, np.float32, np.float64])
+)
+def test_of_equal_samples_epistemic_uncertainty_is_exactly_zero(seed: int, count: int, dtype: type) -> None:
+    probs = np.repeat(np.random.default_rng(seed).dirichlet(np.full(7, 0.3), (1, 20)).astype(dtype), count, axis=0)
+    for function in (
+        *(metrics.mutual_information, metrics.reverse_mutual_information, metrics.expected_pairwise_kl),
+        *(metrics.epistemic_variance, metrics.pairwise_kl, metrics.bregman_kl_variance),
+    ):
+        assert function(probs).max() == 0
+    with pytest.raises(metrics.NoValueError, match="the mutual information of all 20 examples is the same"):
+        metrics.aleatoric_epistemic_correlation(probs)
+
+
+@pytest.mark.parametrize("case", ["s2_k2", "s8_k5", "s30_k10"])
+def test_decompositions_are_those_of_the_libraries(case: str, golden_dir: Path) -> None:
+    with np.load(golden_dir / "methods" / "decomposition_failure.npz", allow_pickle=False) as arrays:
+        start = f"classification_{case}/"
+        golden = {key.removeprefix(start): arrays[key] for key in arrays.files if key.startswith(start)}
+    probs = golden["probs"]
+    ours = {
+        "entropy": metrics.predictive_entropy(probs),
+        "expected_entropy": metrics.expected_entropy(probs),
+        "mutual_information": metrics.mutual_information(probs),
+        "reverse_mutual_information": metrics.reverse_mutual_information(probs),
+        "pairwise_kl_over_S2": metrics.expected_pairwise_kl(probs, pairs="all"),
+        "pairwise_kl_distinct_pairs": metrics.expected_pairwise_kl(probs),
+        "variance_total": metrics.total_variance(probs),
+        "variance_aleatoric": metrics.aleatoric_variance(probs),
+        "variance_epistemic": metrics.epistemic_variance(probs),
+    }
+    for name, values in ours.items():
+        np.testing.assert_allclose(values, golden[name], rtol=1e-9, atol=1e-14, err_msg=name)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_correlation_of_aleatoric_and_epistemic_is_that_of_scipy(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    probs = rng.integers(1, 4, (3, 40, 2)).astype(float)  # with ties
+    probs /= probs.sum(axis=-1, keepdims=True)
+    parts = [np.round(part(probs), 12) for part in (metrics.expected_entropy, metrics.mutual_information)]
+    expected = scipy.stats.spearmanr(*parts).statistic
+    assert metrics.aleatoric_epistemic_correlation(probs) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_a_change_of_samples_is_refused() -> None:
+    first, second = ensemble(0, samples=2), ensemble(0, samples=3)
+    metric = metrics.get("joint_nll")
+    collection = metrics.Collection(["nll", "joint_nll", "mutual_information"])
+    for each in (metric, collection):
+        each.add_batch(first[0], label=first[1])
+        before = each.result()
+        with pytest.raises(InputError, match=r"^Predictions of 3 samples after 2; use one metric for each\.$"):
+            each.add_batch(second[0], label=second[1])
+        assert each.result() == before
 
 
 def test_zeros_give_finite_values() -> None:

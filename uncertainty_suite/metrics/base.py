@@ -14,9 +14,11 @@ from uncertainty_suite.registry import Named, Registry
 
 # How far a row of probabilities may be from one: far beyond the rounding of a softmax, far below any mistake.
 _SUM_TOLERANCE = 1e-4
-_SUM_TOLERANCE_HALF = 5e-3  # float16 and bfloat16
+_SUM_TOLERANCE_HALF = 5e-3  # float16 and bfloat16, also where they were converted to float32
 
 _CACHED_NUMBERS = 2**14  # about what a core's fast cache holds
+
+_SHAPES = "[batch, classes] or [samples, batch, classes]"
 
 _UNIT = (0.0, 1.0)
 POSITIVE = (0.0, float("inf"))
@@ -40,6 +42,8 @@ def to_array(values: Any, what: str, ndims: Iterable[int], shape_text: str) -> n
     Raises:
         InputError: The values are not numbers, have another rank, or are none at all.
     """
+    if isinstance(values, np.ma.MaskedArray):
+        raise InputError(f"{what} are a masked array, and its mask would be ignored; pass an array without a mask.")
     try:
         array = np.asarray(values)
     except ValueError as error:  # rows of different lengths
@@ -72,12 +76,14 @@ def to_samples(predictions: Any, what: str = "Predictions") -> tuple[np.ndarray,
 
     Returns:
         The probabilities `[samples, batch, classes]` in the dtype received, which may be the caller's own array, and
-        their mean over samples, float64 `[batch, classes]`, which is a new one.
+        their mean over samples, float64 `[batch, classes]`, a new array whose rows are divided by their sums.
 
     Raises:
         InputError: A wrong shape, a NaN, a negative value or a row that does not sum to one.
     """
-    samples = to_array(predictions, what, (2, 3), "[batch, classes] or [samples, batch, classes]")
+    samples = to_array(predictions, what, (1, 2, 3), _SHAPES)
+    if samples.ndim == 1:
+        raise InputError(f"{what} must have shape {_SHAPES}, got {list(samples.shape)}. {_of_sigmoid('outputs')}")
     if samples.ndim == 2:
         samples = samples[np.newaxis]
     half = samples.dtype.itemsize == 2
@@ -86,7 +92,8 @@ def to_samples(predictions: Any, what: str = "Predictions") -> tuple[np.ndarray,
     tolerance = _SUM_TOLERANCE_HALF if half else _SUM_TOLERANCE
     ones = np.ones(samples.shape[-1], np.float32 if half else samples.dtype)
     if len(samples) == 1:
-        lowest, sums, mean = samples.min(), samples @ ones, samples[0].astype(np.float64)
+        lowest, mean = samples.min(), samples[0].astype(np.float64)
+        sums = totals = _row_sums(mean)
     else:
         sums, mean = np.empty(samples.shape[:2], ones.dtype), np.zeros(samples.shape[1:])
         lowest = 0.0
@@ -98,10 +105,38 @@ def to_samples(predictions: Any, what: str = "Predictions") -> tuple[np.ndarray,
             np.matmul(group, ones, out=sums[i : i + step])
             mean += group[0] if step == 1 else group.sum(axis=0, dtype=np.float64)
         mean /= len(samples)
+        totals = _row_sums(mean)
     # NaN fails every comparison, so this asks for what is right and not for what is wrong.
     if not (lowest >= 0 and sums.max() - 1 <= tolerance and 1 - sums.min() <= tolerance):
-        raise _bad_probs(samples, tolerance, what)
+        off = np.maximum(sums.max() - 1, 1 - sums.min())
+        if not (lowest >= 0 and off <= _SUM_TOLERANCE_HALF and _was_half(samples)):
+            raise _bad_probs(samples, tolerance, what)
+    mean /= totals[:, np.newaxis]
     return samples, mean
+
+
+def _row_sums(probs: np.ndarray) -> np.ndarray:
+    """Return sums over the last axis. Not by BLAS, whose sums depend on the number of its threads."""
+    return np.einsum("...i->...", probs)
+
+
+def normalized(probs: np.ndarray) -> np.ndarray:
+    """Return probabilities in float64, divided by their sum over the last axis."""
+    probs = probs.astype(np.float64)
+    probs /= _row_sums(probs)[..., np.newaxis]
+    return probs
+
+
+def _was_half(samples: np.ndarray) -> bool:
+    """Say whether all values are numbers of bfloat16, or all of float16, in whatever dtype they are now."""
+    single = samples.astype(np.float32)
+    if not (single == samples).all():
+        return False
+    return bool(not (single.view(np.uint32) & 0xFFFF).any() or (single.astype(np.float16) == single).all())
+
+
+def _of_sigmoid(p: str) -> str:
+    return f"Sigmoid outputs are of one class: with p = {p}, pass np.stack([1 - p, p], axis=-1)."
 
 
 def _bad_probs(samples: np.ndarray, tolerance: float, what: str) -> InputError:
@@ -117,10 +152,11 @@ def _bad_probs(samples: np.ndarray, tolerance: float, what: str) -> InputError:
         )
     off = samples.sum(axis=-1, dtype=np.float64) - 1
     s, i = (int(j) for j in np.unravel_index(np.argmax(np.abs(off)), off.shape))
+    hint = "Pass softmax outputs, not logits." if samples.shape[-1] > 1 else _of_sigmoid("outputs[..., 0]")
     return InputError(
         f"{what} must sum to 1 over the classes, but {place(s, i)} sums to {1 + off[s, i]:.6g}, off by "
         f"{off[s, i]:+.3g} ({(np.abs(off) > tolerance).sum()} of {off.size} rows are off by more than {tolerance:g}). "
-        "Pass softmax outputs, not logits."
+        f"{hint}"
     )
 
 
@@ -179,6 +215,12 @@ def check_same_classes(classes: int, before: int) -> None:
         raise InputError(f"Predictions of {classes} classes after {before}; use one metric for each.")
 
 
+def check_same_samples(samples: int, before: int) -> None:
+    """Refuse a batch of another number of samples than those before."""
+    if samples != before:
+        raise InputError(f"Predictions of {samples} samples after {before}; use one metric for each.")
+
+
 class NoValueError(InputError):
     """A metric has no value on what it has seen, though each array was right: a calibration AUC without an error."""
 
@@ -188,7 +230,7 @@ class Batch:
 
     Attributes:
         samples: Probabilities `[samples, batch, classes]`, in the dtype received.
-        probs: Their mean over samples, float64 `[batch, classes]`.
+        probs: Their mean over samples, float64 `[batch, classes]`, rows divided by their sums.
         rows: The place of each example, `[batch]`.
         uncertainties: Further scores of each example by name, float64 `[batch]`, higher where less is known.
     """
@@ -234,6 +276,11 @@ class Batch:
         if self._labels is None:
             raise InputError("Labels are missing; pass class indices [batch].")
         return self._labels
+
+    @functools.cached_property
+    def members(self) -> np.ndarray:
+        """The samples in float64, rows divided by their sums, `[samples, batch, classes]`."""
+        return normalized(self.samples)
 
     @functools.cached_property
     def predicted(self) -> np.ndarray:
@@ -469,6 +516,7 @@ class SortingMetric(WholeSetMetric):
     of their distances from one, so where logits are at hand, give `log(1 - p_max)` made of them as `max_prob`.
     """
 
+    uncertainty: str = MAX_PROB
     more_arrays = ("confidence", "uncertainty")
 
     def __init__(self, uncertainty: str = MAX_PROB):
@@ -608,10 +656,22 @@ def check_choice(option: str, value: Any, allowed: Iterable[Any]) -> None:
         raise InputError(f"{option}={value!r} is not allowed; expected one of {', '.join(map(repr, allowed))}.")
 
 
+def check_flag(option: str, value: Any) -> None:
+    """Refuse an option's value that is neither True nor False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputError(f"{option}={value!r} is not allowed; expected True or False.")
+
+
 def check_positive_integer(option: str, value: Any) -> None:
     """Refuse an option's value that is not a positive whole number."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise InputError(f"{option}={value!r} is not allowed; expected a whole number of at least 1.")
+
+
+def check_seed(value: Any) -> None:
+    """Refuse a seed that is not a whole number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+        raise InputError(f"seed={value!r} is not allowed; expected a whole number of at least 0.")
 
 
 def check_number(

@@ -1,7 +1,8 @@
 """Calibration: how far confidences are from the frequencies that they promise.
 
 Everywhere here the confidence is the largest probability, the prediction its class (the first one of a tie), and bins
-hold `lower <= value < upper`.
+hold `lower <= value < upper`, the last one 1 as well. Libraries give values of exactly 1 a bin of their own in some
+metrics; the option `ones="own"` does so.
 """
 
 from collections.abc import Callable
@@ -137,7 +138,7 @@ def _root(power: float, norm: str) -> float:
 class ExpectedCalibrationError(base.Metric):
     """The expected calibration error, `sum_b n_b/n |acc_b - conf_b|` (Naeini 2015, Guo 2017).
 
-    Bins are of equal width over the confidence and hold `lower <= confidence < upper`.
+    Bins are of equal width over the confidence and hold `lower <= confidence < upper`, the last one 1 as well.
 
     Args:
         num_bins: The number of bins.
@@ -154,6 +155,7 @@ class ExpectedCalibrationError(base.Metric):
 
     def __init__(self, num_bins: int = 15, weighted: bool = False, norm: str = "l1", ones: str = "last"):
         base.check_positive_integer("num_bins", num_bins)
+        base.check_flag("weighted", weighted)
         base.check_choice("norm", norm, _NORMS)
         base.check_choice("ones", ones, _ONES)
         self.num_bins, self.weighted, self.norm, self.ones = int(num_bins), weighted, norm, ones
@@ -303,16 +305,17 @@ class StaticCalibrationError(base.Metric):
 
     Args:
         num_bins: The number of bins.
-        ones: Where a value of exactly 1 goes: `"own"`, a bin of its own, as in Robustness Metrics, or `"last"`.
+        ones: Where a value of exactly 1 goes: `"last"`, the last bin, as in the paper, or `"own"`, a bin of its own, as
+            in Robustness Metrics.
     """
 
     name = "sce"
     formula = "mean_k sum_b n_kb/n_k |freq_kb - p_kb|, equal-width bins of p_k > 0"
     paper = "Nixon 2019"
-    agrees = "Robustness Metrics"
+    agrees = "Robustness Metrics (probabilities of exactly 1: ones='own')"
     keep_zeros = False
 
-    def __init__(self, num_bins: int = 15, ones: str = "own"):
+    def __init__(self, num_bins: int = 15, ones: str = "last"):
         base.check_positive_integer("num_bins", num_bins)
         base.check_choice("ones", ones, _ONES)
         self.num_bins, self.ones = int(num_bins), ones
@@ -350,7 +353,8 @@ class ClasswiseCalibrationError(StaticCalibrationError):
 
     Args:
         num_bins: The number of bins.
-        ones: Where a value of exactly 1 goes: `"own"`, a bin of its own, as in Robustness Metrics, or `"last"`.
+        ones: Where a value of exactly 1 goes: `"last"`, the last bin, as in the paper, or `"own"`, a bin of its own, as
+            in Robustness Metrics.
     """
 
     name = "classwise_ece"
@@ -374,7 +378,7 @@ class GeneralCalibrationError(base.WholeSetMetric):
         class_conditional: Bin each (predicted) class alone and average.
         norm: `"l1"`, `"l2"` or `"max"`, as in `expected_calibration_error`.
         threshold: Count values strictly above it; None counts all.
-        ones: As in `expected_calibration_error`, whose default is `"last"`.
+        ones: As in `expected_calibration_error`.
         datapoints_per_bin: If given, the number of bins is that of examples divided by this, rounded down.
         recalibration: None, or the method of `recalibrate` whose result is looked at.
         fit_percent: As in `recalibrate`.
@@ -385,7 +389,7 @@ class GeneralCalibrationError(base.WholeSetMetric):
     name = "gce"
     formula = "binned calibration error by its options"
     paper = "Nixon 2019"
-    agrees = "Robustness Metrics, torch-uncertainty (binning='split', or 'even')"
+    agrees = "Robustness Metrics, torch-uncertainty (binning='split', or 'even'); values of exactly 1: ones='own'"
 
     def __init__(
         self,
@@ -395,7 +399,7 @@ class GeneralCalibrationError(base.WholeSetMetric):
         class_conditional: bool = False,
         norm: str = "l1",
         threshold: float | None = 0.0,
-        ones: str = "own",
+        ones: str = "last",
         datapoints_per_bin: int | None = None,
         recalibration: str | None = None,
         fit_percent: float = 50.0,
@@ -415,6 +419,13 @@ class GeneralCalibrationError(base.WholeSetMetric):
             if binning == "even":
                 raise InputError("datapoints_per_bin needs bins of equal count; pass binning='adaptive'.")
         base.check_number("fit_percent", fit_percent, 0, 100, at_high=True)
+        base.check_flag("max_prob", max_prob)
+        base.check_flag("class_conditional", class_conditional)
+        base.check_seed(seed)
+        if threshold is not None:
+            base.check_number("threshold", threshold, -np.inf)
+        if epsilon is not None:
+            base.check_number("epsilon", epsilon, at_low=True)
         self.num_bins, self.binning, self.norm, self.ones = num_bins, binning, norm, ones
         self.max_prob, self.class_conditional = max_prob, class_conditional
         self.threshold = -1.0 if threshold is None else threshold
@@ -445,7 +456,7 @@ class GeneralCalibrationError(base.WholeSetMetric):
             if round(self.fit_percent * 0.01 * len(labels)) == 0:
                 raise self._no_value(f"{self.fit_percent:g}% of {len(labels)} examples are none to fit on")
             probs, labels = recalibrate(probs, labels, self.recalibration, self.fit_percent, self.seed, self.epsilon)
-        probs = probs.astype(np.float64, copy=False)
+        probs = base.normalized(probs)
         count, classes = probs.shape
         rows = np.arange(count)
         if self.max_prob:
@@ -489,14 +500,15 @@ class AdaptiveCalibrationError(GeneralCalibrationError):
 
     Args:
         num_bins: The number of bins.
+        ones: As in `expected_calibration_error`.
     """
 
     name = "ace"
     formula = "mean_k sum_b n_kb/n_k |freq_kb - p_kb|, equal-count bins of p_k > 0"
     agrees = "Robustness Metrics"
 
-    def __init__(self, num_bins: int = 15):
-        super().__init__(num_bins, "adaptive", max_prob=False, class_conditional=True)
+    def __init__(self, num_bins: int = 15, ones: str = "last"):
+        super().__init__(num_bins, "adaptive", max_prob=False, class_conditional=True, ones=ones)
 
 
 @base.REGISTRY.register
@@ -508,14 +520,15 @@ class ThresholdedAdaptiveCalibrationError(GeneralCalibrationError):
     Args:
         num_bins: The number of bins.
         threshold: What a probability must be above to count.
+        ones: As in `expected_calibration_error`.
     """
 
     name = "tace"
     formula = "as ace, of p_k > threshold (0.01)"
     agrees = "Robustness Metrics (gce with a threshold; its own tace ignores the threshold)"
 
-    def __init__(self, num_bins: int = 15, threshold: float = 0.01):
-        super().__init__(num_bins, "adaptive", max_prob=False, class_conditional=True, threshold=threshold)
+    def __init__(self, num_bins: int = 15, threshold: float = 0.01, ones: str = "last"):
+        super().__init__(num_bins, "adaptive", max_prob=False, class_conditional=True, threshold=threshold, ones=ones)
 
 
 @base.REGISTRY.register
@@ -525,6 +538,7 @@ class RMSCalibrationError(GeneralCalibrationError):
     Args:
         num_bins: The number of bins.
         datapoints_per_bin: If given, the number of bins is that of examples divided by this, rounded down.
+        ones: As in `expected_calibration_error`.
     """
 
     name = "rmsce"
@@ -532,8 +546,8 @@ class RMSCalibrationError(GeneralCalibrationError):
     paper = "Nguyen & O'Connor 2015; Hendrycks 2019"
     agrees = "Robustness Metrics"
 
-    def __init__(self, num_bins: int = 15, datapoints_per_bin: int | None = None):
-        super().__init__(num_bins, "adaptive", norm="l2", datapoints_per_bin=datapoints_per_bin)
+    def __init__(self, num_bins: int = 15, datapoints_per_bin: int | None = None, ones: str = "last"):
+        super().__init__(num_bins, "adaptive", norm="l2", datapoints_per_bin=datapoints_per_bin, ones=ones)
 
 
 @base.REGISTRY.register
@@ -697,6 +711,8 @@ class OracleCollaborativeAccuracy(base.Metric):
     ):
         base.check_number("fraction", fraction, 0, 1, at_low=True, at_high=True)
         base.check_positive_integer("num_bins", num_bins)
+        if score is not None and not callable(score):
+            raise InputError(f"score={score!r} is not allowed; expected a function of probabilities [batch, classes].")
         self.fraction, self.num_bins, self.score = fraction, int(num_bins), score
         self.reset()
 

@@ -1,6 +1,7 @@
 """Accuracy and the proper scores of class probabilities, which are averaged over samples first."""
 
 import contextlib
+from collections import Counter
 from typing import ClassVar
 
 import numpy as np
@@ -87,6 +88,7 @@ class NegativeLogLikelihood(base.MeanMetric):
     agrees = "Robustness Metrics, scikit-learn, torch-uncertainty (zero probabilities: see the option clip)"
 
     def __init__(self, clip: float | str | None = None, renormalize: bool = False):
+        base.check_flag("renormalize", renormalize)
         if clip is not None and clip != "eps" and not (isinstance(clip, (int, float)) and 0 <= clip < 0.5):
             raise InputError(f"clip={clip!r} is not allowed; expected None, 'eps', or a number from 0 to below 0.5.")
         self.clip, self.renormalize = clip, renormalize
@@ -123,6 +125,7 @@ class BrierScore(base.MeanMetric):
     agrees = "Robustness Metrics, torch-uncertainty, scikit-learn (scale_by_half=False)"
 
     def __init__(self, half: bool = False):
+        base.check_flag("half", half)
         self.half = half
         super().__init__()
 
@@ -176,35 +179,52 @@ class BrierDecomposition(base.Metric):
         self.reset()
 
     def reset(self) -> None:
-        self._confusion = np.zeros((0, 0))  # [predicted class, label]
-        self._probs = np.zeros((0, 0))  # sum of the probabilities, [predicted class, class]
+        self._classes = 0
+        # Of predicted classes that occur only, since all of them by all classes may be more than there is memory.
+        self._pairs: Counter[int] = Counter()  # how many examples, by predicted class * classes + label
+        self._probs: dict[int, np.ndarray] = {}  # the sum of their probabilities [classes], by predicted class
         self._squares = 0.0
 
     def update(self, batch: base.Batch) -> None:
         classes = batch.probs.shape[1]
-        if not self._squares:
-            self._confusion, self._probs = np.zeros((classes, classes)), np.zeros((classes, classes))
-        base.check_same_classes(classes, len(self._confusion))
-        np.add.at(self._confusion, (batch.predicted, batch.labels), 1.0)
-        np.add.at(self._probs, batch.predicted, batch.probs)
+        base.check_same_classes(classes, self._classes or classes)
+        self._classes = classes
+        pairs, counts = np.unique(batch.predicted * classes + batch.labels, return_counts=True)
+        self._pairs.update(dict(zip(pairs.tolist(), counts.tolist())))
+        order = np.argsort(batch.predicted, kind="stable")
+        groups, starts = np.unique(batch.predicted[order], return_index=True)
+        for group, total in zip(groups.tolist(), np.add.reduceat(batch.probs[order], starts)):
+            if group in self._probs:
+                self._probs[group] += total
+            else:
+                self._probs[group] = total.copy()
         self._squares += float(np.einsum("ij,ij->", batch.probs, batch.probs))
 
     def result_keys(self) -> list[str]:
         return [f"brier_{part}{self.suffix}" for part in self.parts]
 
     def result(self) -> dict[str, float]:
-        counts = self._confusion.sum(axis=1)
-        total = counts.sum()
-        if not total:
+        if not self._pairs:
             raise self._no_example()
-        label_mean = self._confusion.sum(axis=0) / total
-        group_mean = self._confusion / np.maximum(counts, 1)[:, np.newaxis]
-        centre = label_mean if self.resolution == "definition" else label_mean[:, np.newaxis]
-        reliability = counts @ (group_mean**2).sum(axis=1) - 2 * (group_mean * self._probs).sum() + self._squares
+        pairs = np.array(sorted(self._pairs))
+        number = np.array([self._pairs[pair] for pair in pairs.tolist()], float)
+        predicted, labels = np.divmod(pairs, self._classes)
+        total = number.sum()
+        label_mean = np.bincount(labels, number, minlength=self._classes) / total
+        sizes = np.bincount(predicted, number, minlength=self._classes)
+        share = number / sizes[predicted]  # of the labels of a predicted class; all others are zero
+        probs = np.array([self._probs[group][label] for group, label in zip(predicted.tolist(), labels.tolist())])
+        within = (number * share).sum()  # sum_g n_g |ybar_g|^2
+        if self.resolution == "definition":
+            between = within - total * (label_mean**2).sum()
+        else:
+            between = within + (sizes * (self._classes * label_mean**2 - 2 * label_mean)).sum()
+        reliability = within - 2 * (share * probs).sum() + self._squares
         values = {
             "uncertainty": -(label_mean**2).sum(),
-            "resolution": counts @ ((group_mean - centre) ** 2).sum(axis=1) / total,
-            "reliability": max(reliability, 0.0) / total,  # a sum of squares, but for rounding
+            # Sums of squares, but for rounding.
+            "resolution": max(between, 0.0) / total,
+            "reliability": max(reliability, 0.0) / total,
         }
         return {key: float(values[part]) for key, part in zip(self.result_keys(), self.parts)}
 

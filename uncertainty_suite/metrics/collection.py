@@ -1,13 +1,20 @@
 """Metrics by name, alone and several together; among them, as `rm/<name>`, those of Robustness Metrics."""
 
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.metrics.base import REGISTRY, Batch, MeanMetric, Metric, NoValueError
+from uncertainty_suite.metrics.base import (
+    REGISTRY,
+    Batch,
+    MeanMetric,
+    Metric,
+    NoValueError,
+    check_same_classes,
+    check_same_samples,
+)
 from uncertainty_suite.metrics.robustness_metrics import PREFIX, RobustnessMetric
 from uncertainty_suite.registry import parse, suffix
 
@@ -122,11 +129,10 @@ class Collection:
         self._sorted_by = {metric.uncertainty for metric in self.metrics}
         self._held: list[Batch] = []
         self._held_numbers = 0
-        self._given: set[str] | None = None  # the uncertainties of the batches so far
+        self._compares_samples = any("samples" in metric.needs for metric in self.metrics)
+        self._form: tuple[int, int, list[str]] | None = None  # classes, samples and uncertainties of the batches so far
 
-    def add_batch(
-        self, predictions: Any, label: Any = None, uncertainties: Mapping[str, Any] = MappingProxyType({})
-    ) -> None:
+    def add_batch(self, predictions: Any, label: Any = None, uncertainties: Mapping[str, Any] | None = None) -> None:
         """Add a batch to every metric; see `Metric.add_batch`.
 
         Args:
@@ -142,22 +148,33 @@ class Collection:
         if label is None:
             for metric in self.metrics:
                 metric.check_label_given(label)
-        wanted = {name: values for name, values in uncertainties.items() if name in self._sorted_by}
+        wanted = {name: values for name, values in (uncertainties or {}).items() if name in self._sorted_by}
         batches = [
             Batch(predictions, label, wanted) if batch_type is Batch else batch_type(predictions, label)
             for batch_type in self._batch_types
         ]
-        if self._given is not None and self._given != wanted.keys():
-            raise InputError(
-                f"Batches before had the uncertainties {sorted(self._given)} to sort by, this one has "
-                f"{sorted(wanted)}; give the same with every batch."
-            )
-        self._given = set(wanted)
+        self._check_form(batches)
         for batch in batches:
             if type(batch) is Batch:
                 self._hold(batch)
             else:
                 self._update(batch)
+
+    def _check_form(self, batches: Iterable[Any]) -> None:
+        """Refuse classes, samples or uncertainties that are not those of the batches before."""
+        for batch in batches:
+            if isinstance(batch, Batch):
+                form = batch.probs.shape[1], len(batch.samples), sorted(batch.uncertainties)
+                before = self._form or form
+                check_same_classes(form[0], before[0])
+                if self._compares_samples:
+                    check_same_samples(form[1], before[1])
+                if type(batch) is Batch and form[2] != before[2]:
+                    raise InputError(
+                        f"Batches before had the uncertainties {before[2]} to sort by, this one has {form[2]}; "
+                        "give the same with every batch."
+                    )
+                self._form = before
 
     def _hold(self, batch: Batch) -> None:
         """Keep small batches back to feed them as one: with few classes a metric's time goes into calling numpy."""
@@ -201,6 +218,6 @@ class Collection:
 
     def reset(self) -> None:
         """Forget all that was added."""
-        self._held, self._held_numbers, self._given, self.left_out = [], 0, None, {}
+        self._held, self._held_numbers, self._form, self.left_out = [], 0, None, {}
         for metric in self.metrics:
             metric.reset()

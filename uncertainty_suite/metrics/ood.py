@@ -76,7 +76,7 @@ class _OODMetric(base.WholeSetMetric):
         outside = base.to_finite(arrays["scores_out"], "Scores of OOD examples", (1,), "[batch]")
         kinds = np.zeros(len(inside), np.int64)
         if "correct" in arrays:
-            kinds = base.to_array(arrays["correct"], "Correctness", (1,), "[batch]").astype(np.int64)
+            kinds = base.to_bools(arrays["correct"], "Correctness", len(inside)).astype(np.int64)
         ood = np.full(len(outside), cls.batch_type.num_kinds - 1)
         return np.concatenate([inside, outside]), np.concatenate([kinds, ood])
 
@@ -145,28 +145,36 @@ class AUPRIn(_AUPR):
 
 @base.REGISTRY.register
 class FPRAtTPR(_OODMetric):
-    """The false positive rate where the true positive rate reaches `tpr` (Liang 2018); OOD is positive.
+    """The false positive rate where the true positive rate reaches `tpr`, with OOD as the positive class.
+
+    It is the share of in-distribution examples that raise a false alarm where the share `tpr` of OOD examples is found
+    (Hendrycks 2019, https://arxiv.org/abs/1812.04606). Liang 2018 (ODIN, https://arxiv.org/abs/1706.02690) asks the
+    other way round, `positive="in"`: the share of OOD examples that pass as in-distribution where the share `tpr` of
+    in-distribution examples is kept. OpenOOD, too, has the latter under this name.
 
     Args:
-        tpr: The share of OOD examples that must be found.
+        tpr: The share of positive examples that must be found.
+        positive: The positive class: `"ood"` or `"in"`. The error is that of the other one.
         cutoff: `"first"` point of the ROC curve with at least that share, as scikit-learn and Robustness Metrics, or
             the `"nearest"`, as torch-uncertainty.
     """
 
     name = "fpr95"
-    formula = "least FPR with TPR >= tpr (0.95), OOD positive"
+    formula = "share of in with score >= t, t the highest that finds a share tpr (0.95) of OOD"
     higher_is_better = False
-    paper = "Liang 2018"
+    paper = "Hendrycks 2019 (Liang 2018: positive='in')"
     agrees = "Robustness Metrics, scikit-learn (first ROC point at the level)"
 
-    def __init__(self, tpr: float = 0.95, cutoff: str = "first"):
+    def __init__(self, tpr: float = 0.95, positive: str = "ood", cutoff: str = "first"):
         base.check_number("tpr", tpr, 0, 1, at_low=True, at_high=True)
+        base.check_choice("positive", positive, ("ood", "in"))
         base.check_choice("cutoff", cutoff, ("first", "nearest"))
-        self.tpr, self.cutoff = tpr, cutoff
+        self.tpr, self.positive, self.cutoff = tpr, positive, cutoff
         super().__init__()
 
     def compute(self, scores: np.ndarray, is_ood: np.ndarray) -> float:
-        true_positives, false_positives = ranking_counts(scores, is_ood)
+        found = (scores, is_ood) if self.positive == "ood" else (-scores, ~is_ood)
+        true_positives, false_positives = ranking_counts(*found)
         # Rounded, for 0.95 may be a rounding away from 570 / 600.
         distance = np.round(true_positives / true_positives[-1] - self.tpr, 12)
         if self.cutoff == "first":

@@ -7,6 +7,7 @@ the members' values.
 """
 
 import functools
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -73,7 +74,12 @@ class RegressionBatch:
     @functools.cached_property
     def stddev(self) -> np.ndarray:
         """The standard deviation of the mixture, `[batch]`."""
-        return np.sqrt((self.stddevs**2).mean(axis=0) + self.means.var(axis=0))
+        # In units of a power of two of its size: squares neither overflow nor vanish, and nothing is rounded.
+        distance = self.means - self.mean
+        exponent = np.frexp(np.maximum(self.stddevs, np.abs(distance)).max(axis=0))[1]
+        variances = np.ldexp(self.stddevs, -exponent) ** 2
+        spread = np.ldexp(distance, -exponent) ** 2
+        return np.ldexp(np.sqrt(variances.mean(axis=0) + spread.mean(axis=0)), exponent)
 
     def components(self, mixture: str) -> tuple[np.ndarray, np.ndarray]:
         """Return means and standard deviations `[samples, batch]`, of one sample for `"moments"`."""
@@ -86,14 +92,15 @@ class SampleBatch(RegressionBatch):
     """Checked samples `[samples, batch]`, as `means`, and targets."""
 
     def __init__(self, predictions: Any, label: Any):
-        super().__init__(np.asarray(predictions), label)
+        super().__init__(base.to_array(predictions, "Samples", (1, 2), _SHAPES), label)
 
 
 def _cdf(values: np.ndarray, means: np.ndarray, stddevs: np.ndarray) -> np.ndarray:
     """Return the mixture's distribution function, `[batch]`."""
     from scipy.special import ndtr
 
-    return ndtr((values - means) / stddevs).mean(axis=0)
+    with np.errstate(over="ignore"):  # infinitely far is as far as it matters
+        return ndtr((values - means) / stddevs).mean(axis=0)
 
 
 def _quantile(level: float, means: np.ndarray, stddevs: np.ndarray) -> np.ndarray:
@@ -124,7 +131,7 @@ class _Regression(base.Metric):
         if "stddev" in arrays:
             return (arrays["mean"], arrays["stddev"]), target
         (points,) = arrays.values()
-        return np.asarray(points), target  # nested lists of two samples are no pair
+        return base.to_array(points, "Means", (1, 2), _SHAPES), target  # nested lists of two samples are no pair
 
 
 class _RegressionMean(_Regression, base.MeanMetric):
@@ -132,9 +139,37 @@ class _RegressionMean(_Regression, base.MeanMetric):
 
 
 class _RootMean(_RegressionMean):
-    """A metric that is the root of a mean over examples."""
+    """A metric that is the root of a mean of squares; a subclass gives what is squared.
+
+    The squares are summed in units of a power of two, so that they neither overflow nor vanish.
+    """
 
     is_mean = False
+
+    def reset(self) -> None:
+        super().reset()
+        self._exponent = -2000  # below that of any number
+
+    def size(self, batch: RegressionBatch) -> np.ndarray:
+        """Return what is squared, `[batch]`."""
+        raise NotImplementedError
+
+    def per_example(self, batch: RegressionBatch) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            return self.size(batch) ** 2
+
+    def update(self, batch: RegressionBatch) -> None:
+        size = self.size(batch)
+        exponent = max(self._exponent, int(np.frexp(np.abs(size).max())[1]))
+        self._total = math.ldexp(self._total, 2 * (self._exponent - exponent))
+        self._total += float((np.ldexp(size, -exponent) ** 2).sum())
+        self._count += len(size)
+        self._exponent = exponent
+
+    def result(self) -> dict[str, float]:
+        if not self._count:
+            raise self._no_example()
+        return {self.key: math.ldexp(math.sqrt(self._total / self._count), self._exponent)}
 
     def finish(self, mean: float) -> float:
         return float(np.sqrt(mean))
@@ -156,8 +191,8 @@ class RMSE(_RootMean):
     formula = "sqrt mean (mu - y)^2"
     agrees = "scikit-learn"
 
-    def per_example(self, batch: RegressionBatch) -> np.ndarray:
-        return (batch.mean - batch.targets) ** 2
+    def size(self, batch: RegressionBatch) -> np.ndarray:
+        return batch.mean - batch.targets
 
 
 @base.REGISTRY.register
@@ -193,20 +228,31 @@ class GaussianNLL(_RegressionMean):
         super().__init__()
 
     def per_example(self, batch: RegressionBatch) -> np.ndarray:
-        means, stddevs = batch.components(self.mixture)
-        logs = -(((batch.targets - means) / stddevs) ** 2) / 2 - np.log(stddevs) - _HALF_LOG_2PI
-        if self.mixture == "members":
-            return -logs.mean(axis=0)
-        largest = logs.max(axis=0)
-        return -largest - np.log(np.exp(logs - largest).mean(axis=0))
+        logs = _log_density(batch.targets, *batch.components(self.mixture))
+        return -logs.mean(axis=0) if self.mixture == "members" else -_log_mean_exp(logs)
+
+
+def _log_density(values: np.ndarray, means: np.ndarray, stddevs: np.ndarray) -> np.ndarray:
+    """Return the log densities of Gaussians; minus infinity where float64 holds no lower one."""
+    with np.errstate(over="ignore"):
+        return -(((values - means) / stddevs) ** 2) / 2 - np.log(stddevs) - _HALF_LOG_2PI
+
+
+def _log_mean_exp(logs: np.ndarray) -> np.ndarray:
+    """Return `log mean exp` over the first axis, minus infinity of nothing else."""
+    largest = logs.max(axis=0)
+    shift = np.where(np.isfinite(largest), largest, 0.0)
+    with np.errstate(divide="ignore"):
+        return shift + np.log(np.exp(logs - shift).mean(axis=0))
 
 
 def _expected_distance(centre: np.ndarray, stddev: np.ndarray) -> np.ndarray:
     """Return `E |X|` for a Gaussian X."""
     from scipy.special import ndtr
 
-    z = centre / stddev
-    return centre * (2 * ndtr(z) - 1) + 2 * stddev * np.exp(-(z**2) / 2 - _HALF_LOG_2PI)
+    with np.errstate(over="ignore"):
+        z = centre / stddev
+        return centre * (2 * ndtr(z) - 1) + 2 * stddev * np.exp(-(z**2) / 2 - _HALF_LOG_2PI)
 
 
 @base.REGISTRY.register
@@ -254,6 +300,7 @@ class CRPSSamples(_RegressionMean):
     arrays = ("samples", "target")
 
     def __init__(self, fair: bool = False):
+        base.check_flag("fair", fair)
         self.fair = fair
         super().__init__()
 
@@ -354,8 +401,121 @@ class Sharpness(_RootMean):
     needs = ()
     arrays = ("mean", "stddev")
 
+    def size(self, batch: RegressionBatch) -> np.ndarray:
+        return batch.stddev
+
+
+class _DecompositionMetric(_RegressionMean):
+    """A mean over examples of what samples, each a Gaussian, say together."""
+
+    higher_is_better = None
+    needs = ()
+    arrays = ("mean", "stddev")
+
+
+@base.REGISTRY.register
+class GaussianAleatoricVariance(_DecompositionMetric):
+    """The mean over samples of the predicted variance (Kendall & Gal 2017).
+
+    With `gaussian_epistemic_variance` it adds up to the variance of the mixture.
+    """
+
+    name = "gaussian_aleatoric_variance"
+    formula = "mean of mean_s sigma_s^2"
+    paper = "Kendall & Gal 2017"
+    agrees = "compared with its definition"
+
     def per_example(self, batch: RegressionBatch) -> np.ndarray:
-        return batch.stddev**2
+        with np.errstate(over="ignore"):
+            return (batch.stddevs**2).mean(axis=0)
+
+
+@base.REGISTRY.register
+class GaussianEpistemicVariance(_DecompositionMetric):
+    """The variance over samples of the predicted mean (Kendall & Gal 2017), divided by their number."""
+
+    name = "gaussian_epistemic_variance"
+    formula = "mean var_s mu_s"
+    paper = "Kendall & Gal 2017"
+    agrees = "compared with its definition"
+
+    def per_example(self, batch: RegressionBatch) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            return (batch.means - batch.means[0]).var(axis=0)  # of equal samples exactly zero
+
+
+@base.REGISTRY.register
+class GaussianExpectedEntropy(_DecompositionMetric):
+    """The mean over samples of the differential entropy, in nats: the aleatoric part (Depeweg 2018)."""
+
+    name = "gaussian_expected_entropy"
+    formula = "mean of mean_s log sigma_s + log(2 pi e) / 2, in nats"
+    value_range = base.REAL
+    paper = "Depeweg 2018"
+    agrees = "SciPy"
+
+    def per_example(self, batch: RegressionBatch) -> np.ndarray:
+        return np.log(batch.stddevs).mean(axis=0) + _HALF_LOG_2PI + 0.5
+
+
+@base.REGISTRY.register
+class GaussianMutualInformation(_DecompositionMetric):
+    """The mutual information of target and sample, in nats: the epistemic part (Depeweg 2018).
+
+    It is the differential entropy of the mixture minus the mean entropy of the samples, at most the logarithm of their
+    number. By quadrature, whose time grows with the square of the number of samples.
+    """
+
+    name = "gaussian_mutual_information"
+    formula = "mean of mean_s KL(N_s || mixture), in nats"
+    paper = "Depeweg 2018"
+    agrees = "SciPy (quad)"
+    # Between such multiples of each standard deviation the densities are smooth; beyond there is no mass.
+    _CUTS = np.array([-10, -7, -5, -3.5, -2, -1, 0, 1, 2, 3.5, 5, 7, 10])
+
+    def per_example(self, batch: RegressionBatch) -> np.ndarray:
+        nodes, weights = np.polynomial.legendre.leggauss(20)
+        means, stddevs = batch.means - batch.mean, batch.stddevs
+        count, examples = means.shape
+        values = np.empty(examples)
+        numbers = count * count * len(self._CUTS) * len(nodes)  # of each example
+        for part in np.array_split(np.arange(examples), min(examples, 1 + numbers * examples // 2**22)):
+            m, s = means[:, part], stddevs[:, part]
+            edges = np.sort((m + self._CUTS[:, np.newaxis, np.newaxis] * s).reshape(-1, len(part)), axis=0)
+            half = (edges[1:] - edges[:-1]) / 2
+            points = edges[:-1] + half + half * nodes[:, np.newaxis, np.newaxis]  # [nodes, panels, examples]
+            logs = _log_density(points, m[:, np.newaxis, np.newaxis], s[:, np.newaxis, np.newaxis])
+            inside = (np.exp(logs) * (logs - _log_mean_exp(logs))).mean(axis=0)
+            values[part] = np.einsum("n,npe,pe->e", weights, inside, half)
+        return np.maximum(values, 0.0)
+
+
+@base.REGISTRY.register
+class GaussianPairwiseKL(_DecompositionMetric):
+    """The mean over ordered pairs of samples of `KL(N_s || N_t)`, in nats.
+
+    Args:
+        pairs: `"distinct"`, over pairs of different samples; `"all"`, over all pairs, equal ones too.
+    """
+
+    name = "gaussian_pairwise_kl"
+    formula = "mean over sample pairs s != t of KL(N_s || N_t), in nats"
+    agrees = "compared with its definition"
+
+    def __init__(self, pairs: str = "distinct"):
+        base.check_choice("pairs", pairs, ("distinct", "all"))
+        self.pairs = pairs
+        super().__init__()
+
+    def per_example(self, batch: RegressionBatch) -> np.ndarray:
+        means, stddevs, count = batch.means, batch.stddevs, len(batch.means)
+        if self.pairs == "distinct" and count == 1:
+            raise self._no_value("one sample makes no pair; predict with more samples or members")
+        values = np.zeros(means.shape[1])
+        with np.errstate(over="ignore"):
+            for mean, stddev in zip(means, stddevs):  # over all pairs the logarithms cancel
+                values += (((stddevs / stddev) ** 2 + ((means - mean) / stddev) ** 2).mean(axis=0) - 1) / 2
+        return np.maximum(values / (count if self.pairs == "all" else count - 1), 0.0)
 
 
 @base.REGISTRY.register
@@ -427,7 +587,7 @@ class AUSE(_Regression, base.WholeSetMetric):
         if not error.any():
             raise self._no_value("no prediction has an error, and it is a share of their sum")
         # Examples of the same stddev each count as their mean, so that the order of the input does not matter.
-        _, group = np.unique(stddev, return_inverse=True)
+        group = base.tie_groups(stddev)
         tied = (np.bincount(group, error) / np.bincount(group))[group]
         gap = np.cumsum(tied[np.argsort(stddev)]) - np.cumsum(np.sort(error))
         gap = np.append(gap, 0.0) / error.sum()  # nothing removed yet

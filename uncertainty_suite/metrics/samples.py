@@ -17,6 +17,11 @@ def entropy_of(probs: np.ndarray) -> np.ndarray:
     return -(probs * np.log(probs, out=np.zeros_like(probs), where=probs > 0)).sum(axis=-1)
 
 
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Return the mean over samples; of equal samples it is the very same numbers, without rounding."""
+    return values[0] + (values - values[0]).mean(axis=0)
+
+
 def _log(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Return logarithms in float64, zero being the smallest positive number of the dtype, as in `nll`."""
     return np.log(np.maximum(values.astype(np.float64, copy=False), np.finfo(dtype).smallest_subnormal))
@@ -54,14 +59,15 @@ class ExpectedEntropy(_UncertaintyMetric):
     agrees = "SciPy, torch-uncertainty"
 
     def per_example(self, batch: base.Batch) -> np.ndarray:
-        return entropy_of(batch.samples).mean(axis=0)
+        return entropy_of(batch.members).mean(axis=0)
 
 
 @base.REGISTRY.register
 class MutualInformation(_UncertaintyMetric):
     """The mutual information of label and sample, in nats (Houlsby 2011, Depeweg 2018).
 
-    It is the entropy of the mean minus the mean entropy: the epistemic part, zero for one sample.
+    It is the entropy of the mean minus the mean entropy, or the mean KL divergence from each sample to the mean: the
+    epistemic part, exactly zero for one sample and for equal ones.
     """
 
     name = "mutual_information"
@@ -70,8 +76,108 @@ class MutualInformation(_UncertaintyMetric):
     agrees = "SciPy, torch-uncertainty"
 
     def per_example(self, batch: base.Batch) -> np.ndarray:
-        # Non-negative by Jensen's inequality, but for rounding.
-        return np.maximum(entropy_of(batch.probs) - entropy_of(batch.samples).mean(axis=0), 0.0)
+        samples = batch.members
+        # A difference of entropies would leave their rounding where the samples are equal.
+        ratio = np.divide(samples, _mean(samples), out=np.ones_like(samples), where=samples > 0)
+        return np.maximum((samples * np.log(ratio)).sum(axis=-1).mean(axis=0), 0.0)
+
+
+@base.REGISTRY.register
+class ReverseMutualInformation(_UncertaintyMetric):
+    """The mean KL divergence from the mean prediction to each sample, in nats (Malinin & Gales 2021).
+
+    With the mutual information it adds up to `expected_pairwise_kl(pairs='all')`. Zeros count as in
+    `negative_log_likelihood`.
+    """
+
+    name = "reverse_mutual_information"
+    formula = "mean of mean_s KL(pbar || p_s), in nats"
+    paper = "Malinin & Gales 2021"
+    agrees = "SciPy, torch-uncertainty"
+
+    def per_example(self, batch: base.Batch) -> np.ndarray:
+        mean, logs = _mean(batch.members), _log(batch.members, batch.samples.dtype)
+        return np.maximum((mean * (_log(mean, batch.samples.dtype) - _mean(logs))).sum(axis=-1), 0.0)
+
+
+@base.REGISTRY.register
+class TotalVariance(_UncertaintyMetric):
+    """The variance of the one-hot label under the mean prediction, summed over classes: `sum_k pbar_k (1 - pbar_k)`.
+
+    It is the sum of `aleatoric_variance` and `epistemic_variance` (Depeweg 2018, Sale 2024).
+    """
+
+    name = "total_variance"
+    formula = "mean sum_k pbar_k (1 - pbar_k)"
+    value_range = (0.0, 1.0)
+    needs = ()
+    paper = "Sale 2024"
+    agrees = "compared with its definition"
+
+    def per_example(self, batch: base.Batch) -> np.ndarray:
+        return (batch.probs * (1 - batch.probs)).sum(axis=-1)
+
+
+@base.REGISTRY.register
+class AleatoricVariance(_UncertaintyMetric):
+    """The mean over samples of the variance of the one-hot label, summed over classes (Sale 2024)."""
+
+    name = "aleatoric_variance"
+    formula = "mean of mean_s sum_k p_sk (1 - p_sk)"
+    value_range = (0.0, 1.0)
+    paper = "Sale 2024"
+    agrees = "compared with its definition"
+
+    def per_example(self, batch: base.Batch) -> np.ndarray:
+        return (batch.members * (1 - batch.members)).sum(axis=-1).mean(axis=0)
+
+
+@base.REGISTRY.register
+class EpistemicVariance(_UncertaintyMetric):
+    """The variance over samples of the probabilities, summed over classes (Sale 2024); zero for equal samples."""
+
+    name = "epistemic_variance"
+    formula = "mean sum_k var_s p_sk"
+    value_range = (0.0, 1.0)
+    paper = "Sale 2024"
+    agrees = "compared with its definition"
+
+    def per_example(self, batch: base.Batch) -> np.ndarray:
+        return ((batch.members - _mean(batch.members)) ** 2).sum(axis=-1).mean(axis=0)
+
+
+@base.REGISTRY.register
+class AleatoricEpistemicCorrelation(base.WholeSetMetric):
+    """Spearman's rank correlation of aleatoric and epistemic uncertainty over examples (Mucsanyi 2024).
+
+    Aleatoric is the expected entropy and epistemic the mutual information. Near 1, the two say the same, and the split
+    into them says nothing. There is no value where one of them is the same for all examples.
+    """
+
+    name = "aleatoric_epistemic_correlation"
+    formula = "Spearman correlation of mean_s H(p_s) and H(pbar) - mean_s H(p_s)"
+    value_range = (-1.0, 1.0)
+    higher_is_better = None
+    needs = ("samples",)
+    arrays = ("probs",)
+    paper = "Mucsanyi 2024"
+    agrees = "SciPy (spearmanr)"
+
+    def keep(self, batch: base.Batch) -> tuple[np.ndarray, ...]:
+        return ExpectedEntropy().per_example(batch), MutualInformation().per_example(batch)
+
+    def compute(self, aleatoric: np.ndarray, epistemic: np.ndarray) -> float:
+        ranks = []
+        for what, values in (("expected entropy", aleatoric), ("mutual information", epistemic)):
+            groups = base.tie_groups(values)
+            if not groups.any():
+                raise self._no_value(f"the {what} of all {len(values)} examples is the same")
+            sizes = np.bincount(groups)
+            rank = (np.cumsum(sizes) - (sizes + 1) / 2)[groups]  # of ties their mean
+            ranks.append(rank - rank.mean())
+        first, second = ranks
+        correlation = (first * second).sum() / np.sqrt((first**2).sum() * (second**2).sum())
+        return float(np.clip(correlation, -1.0, 1.0))  # but for rounding
 
 
 @base.REGISTRY.register
@@ -89,12 +195,13 @@ class VariationRatio(_UncertaintyMetric):
     agrees = "torch-uncertainty (given [samples, batch, classes])"
 
     def __init__(self, probabilistic: bool = False):
+        base.check_flag("probabilistic", probabilistic)
         self.probabilistic = probabilistic
         super().__init__()
 
     def per_example(self, batch: base.Batch) -> np.ndarray:
         if self.probabilistic:
-            return np.maximum(1.0 - batch.confidence, 0.0)
+            return 1.0 - batch.confidence
         return (batch.samples.argmax(axis=-1) != batch.predicted).mean(axis=0)
 
 
@@ -167,7 +274,7 @@ class CosineSimilarity(_PairMetric):
 
     def per_example(self, batch: base.Batch) -> np.ndarray:
         num_pairs = self.num_pairs(batch)
-        unit = batch.samples / np.linalg.norm(batch.samples.astype(np.float64, copy=False), axis=-1, keepdims=True)
+        unit = batch.members / np.linalg.norm(batch.members, axis=-1, keepdims=True)
         total = unit.sum(axis=0)
         pairs = (np.einsum("ij,ij->i", total, total) - len(unit)) / 2
         return np.clip(pairs / num_pairs, 0.0, 1.0)
@@ -187,13 +294,44 @@ class PairwiseKL(_PairMetric):
     def per_example(self, batch: base.Batch) -> np.ndarray:
         count, dtype, num_pairs = len(batch.samples), batch.samples.dtype, self.num_pairs(batch)
         total, before = np.zeros(len(batch.rows)), np.zeros(batch.probs.shape)
-        for later, sample in enumerate(batch.samples):
+        first = _log(batch.members[0], dtype)  # taken from all, so that of equal samples nothing is left
+        for later, sample in enumerate(batch.members):
             # As the second of a pair it meets the sum of those before; as the first, count - 1 - later others.
-            log = _log(sample, dtype)
+            log = _log(sample, dtype) - first
             total -= (before * log).sum(axis=1)
             total += (count - 1 - later) * (sample * log).sum(axis=1)
             before += sample
         return np.maximum(total / num_pairs, 0.0)
+
+
+@base.REGISTRY.register
+class ExpectedPairwiseKL(_UncertaintyMetric):
+    """The mean over ordered sample pairs of `KL(p_s || p_t)`, in nats (Malinin & Gales 2021); symmetric in the samples.
+
+    Zeros count as in `negative_log_likelihood`.
+
+    Args:
+        pairs: `"distinct"`, over the S (S - 1) pairs of different samples; `"all"`, over all S^2, equal ones too, which
+            is the mutual information plus its reverse.
+    """
+
+    name = "expected_pairwise_kl"
+    formula = "mean over sample pairs s != t of KL(p_s || p_t), in nats"
+    paper = "Malinin & Gales 2021"
+    agrees = "SciPy"
+
+    def __init__(self, pairs: str = "distinct"):
+        base.check_choice("pairs", pairs, ("distinct", "all"))
+        self.pairs = pairs
+        super().__init__()
+
+    def per_example(self, batch: base.Batch) -> np.ndarray:
+        count = len(batch.samples)
+        if self.pairs == "distinct" and count == 1:
+            raise self._no_value("one sample makes no pair; predict with more samples or members")
+        logs = _log(batch.members, batch.samples.dtype)
+        values = np.maximum((batch.members * (logs - _mean(logs))).sum(axis=-1).mean(axis=0), 0.0)
+        return values * count / (count - 1) if self.pairs == "distinct" else values
 
 
 @base.REGISTRY.register
@@ -206,10 +344,14 @@ class BregmanKLVariance(_UncertaintyMetric):
     agrees = "Robustness Metrics"
 
     def per_example(self, batch: base.Batch) -> np.ndarray:
-        mean_log = _log(batch.samples, batch.samples.dtype).mean(axis=0)
+        mean, mean_log = _mean(batch.members), _mean(_log(batch.members, batch.samples.dtype))
         # sum_k c_k (log c_k - mean_s log p_sk), with log c = mean_log - log Z, is just -log Z.
         largest = mean_log.max(axis=-1)
-        return np.maximum(-largest - np.log(np.exp(mean_log - largest[:, np.newaxis]).sum(axis=-1)), 0.0)
+        log_z = largest + np.log(np.exp(mean_log - largest[:, np.newaxis]).sum(axis=-1))
+        # Where samples are near each other Z is near 1, and its distance from 1 tells more; of equal ones it is 0.
+        distance = (mean * np.expm1(np.minimum(mean_log - _log(mean, batch.samples.dtype), 0.0))).sum(axis=-1)
+        near = distance > -0.5
+        return np.maximum(-np.where(near, np.log1p(np.where(near, distance, 0.0)), log_z), 0.0)
 
 
 class _LabelledMetric(base.MeanMetric):
@@ -221,7 +363,7 @@ class _LabelledMetric(base.MeanMetric):
 
 def _label_logs(batch: base.Batch) -> np.ndarray:
     """Return the log-likelihood of the label under each sample, `[samples, batch]`."""
-    return _log(batch.samples[:, batch.rows, batch.labels], batch.samples.dtype)
+    return _log(batch.members[:, batch.rows, batch.labels], batch.samples.dtype)
 
 
 def _log_mean_exp(logs: np.ndarray) -> np.ndarray:
@@ -272,7 +414,7 @@ class GibbsBrier(_LabelledMetric):
     agrees = "torch-uncertainty (Brier score of members)"
 
     def per_example(self, batch: base.Batch) -> np.ndarray:
-        error = batch.samples.astype(np.float64)
+        error = batch.members.copy()
         error[:, batch.rows, batch.labels] -= 1.0
         return np.einsum("sij,sij->i", error, error) / len(error)
 
@@ -303,10 +445,13 @@ class JointNLL(base.WholeSetMetric):
         base.check_positive_integer("groups", groups)
         if kappa is not None:
             base.check_positive_integer("kappa", kappa)
+        base.check_seed(seed)
         self.tau, self.kappa, self.groups, self.seed = tau, kappa, groups, seed
         super().__init__()
 
     def keep(self, batch: base.Batch) -> tuple[np.ndarray, ...]:
+        if self._kept:
+            base.check_same_samples(len(batch.samples), self._kept[0][0].shape[1])
         return (_label_logs(batch).T,)
 
     def compute(self, logs: np.ndarray) -> float:
@@ -335,7 +480,7 @@ class GeneralizedEnergyDistance(_LabelledMetric):
     paper = "Szekely & Rizzo 2013; Kohl 2018"
 
     def per_example(self, batch: base.Batch) -> np.ndarray:
-        samples = batch.samples.astype(np.float64)
+        samples = batch.members.copy()
         count = len(samples)
         within = np.zeros(len(batch.rows))
         for i in range(1, count):
