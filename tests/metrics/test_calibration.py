@@ -93,6 +93,7 @@ def test_where_a_confidence_of_one_goes() -> None:
         # Of class 0, 1 is a miss and 0.95 a hit; of class 1, 0 is a hit, which sce leaves out, and 0.05 a miss.
         ("classwise_ece", 0.475, 0.5),
         ("sce", (0.475 + 0.05) / 2, (0.525 + 0.05) / 2),
+        ("worst_class_ece", 0.475, 0.525),
         ("gce(max_prob=False, class_conditional=True, threshold=None)", 0.475, 0.5),
         ("gce", 0.475, 0.525),
         ("ece", 0.475, 0.525),
@@ -105,6 +106,12 @@ def test_one_convention_for_probabilities_of_exactly_one(text: str, last: float,
         metric = metrics.get(text, **options)
         metric.add_batch([[1.0, 0.0], [0.95, 0.05]], label=[1, 0])
         assert next(iter(metric.result().values())) == pytest.approx(expected)
+
+
+def test_the_worst_class_has_the_largest_classwise_error() -> None:
+    probs, labels = dirichlet(11)
+    by_class = [slow_ece(probs[:, k], labels == k, 10) for k in range(5)]
+    assert metrics.worst_class_calibration_error(probs, labels, num_bins=10) == pytest.approx(max(by_class))
 
 
 def test_perfect_and_inverted_predictions() -> None:

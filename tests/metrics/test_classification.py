@@ -124,7 +124,9 @@ def test_the_brier_decomposition_of_many_classes_fits_into_memory() -> None:
     assert parts["brier_reliability"] == pytest.approx((4 * 0.5**2 + 2 * (0.5**2 + 2 * 0.5**2)) / 6, abs=1e-4)
 
 
-@pytest.mark.parametrize("name", ["brier_decomposition", "sce", "gce", "gce(class_conditional=True)", "ace", "tace"])
+@pytest.mark.parametrize(
+    "name", ["brier_decomposition", "sce", "gce", "gce(class_conditional=True)", "ace", "tace", "balanced_accuracy"]
+)
 def test_a_change_of_classes_is_refused(name: str) -> None:
     metric = metrics.get(name)
     metric.add_batch([[0.5, 0.5]], label=[0])
@@ -132,6 +134,25 @@ def test_a_change_of_classes_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=r"^Predictions of 3 classes after 2; use one metric for each\.$"):
         metric.add_batch([[0.5, 0.5, 0.0]], label=[0])
     assert metric.result() == before
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_accuracies_of_classes_are_those_of_scikit_learn(seed: int) -> None:
+    probs, labels = dirichlet(seed, count=60, classes=5)
+    labels[labels == 3] = 4  # a class that does not occur
+    predicted = probs.argmax(axis=1)
+    recalls = sklearn.metrics.recall_score(labels, predicted, labels=[0, 1, 2, 4], average=None)
+    by_class = metrics.accuracy_by_class(probs, labels)
+    np.testing.assert_allclose(by_class[[0, 1, 2, 4]], recalls)
+    assert np.isnan(by_class[3])
+    assert metrics.worst_class_accuracy(probs, labels) == pytest.approx(recalls.min())
+    assert metrics.balanced_accuracy(probs, labels) == pytest.approx(recalls.mean())
+
+
+def test_the_balanced_accuracy_does_not_gain_from_frequent_classes() -> None:
+    probs, labels = np.tile([0.9, 0.1], (100, 1)), np.repeat([0, 1], [95, 5])
+    assert metrics.balanced_accuracy(probs, labels) == sklearn.metrics.balanced_accuracy_score(labels, np.zeros(100))
+    assert metrics.balanced_accuracy(probs, labels) == 0.5 and metrics.worst_class_accuracy(probs, labels) == 0
 
 
 @given(

@@ -26,6 +26,7 @@ from uncertainty_suite.metrics import (
 )
 from uncertainty_suite.metrics.base import REGISTRY, Metric, NoValueError, function
 from uncertainty_suite.metrics.calibration import Bins, calibration_bins
+from uncertainty_suite.metrics.classification import accuracy_by_class
 from uncertainty_suite.metrics.collection import Collection, get, info, names, per_example
 from uncertainty_suite.metrics.recalibration import apply_temperature, fit_temperature, recalibrate
 from uncertainty_suite.metrics.selective import failure_curve, failure_detection, risk_coverage_curve
@@ -36,6 +37,7 @@ __all__ = [
     "Collection",
     "Metric",
     "NoValueError",
+    "accuracy_by_class",
     "apply_temperature",
     "calibration_bins",
     "failure_curve",
@@ -52,11 +54,13 @@ __all__ = [
 
 # Classification.
 accuracy = function(classification.Accuracy)
+balanced_accuracy = function(classification.BalancedAccuracy)
 brier_decomposition = function(classification.BrierDecomposition)
 brier_score = function(classification.BrierScore)
 brier_top_class = function(classification.BrierTopClass)
 negative_log_likelihood = function(classification.NegativeLogLikelihood)
 top_k_accuracy = function(classification.TopKAccuracy)
+worst_class_accuracy = function(classification.WorstClassAccuracy)
 
 # Calibration.
 adaptive_calibration_error = function(calibration.AdaptiveCalibrationError)
@@ -76,6 +80,7 @@ static_calibration_error = function(calibration.StaticCalibrationError)
 temperature_scaled_ece = function(calibration.TemperatureScaledECE)
 temperature_scaled_nll = function(calibration.TemperatureScaledNLL)
 thresholded_adaptive_calibration_error = function(calibration.ThresholdedAdaptiveCalibrationError)
+worst_class_calibration_error = function(calibration.WorstClassCalibrationError)
 
 # Selective prediction.
 accuracy_at_coverage = function(selective.AccuracyAtCoverage)

@@ -344,7 +344,11 @@ class StaticCalibrationError(base.Metric):
             raise self._no_example()
         # n_kb / n_k |gap_kb / n_kb|: the bin's own count cancels.
         errors = np.abs(self._gaps).sum(axis=1) / np.maximum(self._counts.sum(axis=1), 1)
-        return {self.key: float(errors.mean())}
+        return {self.key: self.of_classes(errors)}
+
+    def of_classes(self, errors: np.ndarray) -> float:
+        """Return the value from the errors of the classes."""
+        return float(errors.mean())
 
 
 @base.REGISTRY.register
@@ -362,6 +366,23 @@ class ClasswiseCalibrationError(StaticCalibrationError):
     paper = "Kull 2019"
     agrees = "sce, where no probability is exactly 0"
     keep_zeros = True
+
+
+@base.REGISTRY.register
+class WorstClassCalibrationError(ClasswiseCalibrationError):
+    """The largest class-wise ECE of a class: as `classwise_calibration_error`, with the maximum in place of the mean.
+
+    Args:
+        num_bins: The number of bins.
+        ones: Where a value of exactly 1 goes: `"last"`, the last bin, or `"own"`, a bin of its own.
+    """
+
+    name = "worst_class_ece"
+    formula = "max_k sum_b n_kb/n |freq_kb - p_kb|, equal-width bins of p_k"
+    agrees = "tested against the definition"
+
+    def of_classes(self, errors: np.ndarray) -> float:
+        return float(errors.max())
 
 
 @base.REGISTRY.register

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,6 +21,86 @@ class Accuracy(base.MeanMetric):
 
     def per_example(self, batch: base.Batch) -> np.ndarray:
         return batch.correct
+
+
+def accuracy_by_class(probs: Any, labels: Any) -> np.ndarray:
+    """Return the accuracy on the examples of each class, its recall.
+
+    Args:
+        probs: Class probabilities `[batch, classes]` or `[samples, batch, classes]` (averaged over samples).
+        labels: Class indices `[batch]`.
+
+    Returns:
+        float64 `[classes]`; NaN for a class that is no example's label.
+
+    Raises:
+        InputError: The arrays are not that.
+
+    Example:
+        >>> accuracy_by_class(probs, labels)
+        array([0.98, 0.71,  nan])
+    """
+    batch = base.labelled_batch(probs, labels)
+    counts, correct = _count_by_class(batch)
+    return np.divide(correct, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+
+
+def _count_by_class(batch: base.Batch) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many examples have each label, and how many of these are predicted correctly, `[classes]`."""
+    classes = batch.probs.shape[1]
+    return (
+        np.bincount(batch.labels, minlength=classes),
+        np.bincount(batch.labels[batch.correct], minlength=classes),
+    )
+
+
+@base.REGISTRY.register
+class BalancedAccuracy(base.Metric):
+    """The mean over classes of the accuracy on the examples of a class: each class weighs the same (Brodersen 2010).
+
+    Classes that are no example's label are left out.
+    """
+
+    name = "balanced_accuracy"
+    formula = "mean_k mean [argmax p = y] over examples with y = k"
+    higher_is_better = True
+    paper = "Brodersen 2010"
+    agrees = "scikit-learn"
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self._counts, self._correct = np.zeros((2, 0), np.int64)
+
+    def update(self, batch: base.Batch) -> None:
+        counts, correct = _count_by_class(batch)
+        base.check_same_classes(len(counts), len(self._counts) or len(counts))
+        self._counts = self._counts + counts if len(self._counts) else counts
+        self._correct = self._correct + correct if len(self._correct) else correct
+
+    def of_classes(self, accuracies: np.ndarray) -> float:
+        """Return the value from the accuracies of the classes that occur."""
+        return float(accuracies.mean())
+
+    def result(self) -> dict[str, float]:
+        used = self._counts > 0
+        if not used.any():
+            raise self._no_example()
+        return {self.key: self.of_classes(self._correct[used] / self._counts[used])}
+
+
+@base.REGISTRY.register
+class WorstClassAccuracy(BalancedAccuracy):
+    """The least accuracy on the examples of a class, of the classes that occur (Sagawa 2020)."""
+
+    name = "worst_class_accuracy"
+    formula = "min_k mean [argmax p = y] over examples with y = k"
+    paper = "Sagawa 2020"
+    agrees = "scikit-learn (the least recall_score)"
+
+    def of_classes(self, accuracies: np.ndarray) -> float:
+        return float(accuracies.min())
 
 
 @base.REGISTRY.register
