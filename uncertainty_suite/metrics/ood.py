@@ -154,9 +154,9 @@ class FPRAtTPR(_OODMetric):
 
     Args:
         tpr: The share of positive examples that must be found.
-        positive: The positive class: `"ood"` or `"in"`. The error is that of the other one.
         cutoff: `"first"` point of the ROC curve with at least that share, as scikit-learn and Robustness Metrics, or
             the `"nearest"`, as torch-uncertainty.
+        positive: The positive class: `"ood"` or `"in"`. The error is that of the other one.
     """
 
     name = "fpr95"
@@ -165,7 +165,7 @@ class FPRAtTPR(_OODMetric):
     paper = "Hendrycks 2019 (Liang 2018: positive='in')"
     agrees = "Robustness Metrics, scikit-learn (first ROC point at the level)"
 
-    def __init__(self, tpr: float = 0.95, positive: str = "ood", cutoff: str = "first"):
+    def __init__(self, tpr: float = 0.95, cutoff: str = "first", positive: str = "ood"):
         base.check_number("tpr", tpr, 0, 1, at_low=True, at_high=True)
         base.check_choice("positive", positive, ("ood", "in"))
         base.check_choice("cutoff", cutoff, ("first", "nearest"))
