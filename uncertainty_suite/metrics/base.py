@@ -90,11 +90,11 @@ def to_samples(predictions: Any, what: str = "Predictions") -> tuple[np.ndarray,
     if samples.dtype.kind != "f":
         samples = samples.astype(np.float32 if half else np.float64)
     tolerance = _SUM_TOLERANCE_HALF if half else _SUM_TOLERANCE
-    ones = np.ones(samples.shape[-1], np.float32 if half else samples.dtype)
     if len(samples) == 1:
         lowest, mean = samples.min(), samples[0].astype(np.float64)
         sums = totals = _row_sums(mean)
     else:
+        ones = np.ones(samples.shape[-1], np.float32 if half else samples.dtype)
         sums, mean = np.empty(samples.shape[:2], ones.dtype), np.zeros(samples.shape[1:])
         lowest = 0.0
         # A few samples at a time, so that each is read from memory once, and from cache for the checks and the sum.

@@ -211,7 +211,7 @@ class BrierScore(base.MeanMetric):
 
     def per_example(self, batch: base.Batch) -> np.ndarray:
         error = batch.probs.copy()
-        error[batch.rows, batch.labels] -= 1.0
+        error[batch.rows, batch.labels] = batch.label_probs - 1.0
         values = np.einsum("ij,ij->i", error, error)
         return values / 2 if self.half else values
 
