@@ -244,14 +244,6 @@ def test_temperature_one_changes_nothing_and_others_do() -> None:
     assert metrics.temperature_scaled_ece(probs, labels, 2.0) != pytest.approx(plain, abs=1e-3)
 
 
-def test_the_temperature_where_no_optimum_exists() -> None:
-    right, wrong = ([[0.9, 0.1], [0.2, 0.8]], [0, 1]), ([[0.9, 0.1], [0.2, 0.8]], [1, 0])
-    assert metrics.temperature_scaled_nll(*right, metrics.fit_temperature(*right)) == pytest.approx(0, abs=1e-12)
-    assert metrics.fit_temperature(*right) == 0.001
-    assert metrics.fit_temperature(*wrong) == 1000
-    assert metrics.fit_temperature([[0.5, 0.5]], [0]) == 1
-
-
 @pytest.mark.parametrize("method", ["temperature_scaling", "isotonic_regression"])
 def test_recalibration_helps_on_examples_it_has_not_seen(method: str) -> None:
     probs, labels = calibrated(7, 4000)

@@ -19,6 +19,7 @@ class PostHoc(Named):
         paper: Where it comes from.
         likelihoods: The likelihoods whose predictions it takes.
         parameters: What `fit` found, numbers and lists, ready for JSON; None before. Assign it to restore a fit.
+        note: What a reader of results must know of the fit, such as that there is no best temperature; mostly empty.
     """
 
     kind: ClassVar[str]
@@ -26,12 +27,13 @@ class PostHoc(Named):
     paper: ClassVar[str]
     likelihoods: ClassVar[tuple[str, ...]] = ("categorical",)
     parameters: dict[str, Any] | None = None
+    note: str = ""
 
-    def fitted(self, classes: int) -> dict[str, Any]:
+    def fitted(self, classes: int | None = None) -> dict[str, Any]:
         """Return the parameters, having refused to apply what is not fitted or was fitted on other classes."""
         if self.parameters is None:
-            raise InputError(f"'{self.key}' is not fitted; call fit(validation_probs, validation_labels).")
-        if classes != self.parameters["classes"]:
+            raise InputError(f"'{self.key}' is not fitted; call fit(validation_predictions, validation_labels).")
+        if classes is not None and classes != self.parameters["classes"]:
             raise InputError(
                 f"'{self.key}' was fitted on {self.parameters['classes']} classes, got {classes}; fit and apply it to "
                 "predictions of the same model."
@@ -46,8 +48,8 @@ def names(kind: str | None = None) -> list[str]:
     """Return the names of all post-hoc methods, or of those of a kind, `"calibration"` or `"conformal"`.
 
     Example:
-        >>> names("conformal")
-        ['aps', 'raps', 'split_conformal']
+        >>> names("calibration")
+        ['dirichlet_scaling', 'isotonic_regression', 'stddev_scaling', 'temperature_scaling', 'vector_scaling']
     """
     if kind is not None:
         check_choice("kind", kind, KINDS)
@@ -71,7 +73,9 @@ def info(text: str) -> type[PostHoc]:
 
 
 def get(text: str, **options: Any) -> Any:
-    """Return a post-hoc method by name: a `Calibrator` or a `ConformalPredictor`.
+    """Return a post-hoc method by name: a calibration, called with predictions, or a `ConformalPredictor`.
+
+    Both are fitted with `fit(predictions, labels)`, of what their likelihood's `metric_input` gives.
 
     Args:
         text: One of `names()`, with options or without.
