@@ -5,11 +5,19 @@ import json
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import softmax
 
 from uncertainty_suite import posthoc
 from uncertainty_suite.errors import InputError
+from uncertainty_suite.posthoc.conformal import (
+    cluster_classes,
+    cluster_thresholds,
+    conformal_threshold,
+    least_examples,
+    uniform_numbers,
+)
 
-PREDICTORS = posthoc.names("conformal")
+PREDICTORS = [name for name in posthoc.names("conformal") if posthoc.info(name).likelihoods == ("categorical",)]
 everywhere = pytest.mark.parametrize("name", PREDICTORS)
 
 
@@ -47,7 +55,7 @@ def test_coverage_is_what_was_promised(name, alpha):
         assert np.mean(covered <= quantile) == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / splits))
 
 
-@pytest.mark.parametrize("name", ["aps", "raps"])
+@pytest.mark.parametrize("name", ["aps", "raps", "saps"])
 def test_without_randomness_coverage_is_at_least_what_was_promised(name):
     coverage = []
     for seed in range(200):
@@ -65,28 +73,196 @@ def test_split_conformal_is_its_formula():
     np.testing.assert_array_equal(predictor.predict_sets(probs), probs >= 1 - threshold)
 
 
-@pytest.mark.parametrize(("name", "k_reg", "regularization"), [("aps", 1, 0.0), ("raps", 2, 0.1)])
-@pytest.mark.parametrize("randomized", [False, True])
-def test_adaptive_sets_are_their_formula(name, k_reg, regularization, randomized):
-    probs, labels = draw(np.random.default_rng(0), 300)
-    options = {"k_reg": k_reg, "regularization": regularization} if name == "raps" else {}
-    predictor = posthoc.get(name, randomized=randomized, seed=3, **options).fit(probs[:100], labels[:100], alpha=0.2)
+GOLDEN = {
+    "lac": "split_conformal",
+    "aps": "aps",
+    "raps": "raps(k_reg=2, regularization=0.05)",
+    "saps": "saps(weight=0.15)",
+}
+alphas = pytest.mark.parametrize("alpha", ["0.1", "0.05"])
 
-    def score(row: np.ndarray, k: int, share: float) -> float:
-        rank = 1 + (row > row[k]).sum()
-        return row[row > row[k]].sum() + share * row[k] + regularization * max(0, rank - k_reg)
 
-    fit_shares, shares = (
-        np.random.default_rng([3, stream]).random(count) if randomized else np.ones(count)
-        for stream, count in ((0, 100), (1, 200))
+def with_uniform(name: str, to_fit: np.ndarray | float, to_predict: np.ndarray | float, **options):
+    """Return a predictor whose random numbers are given."""
+    predictor = posthoc.get(name, **options)
+    predictor._uniform = lambda ids, purpose: to_predict if purpose else to_fit
+    return predictor
+
+
+@alphas
+@pytest.mark.parametrize(
+    ("score", "how"), [(score, "u0") for score in GOLDEN] + [(score, "given_u") for score in GOLDEN if score != "lac"]
+)
+def test_sets_are_those_of_the_formulas(golden_dir, score, how, alpha):
+    arrays = np.load(golden_dir / "methods/regression_conformal.npz")
+    expected = f"conformal_classification_alpha{alpha}/numpy/{score}_{how}"
+    data = {key: arrays[f"conformal_classification_alpha0.1/{key}"] for key in ("probs_cal", "y_cal", "probs_test")}
+    given = [arrays[f"conformal_classification_alpha0.1/u_{part}"][:, np.newaxis] for part in ("cal", "test")]
+    predictor = with_uniform(GOLDEN[score], *(given if how == "given_u" else (0.0, 0.0)))
+    predictor.fit(data["probs_cal"], data["y_cal"], alpha=float(alpha))
+    assert predictor.parameters["threshold"] == pytest.approx(arrays[f"{expected}/threshold"], abs=1e-9)
+    np.testing.assert_array_equal(predictor.predict_sets(data["probs_test"]), arrays[f"{expected}/sets"])
+
+
+@alphas
+@pytest.mark.parametrize(
+    ("score", "how"), [(score, "plain") for score in GOLDEN] + [(score, "random") for score in GOLDEN if score != "lac"]
+)
+def test_sets_are_those_of_torchcp(golden_dir, score, how, alpha):
+    arrays = np.load(golden_dir / "methods/conformal_torchcp.npz")
+    given = (0.0, 0.0) if how == "plain" else (arrays["data/u_cal"][:, np.newaxis], arrays["data/u_test_per_label"])
+    predictor = with_uniform(GOLDEN[score], *given)
+    predictor.fit(softmax(arrays["data/logits_cal"], axis=1), arrays["data/y_cal"], alpha=float(alpha))
+    # A defect of TorchCP: its SAPS calibrates with u p_max and predicts with (1 - u) p_max.
+    form = "_consistent" if score == "saps" else ""
+    expected = f"split_{score}_{how}_alpha{alpha}"
+    assert predictor.parameters["threshold"] == pytest.approx(arrays[f"{expected}/threshold{form}"], abs=1e-9)
+    sets = predictor.predict_sets(softmax(arrays["data/logits_test"], axis=1))
+    np.testing.assert_array_equal(sets, arrays[f"{expected}/sets{form}"])
+
+
+def test_saps_covers_easy_data(golden_dir):
+    arrays = np.load(golden_dir / "methods/conformal_torchcp.npz")
+    case = "saps_plain_defect_easy_data"
+    predictor = posthoc.get("saps(weight=0.15, randomized=False)")
+    predictor.fit(softmax(arrays[f"{case}/logits_cal"], axis=1), arrays[f"{case}/y_cal"])
+    probs, labels = softmax(arrays[f"{case}/logits_test"], axis=1), arrays[f"{case}/y_test"]
+    np.testing.assert_array_equal(predictor.predict_sets(probs), arrays[f"{case}/sets"])
+    assert predictor.measure(probs, labels)["coverage"] == pytest.approx(arrays[f"{case}/coverage"])
+
+
+@pytest.mark.parametrize("alpha", ["0.1", "0.02"])
+@pytest.mark.parametrize(("score", "name"), [("lac", "split_conformal"), ("aps", "aps(randomized=False)")])
+def test_a_threshold_of_each_class(golden_dir, score, name, alpha):
+    arrays = np.load(golden_dir / "methods/conformal_torchcp.npz")
+    expected = f"class_conditional_{score}_alpha{alpha}"
+    predictor = posthoc.get(name, per="class")
+    predictor.fit(softmax(arrays["data/logits_cal"], axis=1), arrays["data/y_cal"], alpha=float(alpha))
+    found = np.array(predictor.parameters["threshold"], float)
+    np.testing.assert_allclose(
+        np.where(np.isnan(found), np.inf, found), arrays[f"{expected}/threshold_per_class"], atol=1e-9
     )
-    calibration = sorted(score(row, k, share) for row, k, share in zip(probs, labels[:100], fit_shares))
-    threshold = calibration[int(np.ceil(101 * 0.8)) - 1]
-    assert predictor.parameters["threshold"] == pytest.approx(threshold, rel=1e-12)
-    expected = [
-        [score(row, k, share) <= threshold + 1e-12 for k in range(5)] for row, share in zip(probs[100:], shares)
-    ]
-    np.testing.assert_array_equal(predictor.predict_sets(probs[100:]), expected)
+    sets = predictor.predict_sets(softmax(arrays["data/logits_test"], axis=1))
+    np.testing.assert_array_equal(sets, arrays[f"{expected}/sets"])
+    rare = arrays[f"{expected}/n_per_class"] < least_examples(float(alpha))
+    assert bool(predictor.note) == rare.any() and sets[:, rare].all()
+
+
+def test_clusters_of_classes(golden_dir):
+    arrays = np.load(golden_dir / "methods/conformal_torchcp.npz")
+    case = "clustered_lac_doubledip"
+    labels = arrays[f"{case}/y_cal"]
+    scores = 1 - softmax(arrays[f"{case}/logits_cal"], axis=1)[np.arange(len(labels)), labels]
+    clusters = cluster_classes(scores, labels, 12, 0.1, num_clusters=3, seed=2023)
+    expected = arrays[f"{case}/cluster"]
+    assert least_examples(0.1) == arrays[f"{case}/rare_threshold_count"]
+    # The same partition, whatever the numbers, and the same classes in none.
+    np.testing.assert_array_equal(clusters[:, None] == clusters, expected[:, None] == expected)
+    np.testing.assert_array_equal(clusters == -1, expected == -1)
+    thresholds = cluster_thresholds(scores, labels, clusters, 0.1)
+    np.testing.assert_allclose(thresholds, arrays[f"{case}/threshold_per_class_null_cluster_marginal"], rtol=1e-12)
+
+
+def unequal(random: np.random.Generator, count: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return predictions that know the first half of the classes much better than the second."""
+    labels = random.integers(classes, size=count)
+    logits = random.normal(size=(count, classes))
+    logits[np.arange(count), labels] += np.where(labels < classes // 2, 6.0, 1.0)
+    return softmax(logits, axis=1), labels
+
+
+@pytest.mark.parametrize("name", ["split_conformal", "aps", "saps"])
+def test_thresholds_of_classes_and_clusters_cover_the_hard_classes(name):
+    random = np.random.default_rng(0)
+    probs, labels = unequal(random, 24_000, 20)
+    hard = labels[12_000:] >= 10
+    covered = {}
+    for per in (None, "class", "cluster"):
+        predictor = posthoc.get(name, per=per).fit(probs[:12_000], labels[:12_000])
+        results = predictor.measure(probs[12_000:], labels[12_000:])
+        sets = predictor.predict_sets(probs[12_000:])
+        hit = sets[np.arange(12_000), labels[12_000:]]
+        covered[per] = hit[hard].mean(), results["class_coverage_gap"]
+        assert results["coverage"] == pytest.approx(0.9, abs=0.015)
+    assert covered[None][0] < 0.87 < 0.885 < min(covered["class"][0], covered["cluster"][0])
+    assert max(covered["class"][1], covered["cluster"][1]) < 0.6 * covered[None][1]
+
+
+def test_the_threshold_is_guarded_against_rounding(golden_dir):
+    arrays = np.load(golden_dir / "methods/regression_conformal.npz")
+    case = "threshold_edge_cases"
+    for alpha in ("0.05", "0.1", "0.5", "0.04"):
+        assert conformal_threshold(arrays[f"{case}/scores"], float(alpha)) == arrays[f"{case}/alpha{alpha}"]
+    for count in (19, 199):
+        for confidence in ("0.9", "0.95", "0.8"):
+            key = f"{case}/n{count}_conf{confidence}"
+            scores = np.abs(arrays[f"{key}/residuals"])
+            assert conformal_threshold(scores, 1 - float(confidence)) == arrays[f"{key}/threshold"]
+    for count in (19, 99, 999, 9_999, 99_999):  # (count + 1) alpha is whole: that many scores are above the threshold
+        for percent in range(1, 100):
+            above = (count + 1) * percent / 100
+            if above == int(above) <= count:
+                assert conformal_threshold(np.arange(count), percent / 100) == count - int(above)
+
+
+def test_where_one_class_has_all_the_probability_the_others_do_not_come_with_it():
+    """Stopping at the threshold: Iris had 3.00 of 3 classes in every set."""
+    labels = np.arange(300) % 3
+    probs = np.eye(3)[np.where(np.arange(300) % 25 == 0, (labels + 1) % 3, labels)]  # 96 % right, and always sure
+    predictor = posthoc.get("aps(randomized=False)").fit(probs, labels)
+    sets = predictor.predict_sets(probs)
+    assert (sets.sum(axis=1) == 1).all()
+    assert predictor.measure(probs, labels)["coverage"] == pytest.approx(0.96)
+    # At a coverage that needs the second class, it comes, and the third one only where the second is not the label.
+    full = posthoc.get("aps(randomized=False)").fit(probs, labels, alpha=0.01).predict_sets(probs)
+    assert full[np.arange(300), labels].mean() >= 0.99
+
+
+def test_the_default_raps_differs_from_aps_on_ten_classes():
+    probs, labels = draw(np.random.default_rng(0), 4000, classes=10)
+    aps, raps = (posthoc.get(name).fit(probs[:2000], labels[:2000]) for name in ("aps", "raps"))
+    assert (aps.predict_sets(probs[2000:]) != raps.predict_sets(probs[2000:])).any(axis=1).mean() > 0.1
+    assert raps.measure(probs[2000:], labels[2000:])["coverage"] == pytest.approx(0.9, abs=0.03)
+    assert "No label ranks beyond k_reg=10" in posthoc.get("raps(k_reg=10)").fit(probs, labels).note
+
+
+@pytest.mark.parametrize("name", ["split_conformal", "aps", "raps"])
+def test_empty_sets_can_be_forbidden(name):
+    random = np.random.default_rng(0)
+    labels = random.integers(4, size=2000)
+    probs = softmax(5 * np.eye(4)[labels] + random.normal(size=(2000, 4)), axis=1)
+    free, forbidden = (
+        posthoc.get(name, allow_empty=each).fit(probs[:1000], labels[:1000]).predict_sets(probs[1000:])
+        for each in (True, False)
+    )
+    empty = ~free.any(axis=1)
+    assert 0.02 < empty.mean() < 0.2
+    np.testing.assert_array_equal(forbidden[~empty], free[~empty])
+    np.testing.assert_array_equal(forbidden[empty], np.eye(4, dtype=bool)[probs[1000:][empty].argmax(axis=1)])
+
+
+@pytest.mark.parametrize("name", ["aps", "raps", "saps"])
+def test_the_set_of_an_example_depends_on_its_id_and_not_on_its_place(name):
+    probs, labels = draw(np.random.default_rng(0), 600)
+    ids = np.random.default_rng(1).permutation(10_000)[:600]
+    order = np.random.default_rng(2).permutation(300)
+    fitted = posthoc.get(name).fit(probs[:300], labels[:300], element_ids=ids[:300])
+    again = posthoc.get(name).fit(probs[:300][order], labels[:300][order], element_ids=ids[:300][order])
+    assert fitted.parameters == again.parameters
+    sets = fitted.predict_sets(probs[300:], ids[300:])
+    np.testing.assert_array_equal(fitted.predict_sets(probs[300:][order], ids[300:][order]), sets[order])
+    np.testing.assert_array_equal(fitted.predict_sets(probs[300:350], ids[300:350]), sets[:50])
+    assert (fitted.predict_sets(probs[300:]) != sets).any()
+    with pytest.raises(InputError, match="Element ids must be 300 integers, one for each prediction, got 299"):
+        fitted.predict_sets(probs[300:], ids[301:])
+
+
+def test_random_numbers_are_uniform_and_independent():
+    first, second, other = (uniform_numbers(np.arange(20_000), *which) for which in ((0, 0), (0, 1), (1, 0)))
+    assert stats.kstest(first, "uniform").pvalue > 0.01
+    for pair in ((first, second), (first, other), (first[1:], first[:-1])):
+        assert abs(stats.pearsonr(*pair).statistic) < 0.03
+    assert uniform_numbers(np.array([-1, 2**62]), 0, 0).max() < 1
 
 
 def test_raps_without_a_cost_is_aps_and_with_one_is_smaller():
@@ -121,7 +297,7 @@ def test_sets_shrink_as_alpha_grows_and_hold_the_likelier_classes(name):
     assert (ordered[:, :-1] >= ordered[:, 1:]).all()
 
 
-@pytest.mark.parametrize("name", ["aps", "raps"])
+@pytest.mark.parametrize("name", ["aps", "raps", "saps"])
 def test_seed_decides_and_matters(name):
     probs, labels = draw(np.random.default_rng(0), 600)
     first, again, other, whole = (
@@ -136,7 +312,7 @@ def test_seed_decides_and_matters(name):
 def test_an_alpha_too_small_for_the_examples_gives_full_sets(name):
     probs, labels = draw(np.random.default_rng(0), 20)
     few = posthoc.get(name).fit(probs[:8], labels[:8], alpha=0.1)
-    assert few.parameters["threshold"] is None
+    assert few.parameters["threshold"] is None and "8 examples are too few for alpha=0.1" in few.note
     assert few.predict_sets(probs).all()
     enough = posthoc.get(name).fit(probs[:9], labels[:9], alpha=0.1)
     assert enough.parameters["threshold"] is not None
@@ -158,6 +334,10 @@ def test_parameters_survive_json(name):
     probs, labels = draw(np.random.default_rng(0), 50)
     for count in (5, 50):
         predictor, restored = posthoc.get(name).fit(probs[:count], labels[:count]), posthoc.get(name)
+        restored.parameters = json.loads(json.dumps(predictor.parameters, allow_nan=False))
+        np.testing.assert_array_equal(restored.predict_sets(probs), predictor.predict_sets(probs))
+    for per in ("class", "cluster"):
+        predictor, restored = posthoc.get(name, per=per).fit(probs, labels), posthoc.get(name, per=per)
         restored.parameters = json.loads(json.dumps(predictor.parameters, allow_nan=False))
         np.testing.assert_array_equal(restored.predict_sets(probs), predictor.predict_sets(probs))
 
@@ -187,12 +367,14 @@ def test_set_metrics_count():
             "empty": 1 / 5,
             "singleton": 2 / 5,
             "worst_class_coverage": 2 / 4,
+            "size_stratified_coverage": 1 / 3,  # of the sets of 0 and 1; of those of 2 and 3 both hold the label
             "class_0/coverage": 2 / 4,
             "class_0/set_size": 4 / 4,
             "class_1/coverage": 1.0,
             "class_1/set_size": 3.0,
         }
     )
+    assert posthoc.set_metrics(sets, [0, 0, 0, 1, 0], alpha=0.1)["class_coverage_gap"] == pytest.approx((0.4 + 0.1) / 2)
 
 
 @everywhere
@@ -222,7 +404,13 @@ def test_mistakes_are_one_line(name):
         ("raps", {"k_reg": 0}, "k_reg=0 is not allowed"),
         ("raps", {"regularization": -0.1}, "regularization=-0.1 is not allowed"),
         ("aps", {"seed": -1}, "seed=-1 is not allowed"),
-        ("aps", {"k_reg": 1}, "Unknown option of post-hoc method 'aps' 'k_reg'. Known: randomized, seed."),
+        ("saps", {"weight": 0}, "weight=0 is not allowed"),
+        ("aps", {"per": "group"}, "per='group' is not allowed; expected one of None, 'class', 'cluster'."),
+        (
+            "aps",
+            {"k_reg": 1},
+            "Unknown option of post-hoc method 'aps' 'k_reg'. Known: allow_empty, per, randomized, seed.",
+        ),
     ],
 )
 def test_wrong_options_are_one_line(name, options, message):

@@ -1,4 +1,4 @@
-"""Post-hoc calibration and conformal prediction sets, from saved predictions: no retraining, no TensorFlow.
+"""Post-hoc calibration and conformal prediction, from saved predictions: no retraining, no TensorFlow.
 
 Example:
     >>> from uncertainty_suite import posthoc
@@ -7,7 +7,7 @@ Example:
     >>> calibrate.parameters
     {'classes': 10, 'temperature': 1.37}
     >>> predictor = posthoc.get("raps(k_reg=2)").fit(calibrate(validation["probs"]), validation["labels"], alpha=0.1)
-    >>> posthoc.set_metrics(predictor.predict_sets(probs), test["labels"])
+    >>> predictor.measure(probs, test["labels"])
     {'coverage': 0.903, 'set_size': 1.24, ...}
 
 Fit on data that the model was not trained on. The promise of conformal sets is for examples exchangeable with those
@@ -26,6 +26,8 @@ from uncertainty_suite.posthoc.conformal import (
     AdaptivePredictionSets,
     ConformalPredictor,
     RegularizedAdaptivePredictionSets,
+    SetPredictor,
+    SortedAdaptivePredictionSets,
     SplitConformal,
     set_metrics,
 )
@@ -39,6 +41,8 @@ __all__ = [
     "IsotonicCalibration",
     "PostHoc",
     "RegularizedAdaptivePredictionSets",
+    "SetPredictor",
+    "SortedAdaptivePredictionSets",
     "SplitConformal",
     "TemperatureScaling",
     "VectorScaling",
