@@ -10,6 +10,8 @@ Example:
     >>> predictor.measure(probs, test["labels"])
     {'coverage': 0.903, 'set_size': 1.24, ...}
 
+Predictions of targets are a pair of means and standard deviations, for `stddev_scaling` and conformal intervals.
+
 Fit on data that the model was not trained on. The promise of conformal sets is for examples exchangeable with those
 fitted on: to calibrate first and then fit sets, as above, split the validation data in two.
 """
@@ -31,23 +33,37 @@ from uncertainty_suite.posthoc.conformal import (
     SplitConformal,
     set_metrics,
 )
+from uncertainty_suite.posthoc.regression import (
+    ConformalizedQuantiles,
+    IntervalPredictor,
+    NormalizedIntervals,
+    SplitIntervals,
+    StddevScaling,
+    interval_metrics,
+)
 
 __all__ = [
     "REGISTRY",
     "AdaptivePredictionSets",
     "Calibrator",
     "ConformalPredictor",
+    "ConformalizedQuantiles",
     "DirichletScaling",
+    "IntervalPredictor",
     "IsotonicCalibration",
+    "NormalizedIntervals",
     "PostHoc",
     "RegularizedAdaptivePredictionSets",
     "SetPredictor",
     "SortedAdaptivePredictionSets",
     "SplitConformal",
+    "SplitIntervals",
+    "StddevScaling",
     "TemperatureScaling",
     "VectorScaling",
     "get",
     "info",
+    "interval_metrics",
     "names",
     "set_metrics",
 ]
