@@ -13,9 +13,9 @@ def make_run(config, path: Path, script: str = "m.py") -> training.Run:
 
 
 class Loop:
-    """A training that took a second and a half."""
+    """A training that took a second and a half, and six FLOPs."""
 
-    seconds = 1.5
+    seconds, flops = 1.5, 6.0
 
 
 def finish(run: training.Run, metrics: dict[str, float], left_out: dict[str, str] | None = None) -> dict:
@@ -34,7 +34,7 @@ def test_a_run_folder_describes_itself(config, tmp_path):
     assert {"command", "hardware", "revision", "started_at", "versions"} <= provenance.keys()
     data = run.get_data("test")
     results = finish(run, {"test/nll": 0.5}, {"test/calibration_auc": "every prediction is right"})
-    assert results["metrics"] == {"test/nll": 0.5, "num_parameters": 7.0, "train_seconds": 1.5}
+    assert results["metrics"] == {"test/nll": 0.5, "num_parameters": 7.0, "train_seconds": 1.5, "train_flops": 6.0}
     assert results["data_fingerprint"] == {"test": data.fingerprint()}
     assert results["left_out"] == {"test/calibration_auc": "every prediction is right"}
     assert results["likelihood"] == {"name": "categorical", "num_classes": 2}

@@ -65,5 +65,7 @@ def test_two_processes_train_together_and_the_chief_alone_writes(tmp_path):
     assert [json.loads(line)["epoch"] for line in history] == [1, 2]
     results = json.loads((tmp_path / "run/results.json").read_text())
     assert 0 < results["metrics"]["test/nll"] < 10
+    products = (2 * 8 + 6 * 8**2 + 8 * 2) + (6 * 8**2 + 8 * 2) + (5 * 8**2 + 8 * 2)  # forward, and of both gradients
+    assert results["metrics"]["train_flops"] == json.loads(history[-1])["step"] * 128 * 2 * products
     provenance = json.loads((tmp_path / "run/provenance.json").read_text())
     assert "resumed" not in provenance

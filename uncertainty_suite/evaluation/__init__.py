@@ -51,12 +51,12 @@ def evaluate(
             `models.linear_head`. The OOD scores that look at the head have nothing to fit then.
 
     Returns:
-        What `compute` returns, and the metric `milliseconds_per_example`, the time of predicting the first split after
-        a warm-up. None in a process of a cluster that is not its chief.
+        What `compute` returns, and what a prediction costs, as `predict_splits` says. None in a process of a cluster
+        that is not its chief.
     """
     run.hand_over(predict)
     if not run.chief:
         return None
-    seconds, known = predict_splits(predict, run, head)
+    costs, known = predict_splits(predict, run, head)
     metrics, left_out = compute(run.folder, known=known)
-    return Measured({**metrics, "milliseconds_per_example": 1000 * seconds}, left_out)
+    return Measured({**metrics, **costs}, left_out)

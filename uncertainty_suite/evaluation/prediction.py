@@ -9,9 +9,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from absl import logging
 from tqdm import tqdm
 
-from uncertainty_suite import keras, metrics, ood_scores
+from uncertainty_suite import cost, keras, metrics, ood_scores
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.evaluation.measurement import HEAD, MEASURED, NO_VALUE, Measured, of_samples, split_metrics
 from uncertainty_suite.likelihoods import Likelihood, Saved
@@ -58,6 +59,19 @@ class Predictor:
             self._predict(_filled_up(features, self.batch_size))
             self._warm = True
 
+    def flops_per_example(self, features: Any) -> float | None:
+        """Return what `cost.count_flops` counts of a full batch, as `features` fill one, by its examples.
+
+        None where it cannot be counted: a size is known only when the function runs, or it is no `tf.function`.
+        """
+        if not hasattr(self._predict, "get_concrete_function"):
+            return None
+        try:
+            return cost.count_flops(self._predict, _filled_up(features, self.batch_size)) / self.batch_size
+        except cost.UnknownShapeError as error:
+            logging.warning("The FLOPs of prediction are not counted: %s.", error)
+            return None
+
     def __call__(self, features: Any) -> Predictions:
         """Return the predictions of a batch of at most `batch_size` examples, as NumPy arrays."""
         self.warm_up(features)
@@ -92,7 +106,7 @@ class Predictor:
 
 def predict_splits(
     predict: Callable[[Any], Predictions], run: "Run", head: tuple[np.ndarray, np.ndarray] | None = None
-) -> tuple[float, dict[str, Measured]]:
+) -> tuple[dict[str, float], dict[str, Measured]]:
     """Predict every split of the task, save it, and compute the metrics of labelled ones.
 
     While batches are predicted, one thread makes the next ones and another saves and measures the split before.
@@ -109,7 +123,8 @@ def predict_splits(
         head: As for `evaluate`.
 
     Returns:
-        The seconds that an example of the first split took, and `split_metrics` by split.
+        What a prediction costs: `milliseconds_per_example`, the time of predicting the first split after a warm-up, and
+        `prediction_flops_per_example`, where it can be counted. And `split_metrics` by split.
     """
     config = run.config.evaluation
     likelihood = run.task.likelihood
@@ -135,7 +150,7 @@ def predict_splits(
     splits = run.task.splits
     predictor = Predictor(predict, run)
     compared = of_samples(config.metrics)
-    seconds_per_example, measured = None, list[Future[Measured]]()
+    costs, measured = dict[str, float](), list[Future[Measured]]()
     with (
         tqdm(splits, desc="predict", unit="split", disable=None) as bar,
         ThreadPoolExecutor(max_workers=1) as saver,
@@ -145,6 +160,9 @@ def predict_splits(
         batches = itertools.chain(load_batches(splits[:1]), ahead)
         first = next(batches)
         predictor.warm_up(first["features"])
+        flops = predictor.flops_per_example(first["features"])
+        if flops is not None:
+            costs["prediction_flops_per_example"] = flops
         batches = itertools.chain([first], batches)
         for split in bar:
             bar.set_postfix(split=split.key, refresh=False)
@@ -152,12 +170,11 @@ def predict_splits(
             saved, seconds = _predict(
                 predictor, iter(lambda: next(batches), None), arrays_of(split), collection, split.labelled
             )
-            if seconds_per_example is None:
-                seconds_per_example = seconds / len(saved["labels"])
+            costs.setdefault("milliseconds_per_example", 1000 * seconds / len(saved["labels"]))
             if measured:
                 measured[-1].result()  # raises what went wrong there; and never do several splits wait in memory
             measured.append(saver.submit(save, split, saved))
-    return seconds_per_example or 0.0, {split.key: future.result() for split, future in zip(splits, measured)}
+    return costs, {split.key: future.result() for split, future in zip(splits, measured)}
 
 
 def _predict(

@@ -21,7 +21,7 @@ from uncertainty_suite.training import interruption, lock
 from uncertainty_suite.training.checkpoint import Checkpoint, NotFiniteError, named_variables
 from uncertainty_suite.training.optimizers import scale_learning_rate
 from uncertainty_suite.training.run import Run
-from uncertainty_suite.training.strategy import Step, compile_steps
+from uncertainty_suite.training.strategy import CompiledSteps, Step, compile_steps
 
 _SECONDS_PER_CALL = 1.0  # of one compiled call: long enough to cost nothing, short enough for progress to move
 _STEPS_PER_CALL_OF_A_CLUSTER = 10  # its processes must all take as many, so no clock can say how many
@@ -53,6 +53,7 @@ class Loop:
         seconds: Seconds that they took, over all processes.
         history: A dict for each epoch, as in `history.jsonl`.
         train_step: The step.
+        step_flops: FLOPs of one step; None until one was taken, or where `cost.count_flops` cannot count them.
         sharing: How many trainings share the time of this process; see `train_together`.
     """
 
@@ -92,7 +93,7 @@ class Loop:
         self._most_rollbacks = run.options.most_rollbacks
         self._id = f"{run.trained_id}/{name}"
         self._batches: Any = None
-        self._train_steps: Callable[..., list[dict[str, np.ndarray]]] | None = None
+        self._train_steps: CompiledSteps | None = None
         self._writes = run.chief and not run.options.restore_only
         if name and self._writes:  # other processes may train other parts of the run
             self._lock = lock.hold(self._path)
@@ -129,6 +130,7 @@ class Loop:
             "history": [],
             "epoch_values": {},
             "fitted": False,
+            "step_flops": None,
             "run": self._id,
         }
         if state is None:
@@ -143,6 +145,7 @@ class Loop:
         self.history: list[dict[str, Any]] = state["history"]
         self._epoch_values: dict[str, list[float]] = state["epoch_values"]
         self._fitted: bool = state["fitted"]
+        self.step_flops: float | None = state["step_flops"]
         self._rollbacks: list[dict[str, Any]] = state.get("rollbacks", [])
         if self._rollbacks:
             scale_learning_rate(self._optimizer, self._rollbacks[-1]["learning_rate_factor"])
@@ -152,6 +155,11 @@ class Loop:
     def starts_epoch(self) -> bool:
         """Whether the next step is the first one of an epoch."""
         return self.step % self._steps_per_epoch == 0
+
+    @property
+    def flops(self) -> float | None:
+        """FLOPs of the steps taken, or None where they cannot be counted."""
+        return None if self.step_flops is None else self.step_flops * self.step
 
     @property
     def batches(self) -> Any:
@@ -226,7 +234,9 @@ class Loop:
         """
         if self._train_steps is None:
             self._train_steps = compile_steps([self.train_step], self._run.strategy)
-        self.update(self._train_steps([self.batches], num_steps)[0])
+        (values,) = self._train_steps([self.batches], num_steps)
+        (self.step_flops,) = self._train_steps.flops
+        self.update(values)
 
     def update(self, values: Mapping[str, np.ndarray]) -> None:
         """Note what the steps handed out last returned, where they were not taken by `take`.
@@ -296,6 +306,7 @@ class Loop:
             "history": self.history,
             "epoch_values": self._epoch_values,
             "fitted": self._fitted,
+            "step_flops": self.step_flops,
             "run": self._id,
         }
         if self._rollbacks:

@@ -64,7 +64,8 @@ def train_together(run: Run, loops: Sequence[Loop]) -> None:
             if under_way != compiled:  # at first; and when some have ended, those that are left
                 take_steps, compiled = compile_steps([loop.train_step for loop in under_way], run.strategy), under_way
             steps = min(num_steps[loop] or 0 for loop in under_way)
-            for loop, values in zip(under_way, take_steps([loop.batches for loop in under_way], steps)):
-                loop.sharing = len(under_way)
+            taken = take_steps([loop.batches for loop in under_way], steps)
+            for loop, values, flops in zip(under_way, taken, take_steps.flops):
+                loop.sharing, loop.step_flops = len(under_way), flops
                 loop.update(values)
                 num_steps[loop] = next(handing_out[loop], None)

@@ -311,7 +311,8 @@ class Run:
         Args:
             evaluated: What `evaluation.evaluate` returned.
             models: All that predicts; its weights, trained or not, are the number of parameters.
-            loops: Its training, or trainings, whose seconds are added up over all the processes that they took.
+            loops: Its training, or trainings, whose seconds are added up over all the processes that they took, and
+                whose FLOPs are.
 
         Raises:
             InputError: A metric is not finite.
@@ -326,6 +327,9 @@ class Run:
             "num_parameters": sum(model.count_params() for model in models),
             "train_seconds": sum(loop.seconds for loop in loops),
         }
+        flops = [loop.flops for loop in loops if loop.flops is not None]
+        if len(flops) == len(loops):
+            metrics["train_flops"] = sum(flops)
         for name, value in metrics.items():
             if not math.isfinite(value):
                 raise InputError(f"The metric {name} is {value}, so {self.path}/results.json is not written.")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from absl import logging
 
-from uncertainty_suite import tf
+from uncertainty_suite import cost, tf
 
 Step = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -40,7 +42,26 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return resolver.task_type == "worker" and resolver.task_id == 0
 
 
-def compile_steps(steps: Sequence[Step], strategy: tf.distribute.Strategy) -> Callable[..., list[dict[str, Any]]]:
+@dataclasses.dataclass(frozen=True)
+class CompiledSteps:
+    """Train steps of one or several networks as one compiled function; see `compile_steps`.
+
+    Attributes:
+        take: The function.
+        flops: FLOPs of one step of each network (see `cost.count_flops`), or None where they cannot be counted; empty
+            until the first call. All replicas together, so that it depends on their number only where each of them does
+            the same, e.g. a power iteration.
+    """
+
+    take: Callable[[Sequence[Any], int], list[dict[str, np.ndarray]]]
+    flops: list[float | None]
+
+    def __call__(self, batches: Sequence[Any], num_steps: int) -> list[dict[str, np.ndarray]]:
+        """Take so many steps with each network."""
+        return self.take(batches, num_steps)
+
+
+def compile_steps(steps: Sequence[Step], strategy: tf.distribute.Strategy) -> CompiledSteps:
     """Compile the train steps of one or several networks into a function that takes many of each in one call.
 
     No network's operations wait for another's, so that they run side by side where there are cores for them.
@@ -55,21 +76,41 @@ def compile_steps(steps: Sequence[Step], strategy: tf.distribute.Strategy) -> Ca
         each network, and returns for each one its scalars, float32 `[num_steps]`, averaged over replicas.
     """
     names: list[str] = []  # of the scalars, known when the steps are traced
+    traced: dict[
+        int, tuple[Any, list[Any], float]
+    ] = {}  # a graph, a step's operations in it, the share of all replicas
+    flops: list[float | None] = []
 
-    def one_step(step: Step, batches: Any) -> tf.Tensor:
-        scalars = strategy.run(step, args=(next(batches),))
+    def one_step(network: int, batches: Any) -> tf.Tensor:
+        graph = tf.compat.v1.get_default_graph()
+        first = len(graph.get_operations())
+        scalars = strategy.run(steps[network], args=(next(batches),))
+        operations = graph.get_operations()[first:]
         names[:] = sorted(scalars)
+        # Only noted here: AutoGraph would rewrite what is called, which takes a hundred times as long as counting.
+        replicas_here = len(strategy.experimental_local_results(scalars[names[0]]))
+        traced[network] = graph, operations, replicas_here / strategy.num_replicas_in_sync
         return tf.stack([strategy.reduce("MEAN", scalars[name], axis=None) for name in names])
 
     @tf.function
     def many_steps(batches, num_steps):
         values = tf.TensorArray(tf.float32, size=num_steps)
         for i in tf.range(num_steps):
-            values = values.write(i, tf.stack([one_step(*network) for network in zip(steps, batches)]))
+            values = values.write(i, tf.stack([one_step(*network) for network in enumerate(batches)]))
         return values.stack()  # [num_steps, networks, scalars]
+
+    def count(network: int) -> float | None:
+        graph, operations, share = traced.pop(network)
+        try:
+            return cost.flops_of(graph, operations) / share
+        except cost.UnknownShapeError as error:
+            logging.warning("The FLOPs of training are not counted: %s.", error)
+            return None
 
     def train_steps(batches: Sequence[Any], num_steps: int) -> list[dict[str, np.ndarray]]:
         values = many_steps(batches, tf.constant(num_steps)).numpy()
+        if not flops:
+            flops.extend(count(network) for network in range(len(steps)))
         return [dict(zip(names, network)) for network in values.transpose(1, 2, 0)]
 
-    return train_steps
+    return CompiledSteps(train_steps, flops)
