@@ -22,6 +22,7 @@ from uncertainty_suite.errors import InputError
 
 CONFIG = Section(
     "sngp",
+    tuned=("mean_field_factor",),
     spec_norm_bound=Parameter(6.0, "greatest spectral norm of a layer", above=0),
     spec_norm_iterations=Parameter(1, "power iterations a training step", at_least=1),
     num_features=Parameter(1024, "random features of the Gaussian process", at_least=1),
@@ -35,7 +36,12 @@ CONFIG = Section(
     precision=Parameter(
         "after_training", "when the precision matrix is computed", choices=("after_training", "every_step")
     ),
-    mean_field_factor=Parameter(0.5, "how much the variance counts in a prediction; at or below 0 for not at all"),
+    mean_field_factor=Parameter(
+        (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
+        "how much the variance counts in a prediction, 0 for not at all; of several the best on validation",
+        at_least=0,
+        of=float,
+    ),
 )
 # The hyper-parameters that the head takes as they are.
 GAUSSIAN_PROCESS = (
@@ -116,13 +122,14 @@ def main(config, options=None):
 
     # Prediction.
     @tf.function
-    def predict(inputs):
+    def predict_with(inputs, mean_field_factor):
         features = backbone(inputs, training=False)
         said = head(features, inverse_cholesky=inverse_cholesky)
-        latent_variance = max(config.sngp.mean_field_factor, 0.0) * said["variance"]
+        latent_variance = mean_field_factor * said["variance"]
         outputs, uncertainty = said["outputs"][tf.newaxis], {"variance": said["variance"]}  # one sample
         return likelihood.predict(outputs, features, latent_variance, uncertainty)
 
+    predict = evaluation.tune(predict_with, run, "sngp.mean_field_factor")
     return run.finish(evaluation.evaluate(predict, run), model, loop)
 
 

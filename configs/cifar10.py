@@ -15,10 +15,8 @@ from uncertainty_suite.errors import unknown_name
 
 # What differs from the task's settings, for some methods.
 METHODS = {
+    "deep_ensemble": {"evaluation": {"ensemble_curve": True}},
     "mc_dropout": {"mc_dropout": {"num_samples": 10}, "model": {"dropout_rate": 0.1}},
-    # Of 0.5, 1, 2, 5, 10 and 20 the largest whose NLL on a tenth of the training images, after three epochs, was within
-    # a standard error of the least.
-    "sngp": {"sngp": {"mean_field_factor": 10.0}},
 }
 METHODS_28_10 = {
     "mc_dropout": {
@@ -27,7 +25,7 @@ METHODS_28_10 = {
         "optimizer": {"learning_rate": 0.2, "l2": 3e-4},  # 0.05 for each 128 examples of the batch
     },
     "sngp": {
-        "sngp": {"mean_field_factor": 20.0, "normalize_input": False},
+        "sngp": {"mean_field_factor": (20.0,), "normalize_input": False},
         "model": {"dropout_rate": 0.1},
         "optimizer": {"learning_rate": 0.16, "l2": 3e-4},  # 0.08 for each 128 examples of the batch
         "batch_size": 256,
@@ -53,7 +51,8 @@ def get_config(variant=""):
     config.evaluation.metrics = ("accuracy", "nll", "brier", "ece", "entropy")
     config.evaluation.corruptions = tuple(corruptions.names(channels=3))
     config.evaluation.shift_examples = 1000
-    config.evaluation.ood_far = ("fashion_mnist/test", "mnist/test", "noise/uniform")
+    config.evaluation.ood_far = ("dtd32/test", "fashion_mnist/test", "mnist/test", "noise/uniform")
+    config.evaluation.ood_validation = ("omniglot28/small1",)
     config.evaluation.ood_scores = (
         *("energy", "max_logit", "dempster_shafer", "mahalanobis", "relative_mahalanobis", "knn", "vim", "react"),
     )

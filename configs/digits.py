@@ -9,6 +9,9 @@ and 0.70, 0.82 and 0.70.
 
 from ml_collections import ConfigDict
 
+# What differs from the task's settings, for some methods.
+METHODS = {"deep_ensemble": {"evaluation": {"ensemble_curve": True}}}
+
 
 def get_config():
     config = ConfigDict()
@@ -24,5 +27,7 @@ def get_config():
     config.evaluation.corruptions = ("gaussian_noise", "motion_blur", "contrast", "rotate")
     config.evaluation.severities = (1, 3, 5)
     config.evaluation.ood_far = ("digits/photos", "digits/noise")
+    config.evaluation.ood_validation = ("digits/textures",)
     config.evaluation.ood_scores = ("energy", "mahalanobis", "knn")
+    config.methods = ConfigDict(METHODS)
     return config

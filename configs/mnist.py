@@ -11,6 +11,9 @@ from ml_collections import ConfigDict
 
 from uncertainty_suite.datasets import corruptions
 
+# What differs from the task's settings, for some methods.
+METHODS = {"deep_ensemble": {"evaluation": {"ensemble_curve": True}}}
+
 
 def get_config():
     config = ConfigDict()
@@ -27,7 +30,9 @@ def get_config():
     config.evaluation.shift_examples = 1000
     config.evaluation.ood_near = ("fashion_mnist/test",)
     config.evaluation.ood_far = ("cifar10/test", "noise/uniform")
+    config.evaluation.ood_validation = ("omniglot28/small1",)
     config.evaluation.ood_scores = (
         *("energy", "max_logit", "dempster_shafer", "mahalanobis", "relative_mahalanobis", "knn", "vim", "react"),
     )
+    config.methods = ConfigDict(METHODS)
     return config

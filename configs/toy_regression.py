@@ -18,7 +18,7 @@ METHODS = {
             "feature_stddev": 1.0,
             "scale_features": True,
             "normalize_input": False,
-            "mean_field_factor": 1.0,  # Bayesian linear regression on the features
+            "mean_field_factor": (1.0,),  # Bayesian linear regression on the features
         }
     }
 }

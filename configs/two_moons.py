@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 # What differs from the task's settings, for some methods.
 METHODS = {
+    "deep_ensemble": {"evaluation": {"ensemble_curve": True}},
     "sngp": {
         "sngp": {
             "spec_norm_bound": 0.9,
@@ -18,9 +19,9 @@ METHODS = {
             "feature_stddev": 1.0,
             "scale_features": True,
             "normalize_input": False,
-            "mean_field_factor": 0.39269908,  # pi / 8
+            "mean_field_factor": (0.39269908,),  # pi / 8
         }
-    }
+    },
 }
 
 
@@ -38,6 +39,8 @@ def get_config():
     config.evaluation.metrics = ("accuracy", "nll", "brier", "ece", "entropy")
     config.evaluation.predict_only = ("grid",)
     config.evaluation.ood_far = ("two_moons/ood",)
+    config.evaluation.ood_validation = ("two_moons/ood_validation",)
+    config.evaluation.ood_scores = ("energy",)
 
     config.methods = ConfigDict(METHODS)
     return config

@@ -43,7 +43,6 @@ def get_methods(table):
                 "feature_stddev": 1.0,
                 "scale_features": True,
                 "normalize_input": False,
-                "mean_field_factor": 1.0,  # Bayesian linear regression on the features
             },
         },
     }

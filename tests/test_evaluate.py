@@ -85,7 +85,7 @@ def test_a_metric_without_a_value_is_named(results_of, capsys):
     ],
 )
 def test_what_is_wrong_is_one_line(arguments, message, tmp_path, capsys):
-    run = make_run(tmp_path / "run")
+    run = make_run(tmp_path / "run", splits=("test",))
     assert evaluate.main([str(run.path)]) == 1
     assert "is no finished run" in capsys.readouterr().err
     finish(run, evaluation.evaluate(predict_by_distance, run))
@@ -95,6 +95,20 @@ def test_what_is_wrong_is_one_line(arguments, message, tmp_path, capsys):
     assert message in error
     assert len(error.splitlines()) == 1
     assert (run.path / "results.json").read_bytes() == before
+
+
+def test_it_goes_on_after_a_damaged_run(results_of, tmp_path, capsys):
+    good, results = results_of
+    damaged, missing = tmp_path / "damaged", tmp_path / "missing"
+    shutil.copytree(good, damaged)
+    (damaged / "predictions/test.npz").write_bytes(b"PK")
+    assert evaluate.main([str(damaged), str(missing), str(good), "--metrics", "mce"]) == 1
+    output = capsys.readouterr()
+    first, second = output.err.splitlines()
+    assert first.startswith(f"evaluate: {damaged}: The predictions {damaged}/predictions/test.npz are damaged (")
+    assert second.startswith(f"evaluate: {missing}: ")
+    assert output.out.startswith(f"{good}: ")
+    assert "test/mce" in results()["metrics"]
 
 
 def test_predictions_of_another_run_or_damaged_ones_are_refused(tmp_path):

@@ -94,7 +94,7 @@ def test_help_lists_flags_and_hyper_parameters_without_tensorflow():
     assert process.returncode == 1, process.stderr  # as absl's help always does
     help_text = process.stdout
     for text in (
-        "--config.sngp.mean_field_factor=0.5\n      how much the variance counts",
+        "--config.sngp.mean_field_factor=(0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)\n      how much the variance counts",
         "--config.sngp.feature_type=orthogonal\n      how the random features are drawn; one of orthogonal, random",
         "--output_dir",
         "Try --helpfull to get a list of all flags.",

@@ -53,8 +53,9 @@ def where(path: Path, node: ast.AST) -> str:
         *(
             f"uncertainty_suite.{part}"
             for part in (
-                *("configuration", "datasets", "evaluation", "figures", "launch", "leaderboard", "likelihoods"),
-                *("metrics", "models", "ood_scores", "posthoc", "testing", "trained", "training"),
+                *("assembled", "combine", "configuration", "datasets", "evaluate", "evaluation", "figures", "launch"),
+                *("leaderboard", "likelihoods", "metrics", "models", "ood_scores", "posthoc", "score", "testing"),
+                *("trained", "training"),
             )
         ),
     ],

@@ -17,9 +17,9 @@ def test_predictions_of_a_file_are_those_that_the_run_saved(method, finished, tm
     np.save(tmp_path / "x.npy", features_of("two_moons"))
     arguments = [str(folder), "--inputs", str(tmp_path / "x.npy"), "--output", str(tmp_path / "y.npz")]
     assert predict.main(arguments) == 0
-    assert "probs [1000, 2]" in capsys.readouterr().out
+    assert "log_probs [1000, 2]" in capsys.readouterr().out
     arrays, saved = arrays_of(tmp_path / "y.npz"), arrays_of(folder / "predictions/test.npz")
-    assert "probs" in arrays
+    assert "log_probs" in arrays
     for name in arrays.keys() & saved.keys():
         np.testing.assert_array_equal(arrays[name], saved[name], err_msg=name)
     assert content_of(folder) == before

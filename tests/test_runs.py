@@ -5,7 +5,7 @@ import pytest
 
 from uncertainty_suite import configuration, likelihoods
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.runs import RunFolder
+from uncertainty_suite.runs import PROTOCOL_VERSION, RunFolder
 from uncertainty_suite.tasks import Split, Task
 
 CONFIG = {"seed": 0, "method": "m", "dataset": {"name": "digits"}, "evaluation": {"metrics": ["nll"]}}
@@ -16,7 +16,7 @@ TASK = Task("digits", likelihoods.get("categorical", num_classes=2), (Split("tes
 def run(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     (tmp_path / "task.json").write_text(json.dumps(TASK.to_json()))
-    (tmp_path / "provenance.json").write_text(json.dumps({"protocol_version": 1}))
+    (tmp_path / "provenance.json").write_text(json.dumps({"protocol_version": PROTOCOL_VERSION}))
     return RunFolder(tmp_path)
 
 
@@ -30,7 +30,7 @@ def test_reads_what_a_run_wrote(run):
     assert run.config == CONFIG
     assert run.method == "m"
     assert run.task.splits == TASK.splits
-    assert run.provenance == {"protocol_version": 1}
+    assert run.provenance == {"protocol_version": PROTOCOL_VERSION}
     assert run.results is None
     assert RunFolder(run.path / "none").results is None
     results = write_results(run, metrics={"test/nll": 0.5})
@@ -42,13 +42,13 @@ def test_reads_what_a_run_wrote(run):
 
 
 def test_predictions_are_tied_to_the_configuration(run):
-    saved = {"probs": np.eye(2, dtype=np.float32), "labels": np.array([0, 1])}
+    saved = {"log_probs": np.eye(2, dtype=np.float32), "labels": np.array([0, 1])}
     assert not run.has_predictions("ood/mnist")
     run.save_predictions("ood/mnist", saved)
     assert run.has_predictions("ood/mnist")
     loaded = run.predictions("ood/mnist")
     assert loaded.keys() == saved.keys()
-    np.testing.assert_array_equal(loaded["probs"], saved["probs"])
+    np.testing.assert_array_equal(loaded["log_probs"], saved["log_probs"])
     other = {**CONFIG, "evaluation": {"metrics": ["ece"]}}
     (run.path / "config.json").write_text(json.dumps(other))
     with pytest.raises(InputError, match=rf"are of another run \({run.id}, and this is "):

@@ -10,6 +10,7 @@ def config(**evaluation) -> dict:
         "splits": ["validation", "test"],
         "in_distribution": "test",
         "ood_near": ["fashion_mnist/test"],
+        "ood_validation": [],
         "ood_far": ["noise/uniform", "mnist/unknown", "uci/wine/test"],
         "predict_only": ["extra"],
         "corruptions": ["fog"],

@@ -32,7 +32,7 @@ def test_a_loaded_method_gives_the_saved_predictions_and_writes_nothing(method, 
     assert predictor.likelihood.name == results["likelihood"]["name"]
     arrays = predictor.arrays(features_of(task))
     saved = arrays_of(folder / "predictions/test.npz")
-    assert arrays.keys() - {"features"} == saved.keys() - {"labels", "element_id", "run"}
+    assert arrays.keys() - {"features"} == saved.keys() - {"labels", "element_id", "run", "logits", "samples"}
     for name in arrays.keys() & saved.keys():
         np.testing.assert_array_equal(arrays[name], saved[name], err_msg=name)
     assert len(arrays["features"]) == len(saved["labels"])
@@ -125,4 +125,4 @@ def test_a_configuration_file_may_register_a_data_set_an_architecture_and_a_metr
     np.save(tmp_path / "x.npy", np.zeros((5, 4), np.float32))
     run("-m", "uncertainty_suite.predict", "run", "--inputs", "x.npy", "--output", "y.npz")
     with np.load(tmp_path / "y.npz") as arrays:
-        assert arrays["probs"].shape == (5, 3)
+        assert arrays["log_probs"].shape == (5, 3)

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from tests.conftest import ROOT
 from uncertainty_suite import configuration, launch
 from uncertainty_suite.configuration import Section
+from uncertainty_suite.likelihoods import Categorical
 
 METHODS = tuple(sorted(path.stem for path in (ROOT / "baselines").glob("*.py")))
 TASKS = ("two_moons", "toy_regression")
@@ -23,6 +24,9 @@ _TINY: dict[str, dict[str, Any]] = {
     "digits": {"epochs": 1, "evaluation.corruptions": (), "evaluation.ood_scores": ()},
 }
 _LARGE = 32
+
+
+probs_of = Categorical.metric_input  # the class probabilities [n, classes] in saved predictions
 
 
 def load_script(method: str) -> ModuleType:

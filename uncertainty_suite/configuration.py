@@ -57,12 +57,15 @@ class Parameter:
         if self.choices:
             return f"one of {', '.join(map(str, self.choices))}"
         kinds = {bool: "True or False", int: "an integer", float: "a number", str: "a text"}
-        if self.type is tuple:
-            return "a tuple of names, e.g. ('a',)" if self.of is str else "a tuple of numbers, e.g. (1,)"
+        if self.type is tuple and self.of is str:
+            return "a tuple of names, e.g. ('a',)"
         limits = {"of at least": self.at_least, "above": self.above, "of at most": self.at_most, "below": self.below}
         said = [f"{word} {limit}" for word, limit in limits.items() if limit is not None]
         if self.type is int and self.at_least is not None and self.at_most is not None:
             said = [f"from {self.at_least} to {self.at_most}"]
+        if self.type is tuple:
+            each = f" {' and '.join(said)}" if said else ""
+            return f"a tuple of numbers{each}, e.g. (1,)"
         return " ".join([kinds[self.type], " and ".join(said)]).strip()
 
     def check(self, field: str, value: Any) -> None:
@@ -77,7 +80,9 @@ class Parameter:
         """
         if self.type is tuple:
             kinds = (int, float) if self.of is float else (self.of,)
-            good = isinstance(value, list) and all(type(each) in kinds for each in value)
+            good = isinstance(value, list) and all(
+                type(each) in kinds and (type(each) in (str, bool) or self._in_limits(each)) for each in value
+            )
         else:
             kinds = (int, float) if self.type is float else (self.type,)
             good = type(value) in kinds and (type(value) in (str, bool) or self._in_limits(value))
@@ -105,16 +110,18 @@ class Section:
         'mc_dropout'
     """
 
-    def __init__(self, name: str, samples: str = "", **parameters: Parameter) -> None:
+    def __init__(self, name: str, samples: str = "", tuned: tuple[str, ...] = (), **parameters: Parameter) -> None:
         """Declare a section.
 
         Args:
             name: Its name in the configuration.
             samples: The parameter that says how many samples a prediction has; without it there is one.
+            tuned: The parameters, tuples, of whose values `evaluation.tune` chooses one on the validation split.
             **parameters: The hyper-parameters.
         """
         self.name = name
         self.samples = samples
+        self.tuned = tuned
         self.parameters = parameters
 
     def help(self) -> str:

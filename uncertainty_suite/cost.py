@@ -52,7 +52,7 @@ class UnknownShapeError(ValueError):
     """The size of a tensor is known only when the function runs, so that operations on it cannot be counted."""
 
 
-def count_flops(function: Any, *example_args: Any) -> float:
+def count_flops(function: Any, *example_args: Any, **keywords: Any) -> float:
     """Count the floating-point operations of one call of a `tf.function`.
 
     A multiply-add is two operations. Counted are matrix products, convolutions (plain, grouped, depthwise, transposed,
@@ -68,6 +68,7 @@ def count_flops(function: Any, *example_args: Any) -> float:
     Args:
         function: A `tf.function`.
         *example_args: What it is called with: arrays, tensors or `tf.TensorSpec`s, of fixed shapes.
+        **keywords: The same, by name.
 
     Raises:
         UnknownShapeError: The size of a tensor is known only when the function runs.
@@ -76,7 +77,7 @@ def count_flops(function: Any, *example_args: Any) -> float:
         >>> count_flops(tf.function(tf.matmul), tf.ones((2, 3)), tf.ones((3, 4)))
         48.0
     """
-    graph = function.get_concrete_function(*example_args).graph
+    graph = function.get_concrete_function(*example_args, **keywords).graph
     return float(_flops(_used(graph, graph.outputs)))
 
 

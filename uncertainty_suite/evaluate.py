@@ -10,6 +10,8 @@ were recorded, or the command says which do not.
 
 Other splits and arrays (`--ood`, `--ood_near`, `--corruptions`, `--save`) are predicted from the trained network,
 without training: the run is then what its command would have made with them in its configuration.
+
+A run that cannot be evaluated is named on stderr, the others are evaluated, and the exit status is 1.
 """
 
 import argparse
@@ -24,7 +26,13 @@ from uncertainty_suite.files import write_json
 from uncertainty_suite.runs import RunFolder
 
 _MEASURED = ("metrics", "ood_scores", "posthoc")
-_PREDICTED = {"ood": "ood_far", "ood_near": "ood_near", "corruptions": "corruptions", "save": "save"}
+_PREDICTED = {
+    "ood": "ood_far",
+    "ood_near": "ood_near",
+    "ood_validation": "ood_validation",
+    "corruptions": "corruptions",
+    "save": "save",
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,24 +48,26 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--posthoc", nargs="+", default=[], help="calibrations and conformal predictors to add")
     parser.add_argument("--ood", nargs="+", default=[], metavar="SET", help="far OOD sets to add, <data set>/<split>")
     parser.add_argument("--ood_near", nargs="+", default=[], metavar="SET", help="near OOD sets to add")
+    parser.add_argument("--ood_validation", nargs="+", default=[], metavar="SET", help="OOD sets to choose on to add")
     parser.add_argument("--corruptions", nargs="+", default=[], help="corruptions to add")
     parser.add_argument("--save", nargs="+", default=[], help="arrays to save: samples, logits, features")
     parser.add_argument("--predict", action="store_true", help="predict anew, as metrics that compare samples need")
     parser.add_argument("--data_dir", help="prepared data sets")
     arguments = parser.parse_args(argv)
     predict = arguments.predict or any(getattr(arguments, name) for name in _PREDICTED)
-    try:
-        for folder in arguments.runs:
-            run = RunFolder(folder)
+    failed = False
+    for folder in arguments.runs:
+        run = RunFolder(folder)
+        try:
             if predict:
                 report = predict_anew(run, vars(arguments))
             else:
                 report = measure_anew(run, *(getattr(arguments, name) for name in _MEASURED))
             print(f"{folder}: {report}")
-    except InputError as error:
-        print(f"evaluate: {error}", file=sys.stderr)
-        return 1
-    return 0
+        except InputError as error:
+            print(f"evaluate: {folder}: {error}", file=sys.stderr)
+            failed = True
+    return int(failed)
 
 
 def measure_anew(run: RunFolder, metrics: Sequence[str], ood_scores: Sequence[str], posthoc: Sequence[str]) -> str:
@@ -70,12 +80,13 @@ def measure_anew(run: RunFolder, metrics: Sequence[str], ood_scores: Sequence[st
         )
     trained.read_config_file(run)
     recorded = results["metrics"]
-    computed, left_out = evaluation.compute(run, metrics, ood_scores, posthoc)
+    computed, left_out, tuned = evaluation.compute(run, metrics, ood_scores, posthoc)
     changed = [name for name, value in computed.items() if name in recorded and recorded[name] != value]
     added = [name for name in computed if name not in recorded]
     left_out = {name: reason for name, reason in left_out.items() if name not in recorded}
-    if changed or added or left_out != results.get("left_out", {}):
-        new = {**results, "metrics": {**recorded, **computed}, "left_out": left_out}
+    tuned = {**results["tuned"], **tuned}
+    if changed or added or left_out != results["left_out"] or tuned != results["tuned"]:
+        new = {**results, "metrics": {**recorded, **computed}, "left_out": left_out, "tuned": tuned}
         write_json(run.path / "results.json", new)
     report = f"{len(computed)} metrics, {len(added)} added, {len(changed)} changed"
     report += f" ({', '.join(changed)})" if changed else ""

@@ -3,7 +3,7 @@
     python -m uncertainty_suite.predict RUN --inputs x.npy --output y.npz
 
 Inputs are features as the network takes them, `[n, ...]`: what `datasets.get(...).load(...)` gives for a data set. The
-output holds what a run saves of predictions (`probs`, or `mean` and `stddev`; uncertainties) and `features`.
+output holds what a run saves of predictions (`log_probs`, or `mean` and `stddev`; uncertainties) and `features`.
 """
 
 import argparse

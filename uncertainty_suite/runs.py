@@ -29,7 +29,7 @@ from uncertainty_suite.tasks import Task
 SCHEMA_VERSION = 1
 # Raised when the meaning of a result changes: data splits, preprocessing, how a metric is computed. Results of
 # different protocols are never compared. CHANGELOG.md has a line for each.
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 _RESULTS_FIELDS = ("protocol_version", "config", "metrics", "provenance")
 
@@ -40,7 +40,7 @@ class RunFolder:
     Example:
         >>> run = RunFolder("runs/digits/sngp-1a2b3c4d/seed0")
         >>> run.results["metrics"]["test/nll"]
-        >>> probs = run.predictions("test")["probs"]
+        >>> log_probs = run.predictions("test")["log_probs"]
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from uncertainty_suite import likelihoods
 from uncertainty_suite.errors import InputError, unknown_name
 
-ROLES = ("train", "validation", "test", "near_ood", "far_ood", "predict_only", "shift", "fit")
+ROLES = ("train", "validation", "test", "near_ood", "far_ood", "ood_validation", "predict_only", "shift", "fit")
 _LABELLED = ("validation", "test", "shift")
 _STANDARD = ("train", "validation", "test")  # splits that a network of the task has seen, or is measured on
 
@@ -20,8 +20,8 @@ class Split:
 
     Attributes:
         key: Its name, that of its predictions and the beginning of its results: `test`, `shift/fog_3`, `ood/mnist`.
-        role: One of `ROLES`. `fit` are the training examples that OOD scores learn from; `predict_only` is saved and
-            not measured.
+        role: One of `ROLES`. `fit` are the training examples that OOD scores learn from; on `ood_validation` those
+            with something to choose choose it; `predict_only` is saved and not measured.
         source: Where its examples come from, `<data set>/<split>`.
         corruption: Name of the corruption, empty for none.
         severity: Of the corruption, 0 for none.
@@ -134,6 +134,7 @@ def plan(config: Mapping[str, Any], fit: bool) -> tuple[Split, ...]:
     for distance in ("near", "far"):
         for source in evaluation[f"ood_{distance}"]:
             splits.append(Split(_ood_key(source, task), f"{distance}_ood", source))
+    splits += [Split(_ood_key(source, task), "ood_validation", source) for source in evaluation["ood_validation"]]
     splits += [Split(name, "predict_only", f"{task}/{name}") for name in evaluation["predict_only"]]
     splits += [
         Split(f"shift/{name}_{severity}", "shift", f"{task}/{inside}", name, severity, evaluation["shift_examples"])

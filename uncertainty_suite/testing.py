@@ -591,11 +591,11 @@ class _MetricCheck:
         for name in self.cls.likelihoods:
             data = _draw(_BATCH_OF_LIKELIHOOD[name], 0, "some")
             one = likelihoods.info(name)
-            saved = {**data.said, "probs": data.said["probs"].mean(axis=0)} if "probs" in data.said else data.said
+            predictions = Predictions(**data.said)
             if "samples" in self.cls.needs:
-                given = one.samples_input(Predictions(**data.said))
+                given = one.samples_input(predictions)
             else:
-                given = one.metric_input(saved)
+                given = one.metric_input(one.to_saved(predictions))
             try:
                 metric = self.make()
                 metric.add_batch(given, label=data.label)

@@ -33,15 +33,21 @@ def load(run: str | Path, data_dir: str | Path | None = None) -> Predictor:
 
     Example:
         >>> predictor = uncertainty_suite.load("runs/digits/sngp-1a2b3c4d/seed0")
-        >>> probs = predictor.arrays(features)["probs"]  # [n, classes]
+        >>> log_probs = predictor.arrays(features)["log_probs"]  # [n, classes]
     """
+    restored = restore(run, data_dir)
+    return Predictor(restored.predict, restored.run)
+
+
+def restore(run: str | Path, data_dir: str | Path | None = None) -> training.Restored:
+    """Return the predict function of a finished training and its `training.Run`, which has its data; see `load`."""
     folder = RunFolder(run)
     config = configuration.from_json(folder.config)
     options = training.Options(output_dir=run, data_dir=data_dir, restore_only=True)
     try:
         script_of(folder).main(config, options)
     except training.Restored as restored:
-        return Predictor(restored.predict, restored.run)
+        return restored
     raise InputError(f"The script of {run} does not evaluate, so it hands over no predict function.")
 
 

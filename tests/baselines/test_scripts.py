@@ -16,6 +16,7 @@ from tests.tiny import (
     history_of,
     load_script,
     newest_checkpoint,
+    probs_of,
     section_of,
     tiny_config,
     untimed,
@@ -57,10 +58,19 @@ def test_classification(method, finished):
     assert results["likelihood"] == {"name": "categorical", "num_classes": 2}
     assert [(split["key"], split["role"]) for split in results["splits"]] == [
         ("test", "test"),
+        ("validation", "validation"),
         ("ood/ood", "far_ood"),
+        ("ood/ood_validation", "ood_validation"),
         ("grid", "predict_only"),
     ]
-    assert sorted(results["data_fingerprint"]) == ["grid", "ood/ood", "test", "train"]
+    assert sorted(results["data_fingerprint"]) == [
+        "grid",
+        "ood/ood",
+        "ood/ood_validation",
+        "test",
+        "train",
+        "validation",
+    ]
     values = results["metrics"]
     assert values["test/accuracy"] > 0.8
     for name in ("nll", "brier", "ece", "entropy"):
@@ -73,18 +83,18 @@ def test_classification(method, finished):
         for name in ("auroc", "aupr_in", "aupr_out", "fpr95"):
             assert 0 <= values[f"ood/ood/{score}{name}"] <= 1
     assert 0.5 <= values["ood/ood/max_prob"] <= 1
-    assert test["probs"].shape == (1000, 2)
-    assert test["probs"].dtype == np.float32
-    np.testing.assert_allclose(test["probs"].sum(axis=1), 1, atol=1e-6)
+    assert test["log_probs"].shape == (1000, 2)
+    assert test["log_probs"].dtype == np.float32
+    np.testing.assert_allclose(np.exp(test["log_probs"]).sum(axis=1), 1, atol=1e-6)
     np.testing.assert_array_equal(test["element_id"], np.arange(1000))
-    assert np.mean(test["probs"].argmax(axis=1) == test["labels"]) == values["test/accuracy"]
+    assert np.mean(test["log_probs"].argmax(axis=1) == test["labels"]) == values["test/accuracy"]
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_regression(method, finished):
     folder, results = finished(method, "toy_regression")
     check_folder(folder, results)
-    train_data, test_data = (datasets.get("toy_regression", split) for split in ("train", "test"))
+    train_data, test_data = (datasets.get("toy_regression", split).holding_out(0.1) for split in ("train", "test"))
     labels = np.asarray(train_data.labels)
     likelihood = results["likelihood"]
     assert likelihood["name"] == "gaussian"
@@ -139,6 +149,9 @@ TASK_KNOBS = {
     "batch_size": 100,
     "epochs": 1,
     "dataset.validation_percent": 0.2,
+    "dataset.train_fraction": 0.5,
+    "dataset.label_noise": 0.2,
+    "dataset.imbalance": 5.0,
     "model.num_layers": 1,
     "model.num_hidden": 8,
     "model.dropout_rate": 0.5,
@@ -164,6 +177,8 @@ def other_value(parameter, value):
         return not value
     if parameter.choices:
         return next(choice for choice in parameter.choices if choice != value)
+    if parameter.type is tuple:
+        return tuple(each / 3 for each in value)
     return value + 1 if parameter.type is int else value / 3
 
 
@@ -209,7 +224,7 @@ def test_bfloat16_trains_to_about_the_same(method, finished, tmp_path):
     half = train(method, tmp_path / "run", precision="mixed_bfloat16")
     assert half["metrics"]["test/nll"] == pytest.approx(results["metrics"]["test/nll"], rel=0.3)
     assert half["metrics"]["test/nll"] != results["metrics"]["test/nll"]
-    assert arrays_of(tmp_path / "run/predictions/test.npz")["probs"].dtype == np.float32
+    assert arrays_of(tmp_path / "run/predictions/test.npz")["log_probs"].dtype == np.float32
 
 
 @pytest.mark.parametrize("method", ["deterministic", "sngp"])
@@ -232,7 +247,8 @@ def has_samples(method: str) -> bool:
 
 @pytest.mark.parametrize("method", [method for method in METHODS if has_samples(method)])
 def test_metrics_of_samples_are_those_of_the_saved_ones_and_need_none_to_be_saved(method, tmp_path):
-    fields = {**SAMPLE_METRICS, "evaluation.batch_size": 300}  # which does not divide the 1,000 examples
+    # A size that does not divide the 1,000 examples; and a curve would keep samples.
+    fields = {**SAMPLE_METRICS, "evaluation.batch_size": 300, "evaluation.ensemble_curve": False}
     results = train(method, tmp_path / "saved", **fields, evaluation__save=("samples",))
     saved = arrays_of(tmp_path / "saved/predictions/test.npz")
     first, second = saved["samples"].astype(np.float64)
@@ -270,7 +286,8 @@ def train_ensemble(folder, members=None, members_at_once=None, **overrides):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_an_ensemble_of_one_is_its_member(task, tmp_path):
-    ensemble = train("deep_ensemble", tmp_path / "ensemble", task, deep_ensemble__size=1)
+    alone = {"deep_ensemble__size": 1, "evaluation__ensemble_curve": False}
+    ensemble = train("deep_ensemble", tmp_path / "ensemble", task, **alone)
     seed = load_script("deep_ensemble").member_seed(0, 0)
     assert untimed(train("deterministic", tmp_path / "member", task, seed=seed)) == untimed(ensemble)
 
@@ -280,11 +297,11 @@ def test_members_trained_at_once_are_the_networks_that_they_would_be_alone(finis
     member_seed, probs = load_script("deep_ensemble").member_seed, []
     for member in range(2):
         train("deterministic", tmp_path / f"{member}", seed=member_seed(0, member))
-        probs.append(arrays_of(tmp_path / f"{member}/predictions/test.npz")["probs"])
+        probs.append(probs_of(arrays_of(tmp_path / f"{member}/predictions/test.npz")))
         mine = newest_checkpoint(tmp_path / f"ensemble/members/{member}")
         assert_same_arrays(mine, newest_checkpoint(tmp_path / f"{member}"))
     assert np.any(probs[0] != probs[1])
-    mixture = arrays_of(tmp_path / "ensemble/predictions/test.npz")["probs"]
+    mixture = probs_of(arrays_of(tmp_path / "ensemble/predictions/test.npz"))
     np.testing.assert_allclose(mixture, np.mean(probs, axis=0), atol=1e-6)
 
 
@@ -328,8 +345,8 @@ def test_a_mean_field_factor_of_zero_is_the_mean_network(tmp_path):
         return train("sngp", tmp_path / name, **overrides)["metrics"]["test/nll"]
 
     # The mean network knows no variance, so no ridge can change it once the correction is off.
-    assert nll("zero", sngp__mean_field_factor=0.0) == nll(
-        "ridge", sngp__mean_field_factor=0.0, sngp__ridge_penalty=9.0
+    assert nll("zero", sngp__mean_field_factor=(0.0,)) == nll(
+        "ridge", sngp__mean_field_factor=(0.0,), sngp__ridge_penalty=9.0
     )
     # An infinite ridge leaves the prior's variance, which does not depend on the data.
     assert nll("huge", sngp__ridge_penalty=1e8) == pytest.approx(nll("huger", sngp__ridge_penalty=1e9), rel=1e-4)

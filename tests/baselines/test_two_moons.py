@@ -7,7 +7,13 @@ from tests.tiny import load_script, section_of
 from uncertainty_suite import launch, training
 
 
-@pytest.mark.parametrize("method", ["deterministic", "mc_dropout", "deep_ensemble", "sngp"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "sngp",
+        *(pytest.param(method, marks=pytest.mark.slow) for method in ("deterministic", "mc_dropout", "deep_ensemble")),
+    ],
+)
 def test_sngp_alone_knows_what_is_far_from_its_data(method, tmp_path):
     script = load_script(method)
     config = launch.get_config(ROOT / "configs/two_moons.py", section_of(script), method)

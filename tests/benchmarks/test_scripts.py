@@ -8,6 +8,8 @@ sys.path.append(str(ROOT / "benchmarks"))
 import scripts
 
 from uncertainty_suite import configuration, training
+from uncertainty_suite.likelihoods import Categorical
+from uncertainty_suite.predictions import Predictions
 from uncertainty_suite.runs import RunFolder
 from uncertainty_suite.training.checkpoint import named_variables
 
@@ -33,8 +35,9 @@ def test_the_parts_train_and_predict_as_the_script_does(tmp_path):
     for name, variable in named_variables(loop.model, loop.optimizer).items():
         np.testing.assert_array_equal(variable, saved[name], err_msg=name)
     test = parts.run.get_data("test").load(config.evaluation.batch_size)
-    probs = np.concatenate([parts.predict(batch["features"]).probs[0] for batch in test])
-    np.testing.assert_array_equal(probs, RunFolder(tmp_path / "script").predictions("test")["probs"])
+    logits = np.concatenate([parts.predict(batch["features"]).logits for batch in test], axis=1)
+    expected = Categorical.to_saved(Predictions(logits=logits))["log_probs"]
+    np.testing.assert_array_equal(expected, RunFolder(tmp_path / "script").predictions("test")["log_probs"])
 
 
 def test_members_are_trained_at_once_as_in_the_script(tmp_path):

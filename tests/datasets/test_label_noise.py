@@ -106,6 +106,7 @@ def test_wrong_values(use, message):
 NOISE_RATES = {"aggregate": 0.0903, "random1": 0.1723, "random2": 0.1812, "random3": 0.1764, "worst": 0.4021}
 
 
+@pytest.mark.slow
 def test_labels_that_people_gave(data_dir):
     if not (data_dir.parent / "labels" / "cifar10n_train.npz").exists():
         pytest.skip("There are no labels of CIFAR-10N.")

@@ -3,7 +3,8 @@ import pytest
 import sklearn.metrics
 
 from tests.conftest import ROOT
-from tests.evaluation.conftest import finish, make_run, predict_by_distance, predict_images, predict_targets
+from tests.evaluation.conftest import SAMPLES, finish, make_run, predict_by_distance, predict_images, predict_targets
+from tests.tiny import probs_of
 from uncertainty_suite import datasets, evaluation, likelihoods, metrics, ood_scores, posthoc
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.predictions import Predictions
@@ -71,7 +72,7 @@ def test_a_metric_without_a_value_is_left_out_by_name(tmp_path):
         return Predictions(probs=(0.1 + 0.8 * np.eye(2)[found])[np.newaxis])
 
     results = finish(run, evaluation.evaluate(always_right, run))
-    assert list(results["left_out"]) == ["test/calibration_auc"]
+    assert set(results["left_out"]) == {"test/calibration_auc", "test/temperature_scaling/calibration_auc"}
     assert results["metrics"]["test/accuracy"] == 1
     assert results["metrics"]["test/nll"] == pytest.approx(-np.log(0.9))
     assert "test/calibration_auc" not in results["metrics"]
@@ -88,7 +89,7 @@ DIGITS = {
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
     """A run on digits with shift, OOD scores and post-hoc calibration, evaluated; and its metrics."""
-    fields = {**DIGITS, "splits": ("test", "validation"), "posthoc": ("temperature_scaling", "split_conformal")}
+    fields = {**DIGITS, "posthoc": ("temperature_scaling", "split_conformal")}
     run = make_run(tmp_path_factory.mktemp("digits") / "run", "digits", **fields)
     return run, finish(run, evaluation.evaluate(predict_images, run))["metrics"]
 
@@ -98,7 +99,7 @@ def test_shifted_test_sets_and_their_means(digits):
     clean, noisy = (run.folder.predictions(key) for key in ("test", "shift/gaussian_noise_5"))
     np.testing.assert_array_equal(noisy["labels"], clean["labels"][:300])
     np.testing.assert_array_equal(noisy["element_id"], clean["element_id"][:300])
-    assert np.any(noisy["probs"] != clean["probs"][:300])
+    assert np.any(noisy["log_probs"] != clean["log_probs"][:300])
     for name in ("accuracy", "nll", "ece"):
         values = {
             (corruption, severity): results[f"shift/{corruption}_{severity}/{name}"]
@@ -108,7 +109,7 @@ def test_shifted_test_sets_and_their_means(digits):
         assert results[f"shift/mean/{name}"] == pytest.approx(np.mean(list(values.values())))
         severe = np.mean([value for (_, severity), value in values.items() if severity == 5])
         assert results[f"shift/severity_5/{name}"] == pytest.approx(severe)
-    clean_error = np.mean(clean["probs"][:300].argmax(axis=1) != clean["labels"][:300])
+    clean_error = np.mean(clean["log_probs"][:300].argmax(axis=1) != clean["labels"][:300])
     assert results["shift/mce"] == pytest.approx(1 - results["shift/mean/accuracy"])
     assert results["shift/relative_mce"] == pytest.approx(results["shift/mce"] - clean_error)
 
@@ -121,7 +122,7 @@ def test_shift_and_ood_are_compared_with_the_split_that_is_named(inside, splits,
     results = evaluation.evaluate(predict_images, run).metrics
     clean = run.folder.predictions(inside)
     count = min(300, len(clean["labels"]))
-    error = np.mean(clean["probs"][:count].argmax(axis=1) != clean["labels"][:count])
+    error = np.mean(clean["log_probs"][:count].argmax(axis=1) != clean["labels"][:count])
     assert results["shift/relative_mce"] == pytest.approx(results["shift/mce"] - error)
     np.testing.assert_array_equal(run.folder.predictions("shift/contrast_5")["labels"], clean["labels"][:count])
     photos = run.folder.predictions("ood/photos")
@@ -142,9 +143,9 @@ def test_ood_scores_are_fitted_on_training_data(digits):
 def test_posthoc_is_fitted_on_validation(digits):
     run, results = digits
     saved = {split: run.folder.predictions(split) for split in ("test", "validation")}
-    temperature = metrics.fit_temperature(saved["validation"]["probs"], saved["validation"]["labels"])
+    temperature = metrics.fit_temperature(probs_of(saved["validation"]), saved["validation"]["labels"])
     scaled = metrics.get("temperature_scaled_nll", temperature=temperature)
-    scaled.add_batch(saved["test"]["probs"], label=saved["test"]["labels"])
+    scaled.add_batch(probs_of(saved["test"]), label=saved["test"]["labels"])
     (expected,) = scaled.result().values()
     assert results["test/temperature_scaling/nll"] == pytest.approx(expected, rel=1e-3)
     assert results["test/temperature_scaling/accuracy"] == results["test/accuracy"]
@@ -163,8 +164,8 @@ def test_open_set_recognition(tmp_path):
     test, unknown = run.folder.predictions("test"), run.folder.predictions("ood/unknown")
     assert (test["labels"].max(), set(unknown["labels"])) == (5, {-1})
     assert len(test["labels"]) + len(unknown["labels"]) == 500
-    correct = test["probs"].argmax(axis=1) == test["labels"]
-    scores_in, scores_out = (1 - saved["probs"].max(axis=1) for saved in (test, unknown))
+    correct = test["log_probs"].argmax(axis=1) == test["labels"]
+    scores_in, scores_out = (np.log(1 - probs_of(saved).max(axis=1)) for saved in (test, unknown))
     assert results["ood/unknown/oscr"] == metrics.oscr(scores_in, scores_out, correct)
     assert results["ood/near/auroc"] == results["ood/unknown/auroc"]
 
@@ -177,10 +178,75 @@ def test_what_a_likelihood_does_not_define_is_one_line(tmp_path):
             evaluation.compute(run.folder, **more)
     likelihood = likelihoods.get("gaussian", mean=0.0, stddev=1.0)
     with pytest.raises(InputError, match="'temperature_scaling' is not defined for a gaussian likelihood"):
-        evaluation.posthoc_metrics("temperature_scaling", {}, {}, [], likelihood)
+        evaluation.fit_posthoc("temperature_scaling", {}, likelihood)
 
 
 def test_the_page_names_every_score_and_method():
     page = (ROOT / "docs/evaluation.md").read_text()
     for name in (*ood_scores.names(), *posthoc.names()):
         assert f"| `{name}` |" in page
+
+
+def test_ensembles_of_the_samples(tmp_path):
+    fields = {"save": ("samples",), "ensemble_curve": True}
+    run = make_run(tmp_path / "run", section=SAMPLES, **fields)
+    results = evaluation.evaluate(predict_by_distance, run).metrics
+    assert results["ensemble/2/nll"] == pytest.approx(results["test/nll"], rel=1e-6)
+    calibrated = results["test/temperature_scaling/nll"]
+    assert results["ensemble/2/temperature_scaling/nll"] == pytest.approx(calibrated, rel=1e-6)
+    saved = run.folder.predictions("test")
+    alone = [sklearn.metrics.log_loss(saved["labels"], samples) for samples in saved["samples"]]
+    assert results["ensemble/1/nll"] == pytest.approx(np.mean(alone), rel=1e-6)
+
+
+def test_scores_choose_on_the_ood_validation_set_alone(digits, tmp_path):
+    run, results = digits
+    measured = evaluation.compute(run.folder)
+    test, held_out = run.folder.predictions("test"), run.folder.predictions("validation")
+    for name, option in (("energy", "temperature"), ("knn", "k"), ("mahalanobis", "shrinkage")):
+        said = measured.tuned[f"ood_scores.{name}.{option}"]
+        assert (said["split"], said["criterion"]) == ("ood/textures", "auroc")
+        scores = {
+            value: ood_scores.get(name, **{option: value}).fit(run.folder.predictions("fit"))
+            for value in said["values"]
+        }
+        outside = run.folder.predictions("ood/textures")
+        expected = {value: metrics.auroc(score(held_out), score(outside)) for value, score in scores.items()}
+        np.testing.assert_allclose(said["scores"], list(expected.values()))
+        assert expected[said["chosen"]] == max(expected.values())
+        gaps = []
+        for key in ("ood/photos", "ood/noise"):
+            outside = run.folder.predictions(key)
+            found = {value: metrics.auroc(score(test), score(outside)) for value, score in scores.items()}
+            assert results[f"{key}/{name}/tuned/auroc"] == pytest.approx(found[said["chosen"]])
+            assert results[f"{key}/{name}/oracle/auroc"] == pytest.approx(max(found.values()))
+            gaps.append(max(found.values()) - found[said["chosen"]])
+        assert results[f"tuning_gap/{name}"] == pytest.approx(np.mean(gaps))
+
+
+def test_failures_are_sought_in_all_that_is_measured(digits):
+    run, results = digits
+    keys = ["test", *(f"shift/{name}_{severity}" for name in ("gaussian_noise", "contrast") for severity in (1, 5))]
+    saved = [run.folder.predictions(key) for key in keys]
+    wrong = [probs_of(each).argmax(axis=1) != each["labels"] for each in saved]
+    outside = [run.folder.predictions(key) for key in ("ood/photos", "ood/noise")]
+    is_ood = np.repeat([False, True], [sum(map(len, wrong)), sum(len(each["labels"]) for each in outside)])
+    errors = np.concatenate([*wrong, np.zeros(is_ood.sum(), bool)])
+    scores = np.concatenate([np.log(1 - probs_of(each).max(axis=1)) for each in [*saved, *outside]])
+    for name, value in metrics.failure_detection(errors, scores, is_ood).items():
+        assert results[f"failure/max_prob/{name}"] == pytest.approx(value, rel=1e-6)
+
+
+def test_shifted_sets_are_calibrated_by_what_validation_says(digits):
+    run, results = digits
+    fitted = evaluation.fit_posthoc("temperature_scaling", run.folder.predictions("validation"), run.task.likelihood)
+    shifted = run.folder.predictions("shift/contrast_5")
+    expected = evaluation.posthoc_metrics(fitted, shifted, ["nll"], run.task.likelihood).metrics["nll"]
+    assert results["shift/contrast_5/temperature_scaling/nll"] == expected
+    assert 0 < results["shift/mean/split_conformal/coverage"] < 1
+    tuned = evaluation.compute(run.folder).tuned["posthoc.temperature_scaling"]
+    assert tuned == {
+        "fitted": {"temperature": fitted.parameters["temperature"]},
+        "criterion": "nll",
+        "split": "validation",
+    }

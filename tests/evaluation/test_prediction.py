@@ -24,15 +24,16 @@ def test_what_is_saved_of_classes(run):
     evaluation.evaluate(predict_by_distance, run)
     saved = run.folder.predictions("test")
     assert described(saved) == {
-        "probs": ((1000, 2), "float32"),
+        "log_probs": ((1000, 2), "float32"),
         "labels": ((1000,), "int32"),
         "element_id": ((1000,), "int64"),
         "uncertainty/distance": ((1000,), "float32"),
+        "uncertainty/expected_entropy": ((1000,), "float32"),
         "uncertainty/mutual_information": ((1000,), "float32"),
     }
-    assert run.folder.predictions("grid")["probs"].shape == (10_000, 2)
+    assert run.folder.predictions("grid")["log_probs"].shape == (10_000, 2)
     samples = np.asarray(predict_by_distance(datasets.get("two_moons", "test").features).probs)
-    np.testing.assert_allclose(saved["probs"], samples.mean(axis=0), atol=1e-7)
+    np.testing.assert_allclose(saved["log_probs"], np.log(samples.mean(axis=0)), rtol=1e-6)
     expected = metrics.mutual_information(samples)
     np.testing.assert_allclose(saved["uncertainty/mutual_information"], expected, atol=1e-6)
 
@@ -99,7 +100,7 @@ def test_a_metric_of_samples_without_a_value_says_why(tmp_path):
     measured = evaluation.evaluate(always_right, run)
     assert measured.metrics["test/accuracy"] == 1
     assert "test/normalized_disagreement" not in measured.metrics
-    (reason,) = measured.left_out.values()
+    reason = measured.left_out["test/normalized_disagreement"]
     assert "none are saved" not in reason
     assert evaluation.compute(run.folder).left_out == measured.left_out
 
@@ -149,8 +150,13 @@ def test_batches_are_made_and_splits_saved_while_others_are_predicted(run, monke
     monkeypatch.setattr(datasets.Dataset, "load", noted)
     evaluation.evaluate(predict, run)
     here = threading.current_thread()
-    assert [split for split, _ in made] == 4 * ["test"] + 2 * ["ood"] + 34 * ["grid"]
-    assert {(split, thread is here) for split, thread in made} == {("test", True), ("ood", False), ("grid", False)}
+    assert [split for split, _ in made] == 4 * ["test"] + ["validation"] + 2 * ["ood"] + 34 * ["grid"]
+    assert {(split, thread is here) for split, thread in made} == {
+        ("test", True),
+        ("validation", False),
+        ("ood", False),
+        ("grid", False),
+    }
 
 
 def wait_for(condition, seconds=20):

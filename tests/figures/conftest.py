@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from uncertainty_suite import configuration, datasets, likelihoods
+from uncertainty_suite.likelihoods import Categorical
+from uncertainty_suite.predictions import Predictions
 from uncertainty_suite.runs import RunFolder
 from uncertainty_suite.tasks import Split, Task
 
@@ -23,7 +25,8 @@ def probabilities(num, sharpness=4.0, classes=10, seed=0):
 def classified(probs, labels, **more):
     """The saved predictions of a classification."""
     labels = np.asarray(labels, np.int32)
-    return {"probs": np.asarray(probs, np.float32), "labels": labels, "element_id": np.arange(len(labels)), **more}
+    saved = Categorical.to_saved(Predictions(probs=np.asarray(probs)[np.newaxis]))
+    return {**saved, "labels": labels, "element_id": np.arange(len(labels)), **more}
 
 
 def regressed(mean, stddev, labels, **more):
@@ -92,14 +95,21 @@ def make_run(tmp_path):
         config = {
             "seed": seed,
             "method": method,
-            "dataset": {"name": task, "validation_percent": 0.0, "classes": []}
-            | ({} if fold is None else {"fold": fold}),
+            "dataset": {
+                "name": task,
+                "validation_percent": 0.0,
+                "classes": [],
+                "train_fraction": 1.0,
+                "imbalance": 1.0,
+                "label_noise": 0.0,
+                **({} if fold is None else {"fold": fold}),
+            },
             "model": {"name": "convnet"},
             "evaluation": {"splits": ["test"]},
         }
         first = next(iter(predictions.values()))
-        if "probs" in first:
-            likelihood = likelihoods.get("categorical", num_classes=first["probs"].shape[1])
+        if "log_probs" in first:
+            likelihood = likelihoods.get("categorical", num_classes=first["log_probs"].shape[1])
         else:
             likelihood = likelihoods.get("gaussian", mean=0.0, stddev=1.0)
         described = Task(task, likelihood, tuple(_split(key, task) for key in predictions), "test").to_json()

@@ -3,6 +3,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from tests.figures.conftest import classified, digits_predictions, probabilities
+from tests.tiny import probs_of
 from uncertainty_suite import datasets, figures
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.figures import style
@@ -13,7 +14,8 @@ def test_uncertain_and_wrong_images(make_run):
     run = make_run(digits_predictions())
     figure = figures.uncertain_images({"run": run}, count=6)
     saved, data = RunFolder(run).predictions("test"), datasets.get("digits", "test")
-    confidence, predicted = saved["probs"].max(axis=1), saved["probs"].argmax(axis=1)
+    probs = probs_of(saved)
+    confidence, predicted = probs.max(axis=1), probs.argmax(axis=1)
     wrong = np.flatnonzero(predicted != data.labels)
     uncertain = np.argsort(confidence, kind="stable")[:6]
     expected = [*uncertain, *wrong[np.argsort(-confidence[wrong], kind="stable")][:6]]
@@ -25,7 +27,7 @@ def test_uncertain_and_wrong_images(make_run):
     assert len(pairs) == 12
     for i, (image, bars) in zip(expected, pairs):
         np.testing.assert_array_equal(image.images[0].get_array(), data.features[i, ..., 0] / 16)
-        np.testing.assert_allclose([bar.get_width() for bar in bars.patches], saved["probs"][i])
+        np.testing.assert_allclose([bar.get_width() for bar in bars.patches], probs[i])
         assert to_hex(bars.patches[data.labels[i]].get_facecolor(), keep_alpha=False) == style.GREEN.lower()
         title = f"{predicted[i]}" if predicted[i] == data.labels[i] else f"{predicted[i]}, not {data.labels[i]}"
         assert bars.get_title() == f"{title} ({confidence[i]:.0%})"

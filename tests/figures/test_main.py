@@ -19,7 +19,7 @@ def test_draws_a_run_without_tensorflow(make_run):
     )
     assert (done.returncode, done.stderr) == (0, "")
     names = ["reliability_test", "risk_coverage_test", "images_test", "ood_photos", "ood_photos_variance"]
-    names += ["shift_accuracy", "shift_nll", "shift_ece"]
+    names += ["failures_max_prob", "shift_accuracy", "shift_nll", "shift_ece"]
     expected = [run / "figures" / f"{name}.{suffix}" for name in names for suffix in ("png", "svg")]
     assert done.stdout.split("\n")[:-1] == list(map(str, expected))
     assert all(path.stat().st_size > 5000 for path in expected)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.figures.conftest import classified, curve_predictions, digits_predictions, probabilities, texts
+from tests.tiny import probs_of
 from uncertainty_suite import evaluation, figures
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.runs import RunFolder
@@ -16,11 +17,11 @@ def test_histograms_and_roc(make_run):
     *histograms, roc = figure.axes
     for i, ((label, run), axis) in enumerate(zip(runs.items(), histograms)):
         inside, outside = (RunFolder(run).predictions(key) for key in ("test", "ood/photos"))
-        scores_in, scores_out = (1 - each["probs"].max(axis=1) for each in (inside, outside))
+        scores_in, scores_out = (np.log(1 - probs_of(each).max(axis=1)) for each in (inside, outside))
         for patch, scores in zip(axis.patches[::2], (scores_in, scores_out)):
             shares, edges, _ = patch.get_data()
             assert shares.sum() == pytest.approx(1)
-            np.testing.assert_allclose(shares, np.histogram(scores, edges)[0] / len(scores))
+            np.testing.assert_allclose(shares, np.histogram(np.clip(scores, *edges[[0, -1]]), edges)[0] / len(scores))
         line = roc.lines[i]
         x, y = line.get_data()
         assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
@@ -28,7 +29,7 @@ def test_histograms_and_roc(make_run):
         assert np.trapezoid(y, x) == pytest.approx(auroc)
         assert texts(roc)[i] == f"{auroc:.3f} {label}"
         assert texts(axis) == ["test", "ood/photos"]
-        assert axis.get_xlabel() == "1 - largest probability"
+        assert axis.get_xlabel() == "log(1 - largest probability)"
 
 
 def test_of_a_regression_the_first_uncertainty_is_the_standard_deviation(make_run):

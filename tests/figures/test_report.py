@@ -53,7 +53,7 @@ def test_a_classification_on_the_plane(make_run):
     names = [path.stem for path in figures.draw(make_run(predictions, task="two_moons"))]
     assert names == [
         *("reliability_validation", "risk_coverage_validation", "reliability_test", "risk_coverage_test"),
-        *("ood_ood", "two_moons"),
+        *("ood_ood", "failures_max_prob", "two_moons"),
     ]
 
 

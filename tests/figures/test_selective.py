@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
-from tests.figures.conftest import classified, probabilities, texts
+from tests.figures.conftest import classified, digits_predictions, probabilities, texts
+from tests.tiny import probs_of
 from uncertainty_suite import figures, metrics
+from uncertainty_suite.errors import InputError
 from uncertainty_suite.runs import RunFolder
 
 
@@ -15,14 +17,14 @@ def test_curves_and_oracles(make_run):
         runs[label] = make_run({"test": classified(probs, labels)}, label, method=label)
     axis = figures.risk_coverage(runs).axes[0]
     for i, (label, run) in enumerate(runs.items()):
-        saved = RunFolder(run).predictions("test")
-        order = np.argsort(-saved["probs"].max(axis=1))
-        errors = (saved["probs"].argmax(axis=1) != labels)[order]
+        probs = probs_of(RunFolder(run).predictions("test"))
+        order = np.argsort(-probs.max(axis=1))
+        errors = (probs.argmax(axis=1) != labels)[order]
         curve, oracle = axis.lines[2 * i : 2 * i + 2]
         np.testing.assert_allclose(curve.get_xdata(), np.arange(1, 401) / 400)
         np.testing.assert_allclose(curve.get_ydata(), np.cumsum(errors) / np.arange(1, 401))
         np.testing.assert_allclose(oracle.get_ydata(), np.cumsum(np.sort(errors)) / np.arange(1, 401))
-        assert texts(axis)[i] == f"{label}, AURC = {metrics.aurc(saved['probs'], labels):.3g}"
+        assert texts(axis)[i] == f"{label}, AURC = {metrics.aurc(probs, labels):.3g}"
     assert texts(axis)[-1] == "oracle"
 
 
@@ -41,3 +43,18 @@ def test_edge_cases(make_run, tmp_path, probs, labels):
     for line in figure.axes[0].lines[:2]:
         assert line.get_ydata()[-1] == 1 - metrics.accuracy(probs, labels)
     assert 0 < figure.axes[0].get_ylim()[1] <= 1.08
+
+
+def test_failures_are_errors_and_all_that_is_ood(make_run):
+    run = make_run(digits_predictions())
+    axis = figures.failure_detection({"run": run}).axes[0]
+    folder = RunFolder(run)
+    inside = [folder.predictions(split.key) for split in folder.task.splits if split.role in ("test", "shift")]
+    outside = folder.predictions("ood/photos")
+    failed = [probs_of(each).argmax(axis=1) != each["labels"] for each in inside] + [np.ones(300, bool)]
+    confidence = np.concatenate([probs_of(each).max(axis=1) for each in [*inside, outside]])
+    failed = np.concatenate(failed)[np.argsort(-confidence, kind="stable")]
+    np.testing.assert_allclose(axis.lines[0].get_ydata(), np.cumsum(failed) / np.arange(1, len(failed) + 1), atol=1e-3)
+    assert texts(axis)[0].startswith("run, AUGRC = ")
+    with pytest.raises(InputError, match=r"Unknown uncertainty in the predictions of .*run 'distance'\."):
+        figures.failure_detection({"run": run}, score="distance")

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tests.figures.conftest import CORRUPTIONS, digits_predictions, regressed
+from tests.tiny import probs_of
 from uncertainty_suite import figures, metrics
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.runs import RunFolder
@@ -13,13 +14,13 @@ def test_means_and_boxes(make_run):
     lines = [line for line in axis.lines if line.get_label() in runs]
     for line, run in zip(lines, map(RunFolder, runs.values())):
         by_severity = [
-            [metrics.expected_calibration_error(saved["probs"], saved["labels"]) for saved in shifted]
+            [metrics.expected_calibration_error(probs_of(saved), saved["labels"]) for saved in shifted]
             for shifted in [
                 [run.predictions(f"shift/{name}_{severity}") for name in CORRUPTIONS] for severity in (1, 3, 5)
             ]
         ]
         clean = run.predictions("test")
-        expected = [metrics.expected_calibration_error(clean["probs"][:200], clean["labels"][:200])]
+        expected = [metrics.expected_calibration_error(probs_of(clean)[:200], clean["labels"][:200])]
         expected += [np.mean(values) for values in by_severity]
         np.testing.assert_allclose(line.get_ydata(), expected)
         np.testing.assert_allclose(np.diff(line.get_xdata()), [1, 2, 2])

@@ -17,7 +17,7 @@ def test_surfaces_and_points(make_run):
     figure = figures.two_moons_surfaces({"first": run, "second": run})
     surfaces = [axis.images[0].get_array() for axis in figure.axes if axis.images]
     assert [surface.shape for surface in surfaces] == [(100, 100)] * 4
-    np.testing.assert_array_equal(surfaces[0].ravel(), probability)
+    np.testing.assert_allclose(surfaces[0].ravel(), probability, rtol=1e-5, atol=1e-7)
     assert surfaces[2].max() == pytest.approx(1, abs=1e-6)
     assert "first: p(class 1)" in [axis.get_title() for axis in figure.axes]
     assert texts(figure.axes[0]) == ["class 0", "class 1", "OOD"]

@@ -13,7 +13,8 @@ import pytest
 from uncertainty_suite import configuration, evaluation, likelihoods
 from uncertainty_suite.files import write_json
 from uncertainty_suite.leaderboard import add
-from uncertainty_suite.runs import RunFolder
+from uncertainty_suite.predictions import Predictions
+from uncertainty_suite.runs import PROTOCOL_VERSION, RunFolder
 from uncertainty_suite.tasks import Task, plan
 
 METRICS = {
@@ -82,8 +83,11 @@ EVALUATION = {
     "shift_examples": 0,
     "ood_near": [],
     "ood_far": ["photos/test"],
+    "ood_validation": [],
     "ood_scores": [],
     "posthoc": [],
+    "ensemble_curve": False,
+    "save": [],
 }
 REGRESSION = {**EVALUATION, "metrics": list(likelihoods.info("gaussian").headline), "corruptions": [], "ood_far": []}
 NUM_EXAMPLES = 300
@@ -141,7 +145,7 @@ def write_finished(
             logits[np.arange(NUM_EXAMPLES), labels] += 2 * skill * strength
             probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
             saved = {
-                "probs": probs.astype(np.float32),
+                **likelihood.to_saved(Predictions(probs=probs[np.newaxis])),
                 "labels": (labels if strength else np.full_like(labels, -1)).astype(np.int32),
             }
         run.save_predictions(split.key, {**saved, "element_id": np.arange(NUM_EXAMPLES)[::-1] + 7 + (fold or 0)})
@@ -149,7 +153,7 @@ def write_finished(
     costs = {"num_parameters": 1000.0 * skill, "train_seconds": 2.0 + seed, "milliseconds_per_example": 0.01}
     content = {
         "schema_version": 1,
-        "protocol_version": 1,
+        "protocol_version": PROTOCOL_VERSION,
         **{("task" if name == "name" else name): value for name, value in described.to_json().items()},
         "method": method,
         "model": "mlp",
@@ -160,6 +164,7 @@ def write_finished(
         "data_fingerprint": {"train": f"aa{fold or ''}", "test": f"bb{fold or ''}", "photos/test": "cc"},
         "metrics": {**measured.metrics, **costs},
         "left_out": measured.left_out,
+        "tuned": measured.tuned,
         "provenance": {
             "command": f"python /home/jo/suite/baselines/{method}.py --output_dir=/tmp/x/run",
             "revision": "abc",

@@ -3,12 +3,14 @@
 import csv
 import dataclasses
 import io
+import json
 
 import numpy as np
 import pytest
 import scipy.stats
 
-from uncertainty_suite.leaderboard import Analysis, rank, read_records, render, select, tables
+from tests.leaderboard.conftest import EVALUATION
+from uncertainty_suite.leaderboard import Analysis, add, rank, read_records, render, select, tables
 
 
 @pytest.fixture
@@ -49,6 +51,18 @@ def test_records_use_their_scores_and_run_folders_their_seeds(boards, tmp_path):
         table = next(table for table in tables(read_records([folder])) if table.task == "toy")
         kinds[name] = by_method(Analysis(table), "test/accuracy")["twin"].p_reference
     assert kinds["scores"] != kinds["seeds"]
+
+
+def test_the_calibrated_loss_is_compared_over_examples_too(make_finished, tmp_path):
+    evaluation = {**EVALUATION, "splits": ["test", "validation"], "posthoc": ["temperature_scaling"]}
+    runs = [make_finished(method, config={"evaluation": evaluation}) for method in ("deterministic", "sngp")]
+    add(runs, tmp_path / "boards")
+    analysis = Analysis(tables(read_records([tmp_path / "boards"]))[0])
+    metric = "test/temperature_scaling/nll"
+    for scores, row in zip(analysis.scores(metric), analysis.table.rows):
+        assert scores.mean(dtype=np.float64) == pytest.approx(row.statistic(metric).mean, rel=1e-3)
+    assert analysis.power(metric).num_examples == 300
+    assert by_method(analysis, metric)["sngp"].p_reference < 1
 
 
 def test_differences_to_the_reference_lie_in_their_interval(analysis):
@@ -96,6 +110,68 @@ def test_ranks_over_tasks(boards):
     assert rank(found, "test/unheard_of") is None
 
 
+def test_power_is_of_the_tests_in_the_table(analysis):
+    power = analysis.power("test/nll")
+    methods = [row.method for row in analysis.table.rows]
+    assert (power.replicates, power.num_examples) == ((3, 3), 300)
+    assert [methods[i] for i in power.seen] == ["sngp", "deterministic"]
+    found = by_method(analysis, "test/nll")["sngp"]
+    assert power.difference == found.difference
+    sngp = methods.index("sngp")
+    assert power.seen_needed == power.needed[sngp] == 2  # which three seeds found with p < 0.001
+    assert power.seen_detectable == power.to_reference[sngp]
+    # The interval's half-width is what half the draws detect; four of five need more.
+    half = (found.difference_interval[1] - found.difference_interval[0]) / 2
+    assert 1.3 * half < power.to_reference[sngp] < 1.6 * half
+    assert power.needed[methods.index("twin")] > 3
+    assert power.to_reference[methods.index("deterministic")] is None
+    least, mean_square, most = power.detectable
+    assert least < mean_square < most
+    assert least <= power.to_reference[sngp] <= most
+
+
+def test_power_is_over_seeds_where_the_test_is(analysis):
+    assert analysis.power("test/ece").num_examples == 0
+    assert analysis.power("num_parameters") is None
+
+
+def test_power_is_over_folds_where_the_test_is(fold_boards):
+    (table,) = tables(read_records([fold_boards]))
+    power = Analysis(table).power("test/crps")
+    assert (power.replicates, power.num_examples) == ((4, 6), 0)
+
+
+def test_without_a_test_there_is_no_power(make_run):
+    (table,) = tables(read_records([make_run("a"), make_run("b", method="b")]))
+    assert Analysis(table).power("test/nll") is None
+    assert Analysis(dataclasses.replace(table, rows=table.rows[:1])).power("test/nll") is None
+
+
+def test_without_a_reference_power_is_of_the_two_best(make_run):
+    runs = [
+        make_run(f"{name}-{seed}", {"test/nll": nll + seed / 100}, method=name, seed=seed, config={name: {"size": 4}})
+        for name, nll in {"a": 0.3, "b": 0.1, "c": 0.2}.items()
+        for seed in range(2)
+    ]
+    power = Analysis(tables(read_records(runs))[0]).power("test/nll")
+    assert power.seen == (1, 2)
+    assert power.difference == pytest.approx(-0.1)
+
+
+def test_a_ranking_that_hangs_on_one_seed_is_not_stable(make_run):
+    values = {"a": [0.1, 0.1, 0.9], "b": [0.2, 0.2, 0.2], "c": [0.5, 0.5, 0.5]}
+    runs = [
+        make_run(f"{method}-{seed}", {"test/nll": value}, method=method, seed=seed)
+        for method, of_method in values.items()
+        for seed, value in enumerate(of_method)
+    ]
+    stability = Analysis(tables(read_records(runs))[0]).power("test/nll").stability
+    # The order is b, a, c; and a, b, c without the last seed. Without another one a is the last by 0.5 to 0.5.
+    assert (stability.left_out, stability.same_order, stability.same_best) == (3, 0, 2)
+    tied = scipy.stats.kendalltau([2, 1, 3], [2, 1, 2])[0]
+    assert stability.kendall_tau == pytest.approx((2 * tied + 1 / 3) / 3)
+
+
 def test_csv_has_the_tests(boards):
     found = [table.metrics for table in select(tables(read_records([boards])), "test/nll")]
     assert found == [("test/nll",), ("test/nll",)]
@@ -105,6 +181,111 @@ def test_csv_has_the_tests(boards):
     assert float(sngp["p_reference"]) < 0.001
     assert float(sngp["interval_low"]) < float(sngp["mean"]) < float(sngp["interval_high"])
     assert [row["tied_with_best"] for row in rows if row["task"] == "toy"] == ["False", "True", "False"]
+
+
+CALIBRATED = "temperature_scaling/nll"
+
+
+@pytest.fixture
+def with_ensembles(make_run):
+    """Records of a single network, methods better, worse and between, and ensembles of some kinds."""
+    curve = {f"ensemble/{size}/{CALIBRATED}": 0.2 + 0.2 / size for size in (1, 2, 4)}
+    wrong = {f"ensemble/{size}/{CALIBRATED}": 0.1 + 0.1 / size for size in (1, 2, 4)}
+    rows = {
+        "deterministic": (0.41, 100, {}),
+        "ensemble": (0.25, 400, {**curve, "train_flops": 4e9}),
+        "shared": (0.3, 110, wrong),  # members with most weights in common
+        "snapshots": (0.3, 400, {**wrong, "train_flops": 1e9}),  # members of one training
+        "between": (0.2 + 0.2 / 3, 100, {}),
+        "best": (0.1, 100, {}),
+    }
+    runs = [
+        make_run(
+            method,
+            {f"test/{CALIBRATED}": loss, "num_parameters": size, "train_flops": 1e9, **more},
+            method=method,
+            config={} if method == "deterministic" else {method: {"size": 4}},
+        )
+        for method, (loss, size, more) in rows.items()
+    ]
+    return read_records(runs)
+
+
+def test_equivalents_are_of_plain_ensembles(with_ensembles):
+    (table,) = tables(with_ensembles)
+    found = {row.method: one for row, one in zip(table.rows, Analysis(table).ensemble_equivalents)}
+    shown = {method: str(one) for method, one in found.items()}
+    assert shown == {
+        "deterministic": "< 1", "ensemble": "4.0", "shared": "2.0", "snapshots": "2.0", "between": "3.0", "best": "> 4"
+    }  # fmt: skip
+    assert found["between"].members == pytest.approx(3)
+
+
+def test_equivalents_stand_in_every_format(with_ensembles):
+    header, _, *rows = [
+        [cell.strip() for cell in line[2:-2].split(" | ")]
+        for line in render(with_ensembles, metrics=f"test/{CALIBRATED}").splitlines()[2:10]
+    ]
+    assert header[-1] == "ensemble equivalent"
+    assert {row[0]: row[-1] for row in rows}["best"] == r"\> 4"
+    (table,) = json.loads(render(with_ensembles, "json", f"test/{CALIBRATED}"))
+    assert {row["method"]: row["ensemble_equivalent"] for row in table["rows"]}["between"] == "3.0"
+    lines = csv.DictReader(io.StringIO(render(with_ensembles, "csv", f"test/{CALIBRATED}")))
+    assert {line["method"]: line["ensemble_equivalent"] for line in lines}["between"] == "3.0"
+    assert "equivalent" not in render(with_ensembles, metrics="num_parameters")
+    without = [record for record in with_ensembles if record.method != "ensemble"]
+    assert "equivalent" not in render(without, metrics=f"test/{CALIBRATED}")
+
+
+def test_a_wider_network_is_compared_with_the_usual_one(make_run):
+    settings = {"a_wide": {"model": {"width": 8}}, "other": {"model": {"width": 1}, "other": {"size": 4}}}
+    settings["plain"] = {"model": {"width": 1}}
+    runs = [
+        make_run(f"{method}-{seed}", {"test/nll": 0.1}, method=method, seed=seed, config=config)
+        for method, config in settings.items()
+        for seed in range(2)
+    ]
+    analysis = Analysis(tables(read_records(runs))[0])
+    assert [analysis.reference(i) for i in range(3)] == ["plain", "plain", None]
+
+
+def test_every_format_has_the_power_of_the_tests(boards, analysis):
+    records = read_records([boards])
+    power = analysis.power("test/nll")
+    block = render(records, metrics="test/nll,num_parameters").split("### toy\n\n")[1].split("\n\n")[1]
+    header, _, *rows = [[cell.strip() for cell in line[2:-2].split(" | ")] for line in block.splitlines()]
+    (row,) = rows  # parameters have no direction, so there is no test
+    assert row[:3] == ["test/nll ↓", "3 seeds x 300 examples", "sngp minus deterministic"]
+    found = dict(zip(header, row))
+    assert found["seeds needed"] == "2"
+    assert float(found["seen"]) == pytest.approx(power.difference, rel=0.05)
+    assert float(found["detectable"]) == pytest.approx(power.seen_detectable, rel=0.05)
+    assert float(found["of any two"]) == pytest.approx(power.detectable[1], rel=0.05)
+    assert found["best stays"] == "3 of 3"
+    assert "Detectable: the smallest difference" in render(records, "terminal", "test/nll")
+    assert render(records, "latex", "test/nll").count(r"\toprule") == 4
+
+    rows = csv.DictReader(io.StringIO(render(records, "csv", "test/nll")))
+    of_method = {row["method"]: row for row in rows if row["task"] == "toy"}
+    sngp = [one.method for one in analysis.table.rows].index("sngp")
+    assert float(of_method["sngp"]["detectable_difference"]) == power.to_reference[sngp]
+    assert (of_method["sngp"]["replicates_needed"], of_method["sngp"]["same_best"]) == ("2.0", "3")
+    assert of_method["deterministic"]["detectable_difference"] == ""
+    (task,) = [table for table in json.loads(render(records, "json", "test/nll")) if table["task"] == "toy"]
+    assert task["power"]["test/nll"]["detectable_differences"] == list(power.detectable)
+    assert task["rows"][sngp]["metrics"]["test/nll"]["detectable_difference"] == power.to_reference[sngp]
+
+
+def test_numbers_of_seeds_that_nobody_trains_are_not_named(make_run):
+    values = {"a": [0.1, 0.5], "b": [0.2, 0.4001]}
+    runs = [
+        make_run(f"{method}-{seed}", {"test/nll": value}, method=method, seed=seed)
+        for method, of_method in values.items()
+        for seed, value in enumerate(of_method)
+    ]
+    assert "\\> 1,000" in render(read_records(runs), metrics="test/nll")
+    (table,) = json.loads(render(read_records(runs), "json", "test/nll"))
+    assert table["power"]["test/nll"]["replicates_needed"] is None
 
 
 def test_latex_and_terminal(make_run):

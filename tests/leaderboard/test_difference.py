@@ -46,14 +46,14 @@ def test_resampled_metrics_are_the_metrics_of_resampled_predictions(make_finishe
     def value(split, name):
         saved = RunFolder(run).predictions(split)
         order = np.argsort(saved["element_id"])[repeated]
-        drawn = {key: saved[key][order] for key in ("probs", "labels")}
+        drawn = {key: saved[key][order] for key in ("log_probs", "labels")}
         return evaluation.split_metrics(drawn, [name], likelihoods.info("categorical")).metrics[name]
 
     split, _, name = metric.rpartition("/")
     if metric == "ood/photos/auroc":
         inside, outside = (RunFolder(run).predictions(key) for key in ("test", "ood/photos"))
         scores = [
-            1 - saved["probs"].max(axis=1)[np.argsort(saved["element_id"])][repeated] for saved in (inside, outside)
+            -saved["log_probs"].max(axis=1)[np.argsort(saved["element_id"])][repeated] for saved in (inside, outside)
         ]
         expected = metrics.auroc(*scores)
     elif split == "shift/mean":

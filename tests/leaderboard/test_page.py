@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
+from tests.leaderboard.test_tables import PROTOCOL_2, TUNED
 from uncertainty_suite.leaderboard import add, read_records
 from uncertainty_suite.leaderboard.page import embed, page
 
@@ -274,6 +275,65 @@ def test_methods_are_laid_over_each_other(visit_toy):
     assert len(labels) == 6
     assert all(labels)
     assert any(label.startswith("ece against") for label in labels)
+
+
+def test_the_power_of_the_tests_is_shown(visit_toy):
+    view = visit_toy()
+    section = view.get_by_role("region", name="Power", exact=True)
+    assert section.get_by_role("columnheader").all_text_contents()[:4] == [
+        "metric",
+        "tested over",
+        "difference",
+        "seen",
+    ]
+    row = section.get_by_role("row").filter(has_text="test/nll").get_by_role("cell").all_text_contents()
+    assert row[:3] == ["test/nll ↓", "1 to 3 seeds x 300 examples", "sngp minus deterministic"]
+    cell = view.locator(".board tbody tr").filter(has_text="sngp").locator("td").nth(1)
+    assert "detectable against deterministic with 80 % power: 0." in cell.get_attribute("title")
+
+
+def test_what_was_tuned_and_not_trained_here_is_said(visit, make_run, tmp_path):
+    make_run("a", {**PROTOCOL_2, "test/accuracy": 0.9}, method="tuner", tuned=TUNED)
+    make_run("b", PROTOCOL_2, method="mine", provenance={"trained_here": False}, batch_size_global=0)
+    path = tmp_path / "index.html"
+    path.write_text(page(read_records([tmp_path])), encoding="utf-8")
+    view = visit(path)
+    lines = view.locator(".board tbody tr")
+    assert "scored from predictions; not trained here" in lines.filter(has_text="mine").inner_text()
+    assert "not trained here" not in lines.filter(has_text="tuner").inner_text()
+    assert "tuned: factor (3)" in lines.filter(has_text="tuner").inner_text()
+    unfold(view, "tuner").click()
+    tuned = view.locator(".detail table").filter(has_text="values tried")
+    assert tuned.locator("tbody tr").first.locator("td").all_text_contents() == [
+        *("a.factor", "3", "nll", "validation", "2.5"),
+    ]
+    assert tuned.locator("tbody tr").last.locator("td").all_text_contents() == [
+        *("posthoc.temperature_scaling", "fitted", "nll", "validation", "1.25"),
+    ]
+    heads = view.locator(".board thead th button").evaluate_all("all => all.map(one => one.ariaLabel)")
+    assert "test/temperature_scaling/nll, lower is better" in heads
+    assert "1.235e+13" in lines.first.inner_text()
+    view.get_by_text("Choose metrics").click()
+    view.get_by_role("button", name="failures").click()
+    heads = view.locator(".board thead th button").evaluate_all("all => all.map(one => one.ariaLabel)")
+    assert heads[1:] == ["failure/max_prob/augrc, lower is better", "failure/variance/auroc, higher is better"]
+
+
+def test_ensemble_equivalents_are_a_column(visit, make_run, tmp_path):
+    curve = {f"ensemble/{size}/temperature_scaling/nll": 0.2 + 0.2 / size for size in (1, 2, 4)}
+    for method, loss, size in (("plain", 0.5, 100), ("many", 0.25, 400), ("best", 0.1, 100), ("good", 0.3, 100)):
+        more = curve if method == "many" else {}
+        metrics = {"test/temperature_scaling/nll": loss, "num_parameters": size, **more}
+        make_run(method, metrics, method=method, config={} if method == "plain" else {method: {"size": 1}})
+    path = tmp_path / "index.html"
+    path.write_text(page(read_records([tmp_path])), encoding="utf-8")
+    view = visit(path)
+    view.get_by_role("button", name="ensemble equivalent").click()
+    heads = view.locator(".board thead th").all_inner_texts()
+    (column,) = [k for k, head in enumerate(heads) if head.startswith("ensemble equivalent")]
+    assert names(view) == ["best", "many", "good", "plain"]
+    cells = view.locator(f".board > tbody > tr > :nth-child({column + 1})").all_inner_texts()
+    assert cells == ["> 4", "4.0", "2.0", "< 1"]
 
 
 def test_names_stay_text(visit_toy):

@@ -1,5 +1,7 @@
 """The statistics on simulated data whose truth is known: intervals cover, tests keep their level, groups are right."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -9,6 +11,14 @@ from uncertainty_suite.leaderboard import statistics
 TRIALS = 600
 # Three standard deviations of a proportion of 5 % in so many trials.
 SLACK = 3 * (0.05 * 0.95 / TRIALS) ** 0.5
+
+
+@pytest.fixture
+def golden(golden_dir: Path):
+    """Return a case of the values that other libraries computed, array by name."""
+    with np.load(golden_dir / "methods/statistics.npz") as file:
+        arrays = dict(file)
+    return lambda case: {name.removeprefix(f"{case}/"): arrays[name] for name in arrays if name.startswith(f"{case}/")}
 
 
 def scores(generator, num_methods, num_seeds, num_examples, seed_sd, example_sd, both_sd, shift=0.0):
@@ -199,6 +209,125 @@ def test_equal_scores_are_equal_and_constant_differences_are_differences():
     assert statistics.compare([[0.5, 0.5], [0.6, 0.6]]).p[0, 1] == 0
 
 
+def test_the_parts_of_the_variance_are_those_of_the_analysis_of_variance(golden):
+    """Against a method that is always 0, the mixed model is the balanced two-way layout of the other one."""
+    expected = golden("seeds_by_examples")
+    of_one = expected["y"][0]
+    num_examples = of_one.shape[1]
+    comparison = compared([of_one, np.zeros_like(of_one)])
+    found = {name: getattr(comparison, name)[0, 1] for name in ("example_variance", "residual_variance")}
+    assert found["example_variance"] * num_examples == pytest.approx(expected["anova_method0/example_variance"])
+    assert found["residual_variance"] * num_examples == pytest.approx(expected["anova_method0/residual_variance"])
+    seeds = comparison.replicate_variance[0, 1] - found["residual_variance"]
+    assert seeds == pytest.approx(expected["anova_method0/seed_variance"])
+    assert comparison.standard_error[0, 1] ** 2 == pytest.approx(expected["anova_method0/variance_of_grand_mean"])
+
+
+def test_paired_tests_are_those_of_other_libraries(golden):
+    expected = golden("paired_tests")
+    first, second = expected["a"], expected["b"]
+    over_examples = compared([first[None], second[None]])
+    over_folds = statistics.compare_folds([dict(enumerate(first)), dict(enumerate(second))])
+    for comparison in (over_examples, over_folds):
+        assert comparison.p[0, 1] == pytest.approx(expected["p"])
+        np.testing.assert_allclose([end[0, 1] for end in comparison.interval()], expected["ci95"])
+
+
+def test_power_is_that_of_other_libraries(golden):
+    expected = golden("power_paired_t")
+    num_pairs, effects = expected["n_pairs"], expected["effect_sizes"][:, None]
+    found = statistics.t_power(effects * np.sqrt(num_pairs), num_pairs - 1)
+    np.testing.assert_allclose(found, expected["power_two_sided"], rtol=1e-9)
+    found = statistics.t_power(effects * np.sqrt(num_pairs), num_pairs - 1, 1 - 0.05 / 10)
+    np.testing.assert_allclose(found, expected["power_two_sided_alpha_0.05_over_10"], rtol=1e-9)
+    found = statistics.detectable_effect(num_pairs - 1) / np.sqrt(num_pairs)
+    np.testing.assert_allclose(found, expected["detectable_effect_at_power_0.8"], rtol=1e-9)
+    normal = scipy.stats.norm.ppf(0.975) + scipy.stats.norm.ppf(0.8)
+    np.testing.assert_allclose(statistics.detectable_effect(np.array([1e7, np.inf])), normal, rtol=1e-5)
+
+
+def test_folds_needed_are_those_of_other_libraries(golden):
+    expected = golden("power_paired_t")
+    values = np.array([-1.0, 0, 1])  # of standard deviation 1
+    for effect, needed in zip(expected["effect_sizes"], expected["pairs_for_power_0.8_ceiling"]):
+        first = dict(enumerate(values + effect))
+        comparison = statistics.compare_folds([first, dict.fromkeys(first, 0.0)])
+        assert comparison.replicates_needed()[0, 1] == needed
+
+
+def stated_by(draw) -> float:
+    """Return the detectable difference that experiments state, their root mean square as over the pairs of a table.
+
+    A variance that is estimated with few degrees of freedom is right in the mean only: the median of three seeds' would
+    be detected in 71 % of draws.
+    """
+    return np.mean([draw(0).detectable()[0, 1] ** 2 for _ in range(TRIALS)]) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("num_seeds", "seed_sd", "example_sd", "both_sd"), [(2, 0.2, 0.3, 0.3), (3, 0.05, 0.5, 0.5), (5, 0.1, 0.3, 1)]
+)
+def test_the_stated_difference_is_detected_in_four_of_five_draws(num_seeds, seed_sd, example_sd, both_sd):
+    generator = np.random.default_rng(7)
+
+    def draw(shift: float) -> statistics.Comparison:
+        return compared(scores(generator, 2, num_seeds, 120, seed_sd, example_sd, both_sd, shift))
+
+    stated = stated_by(draw)
+    found = [draw(stated).p[0, 1] < 0.05 for _ in range(TRIALS)]
+    assert abs(np.mean(found) - 0.8) < 0.06
+
+
+def test_over_seeds_alone_and_over_folds_the_stated_difference_is_detected_too():
+    generator = np.random.default_rng(8)
+
+    def over_seeds(shift: float) -> statistics.Comparison:
+        return statistics.compare(generator.normal([[0], [shift]], 0.1, (2, 5)))
+
+    def over_folds(shift: float) -> statistics.Comparison:
+        return statistics.compare_folds(folds(generator, 2, 10, 1, 0.3, shift))
+
+    for draw in (over_seeds, over_folds):
+        stated = stated_by(draw)
+        assert abs(np.mean([draw(stated).p[0, 1] < 0.05 for _ in range(TRIALS)]) - 0.8) < 0.06
+
+
+def test_so_many_seeds_as_are_said_to_be_needed_find_the_difference():
+    generator = np.random.default_rng(9)
+    pilot = [compared(scores(generator, 2, 10, 120, 0.2, 0.3, 0.3, shift=0.25)) for _ in range(50)]
+    needed = int(np.median([one.replicates_needed()[0, 1] for one in pilot]))
+    power = {}
+    for num_seeds in (needed // 2, needed):
+        drawn = [scores(generator, 2, num_seeds, 120, 0.2, 0.3, 0.3, shift=0.25) for _ in range(300)]
+        power[num_seeds] = np.mean([compared(one).p[0, 1] < 0.05 for one in drawn])
+    assert power[needed // 2] < 0.7
+    assert 0.73 < power[needed] < 0.92
+
+
+def test_no_number_of_seeds_finds_what_the_examples_do_not_show():
+    generator = np.random.default_rng(10)
+    comparison = compared(scores(generator, 2, 3, 20, 0.01, 1, 0.1, shift=0.05))
+    assert comparison.replicates_needed()[0, 1] == np.inf
+    assert compared(scores(generator, 2, 3, 20000, 0.01, 1, 0.1, shift=0.05)).replicates_needed()[0, 1] < 10
+
+
+def test_with_one_seed_the_number_needed_is_unknown():
+    generator = np.random.default_rng(11)
+    comparison = compared(scores(generator, 2, 1, 50, 0, 0.3, 0.3))
+    assert np.isnan(comparison.replicates_needed()[0, 1])
+    assert comparison.detectable()[0, 1] > 0
+    assert np.isnan(statistics.compare([[0.1], [0.2, 0.3]]).detectable()[0, 1])
+
+
+def test_kendalls_tau_is_scipys():
+    generator = np.random.default_rng(12)
+    for _ in range(20):
+        first, second = generator.integers(0, 5, (2, 7))
+        np.testing.assert_allclose(statistics.kendall_tau(first, second), scipy.stats.kendalltau(first, second)[0])
+    assert statistics.kendall_tau(np.ones(3), np.ones(3)) == 1
+    assert statistics.kendall_tau(np.ones(3), np.arange(3)) == 0
+
+
 def test_holm_by_hand():
     # Holm's own steps: 4 x 0.01, 3 x 0.02, 2 x 0.03, and 1 x 0.04 not below the one before.
     np.testing.assert_allclose(
@@ -222,14 +351,10 @@ def test_no_equal_method_is_told_from_the_best_more_often_than_the_level_allows(
     assert np.mean(too_few) > 0.06  # what a correction for the comparisons with the best alone would do
 
 
-def test_average_ranks_are_scipys():
+def test_ranks_are_scipys():
     values = np.array([[0.1, 0.3, 0.2, 0.3], [0.5, 0.5, 0.5, 0.1], [1, 2, 3, 4]])
-    np.testing.assert_allclose(
-        statistics.average_ranks(values, False), scipy.stats.rankdata(values, axis=1).mean(axis=0)
-    )
-    np.testing.assert_allclose(
-        statistics.average_ranks(values, True), scipy.stats.rankdata(-values, axis=1).mean(axis=0)
-    )
+    np.testing.assert_allclose(statistics.ranks(values, False), scipy.stats.rankdata(values, axis=1))
+    np.testing.assert_allclose(statistics.ranks(values, True), scipy.stats.rankdata(-values, axis=1))
 
 
 @pytest.mark.parametrize(("num_methods", "q"), [(2, 1.960), (3, 2.343), (4, 2.569), (5, 2.728), (10, 3.164)])
@@ -242,10 +367,22 @@ def test_critical_differences_are_demsars_and_scipys(num_methods, q):
         np.testing.assert_allclose(found / root, exact, rtol=1e-6)
 
 
-def test_friedman_is_scipys():
-    values = np.random.default_rng(0).normal(size=(6, 4))
-    expected = scipy.stats.friedmanchisquare(*values.T).pvalue
-    np.testing.assert_allclose(statistics.friedman_p(statistics.average_ranks(values, True), 6), expected)
+def test_methods_that_tie_everywhere_are_alike():
+    assert statistics.friedman_p(statistics.ranks(np.ones((6, 4)), True)) == 1
+
+
+@pytest.mark.parametrize("case", ["ranks_n12_k5", "ranks_n20_k4", "ranks_n10_k5_ties", "ranks_n6_k3"])
+def test_ranks_over_tasks_are_those_of_other_libraries(golden, case):
+    expected = golden(case)
+    ranks = statistics.ranks(expected["scores"], True)
+    np.testing.assert_allclose(ranks, expected["ranks"], atol=1e-12)
+    np.testing.assert_allclose(ranks.mean(axis=0), expected["mean_ranks"])
+    np.testing.assert_allclose(statistics.friedman_p(ranks), expected["friedman_p"], rtol=1e-9)
+    num_tasks, num_methods = ranks.shape
+    for alpha in (0.05, 0.1):
+        found = statistics.critical_difference(num_methods, num_tasks, 1 - alpha)
+        np.testing.assert_allclose(found, expected[f"nemenyi_cd_alpha{alpha}"], rtol=1e-8)
+    np.testing.assert_allclose(statistics.holm(expected["control_p"]), expected["control_p_holm"])
 
 
 def test_cliques_are_the_largest_groups_within_the_difference():
@@ -253,6 +390,26 @@ def test_cliques_are_the_largest_groups_within_the_difference():
     assert statistics.cliques(ranks, 1.5) == [(0, 2, 3), (3, 1)]
     assert statistics.cliques(ranks, 0.1) == []
     assert statistics.cliques(ranks, 10) == [(0, 2, 3, 1, 4)]
+
+
+def test_ensembles_whose_loss_is_linear_in_one_over_their_size_have_the_size_of_its_inverse():
+    def loss(size: float) -> float:
+        return 0.3 + 0.2 / size
+
+    losses = {size: loss(size) for size in (1, 2, 3, 5, 10)}
+    for size in (1, 1.5, 2, 4, 7.5, 10):
+        assert statistics.ensemble_equivalent(losses, loss(size)) == pytest.approx(size)
+    assert statistics.ensemble_equivalent(losses, 0.51) == 0
+    assert statistics.ensemble_equivalent(losses, 0.31) == np.inf
+
+
+def test_ensembles_that_get_no_better_do_not_count():
+    losses = {1: 0.5, 2: 0.4, 3: 0.41, 4: 0.38}
+    assert statistics.ensemble_equivalent(losses, 0.4) == pytest.approx(2)
+    assert 3 < statistics.ensemble_equivalent(losses, 0.39) < 4
+    assert statistics.ensemble_equivalent({1: 0.5, 2: 0.5}, 0.5) == pytest.approx(1)
+    assert statistics.ensemble_equivalent({1: 0.5, 2: 0.6}, 0.5) == 1
+    assert statistics.ensemble_equivalent({1: 0.5, 2: 0.6}, 0.4) == np.inf
 
 
 def test_the_pareto_front_is_that_of_the_definition():

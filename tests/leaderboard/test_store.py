@@ -1,5 +1,6 @@
 """Adding runs to the records: what is kept, what is refused, and that nothing is lost."""
 
+import copy
 import hashlib
 import json
 import multiprocessing
@@ -10,10 +11,13 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from uncertainty_suite import metrics
+from tests.leaderboard.conftest import EVALUATION
+from tests.tiny import probs_of
+from uncertainty_suite import evaluation, metrics
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.leaderboard import add, load_scores, read_record, read_records, store
 from uncertainty_suite.leaderboard.__main__ import main
+from uncertainty_suite.leaderboard.scores import digest, load_labels
 from uncertainty_suite.runs import RunFolder
 
 
@@ -53,7 +57,7 @@ def test_scores_are_those_of_the_predictions(make_finished, tmp_path):
     saved = RunFolder(run).predictions("test")
     order = np.argsort(saved["element_id"])
     np.testing.assert_array_equal(scores["element_id"], saved["element_id"][order])
-    probs, labels = saved["probs"][order], saved["labels"][order]
+    probs, labels = probs_of(saved)[order], saved["labels"][order]
     np.testing.assert_array_equal(scores["accuracy"], probs.argmax(axis=1) == labels)
     np.testing.assert_allclose(scores["nll"], -np.log(probs[np.arange(len(labels)), labels]), rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(scores["confidence"], probs.max(axis=1), atol=1e-5)
@@ -100,7 +104,7 @@ def test_another_result_of_the_same_experiment_needs_replace(make_finished, tmp_
     ("changes", "message"),
     [
         ({"schema_version": 2}, "field 'schema_version' is 2, this leaderboard reads 1 to 1"),
-        ({"protocol_version": 9}, "field 'protocol_version' is 9, known: 1 to 1"),
+        ({"protocol_version": 9}, "field 'protocol_version' is 9, known: 1 to 2"),
         ({"config_hash": "0" * 16}, "field 'config_hash' is 0000000000000000, and of its config it is "),
         ({"likelihood": {"name": "gaussian"}}, "field 'likelihood' is not that of "),
         ({"splits": []}, "field 'splits' is not that of "),
@@ -154,7 +158,62 @@ def test_predictions_of_other_examples_are_refused(make_finished, tmp_path, caps
     path = run / "predictions" / "test.npz"
     saved = dict(np.load(path))
     np.savez(path, **saved | {"element_id": saved["element_id"] + 1})
-    assert "Task 'toy': element_id differs, " in refusal(run, to, capsys)
+    assert "Task 'toy': the examples of 'test' differ, " in refusal(run, to, capsys)
+
+
+def test_other_labels_are_refused(make_finished, tmp_path, capsys):
+    to, run = tmp_path / "boards", make_finished("sngp")
+    add([make_finished()], to)
+    folder = RunFolder(run)
+    saved = folder.predictions("ood/photos")
+    folder.save_predictions("ood/photos", saved | {"labels": saved["labels"] + 1})  # which count for nothing there
+    saved = folder.predictions("test")
+    labels = saved["labels"].copy()
+    first, second = np.argsort(labels)[[0, -1]]
+    labels[[first, second]] = labels[[second, first]]
+    folder.save_predictions("test", saved | {"labels": labels})
+    edit(run / "results.json", metrics=read_record(run).metrics | evaluation.compute(RunFolder(run)).metrics)
+    assert "Task 'toy': the examples of 'test' differ, " in refusal(run, to, capsys)
+    folder.save_predictions("test", saved)
+    edit(run / "results.json", metrics=read_record(run).metrics | evaluation.compute(RunFolder(run)).metrics)
+    assert len(add([run], to)) == 1
+
+
+def test_means_over_other_sets_are_refused(make_finished, tmp_path, capsys):
+    to = tmp_path / "boards"
+    add([make_finished()], to)
+    other = copy.deepcopy(EVALUATION) | {"corruptions": ["fog", "snow"]}
+    line = refusal(make_finished("sngp", config={"evaluation": other}), to, capsys)
+    assert re.search(r"'toy': failure is made of other splits in .*: with shift/snow_1 \(all\), shift/snow_3 ", line)
+    fewer = copy.deepcopy(EVALUATION) | {"shift_examples": 100, "ood_far": []}
+    line = refusal(make_finished("sngp", config={"evaluation": fewer}), to, capsys)
+    assert " and with shift/fog_1 (100), shift/fog_3 (100). Evaluate the same ones." in line
+
+
+def test_a_record_keeps_labels_and_what_was_tuned(make_finished, tmp_path):
+    tuned = {"sngp.mean_field_factor": {"values": [0.1, 1.0], "chosen": 1.0, "criterion": "nll", "split": "validation"}}
+    run = make_finished(tuned=tuned)
+    add([run, make_finished(task="uci/yacht", fold=3, regression=True)], tmp_path / "boards")
+    first, second = read_records([tmp_path / "boards"])
+    assert (first.tuned, second.tuned) == (tuned, {})
+    for record, folder in ((first, run), (second, next(tmp_path.glob("runs/uci_yacht/*")))):
+        saved = RunFolder(folder).predictions("test")
+        ids, labels = load_labels(record)
+        order = np.argsort(saved["element_id"])
+        np.testing.assert_array_equal(ids, saved["element_id"][order])
+        np.testing.assert_array_equal(labels, saved["labels"][order])
+        assert record.examples["test"] == digest(saved["element_id"], saved["labels"])
+    assert first.examples.keys() == {"test", "ood/photos"}
+    assert load_labels(read_record(run)) is None
+
+
+def test_a_digest_is_of_pairs_in_any_order():
+    ids, labels = np.array([4, 9, 2]), np.array([1, 0, 1])
+    one = digest(ids, labels)
+    assert digest(ids[::-1], labels[::-1].astype(np.int32)) == one
+    assert one["num_examples"] == 3
+    others = [digest(ids, labels[::-1] * 2), digest(ids), digest(ids + 1, labels), digest(ids, labels.astype(float))]
+    assert len({each["sha256"] for each in [one, *others]}) == 5
 
 
 def test_the_others_are_added_when_one_is_refused(make_finished, tmp_path, capsys):
@@ -234,7 +293,7 @@ def damaged(record, kind):
         ("renamed", "holds what belongs into toy/sngp-"),
         ("scores", "the file is not the file that was added"),
         ("no scores", "the file is missing"),
-        ("stale", "field 'protocol_version' is 0, known: 1 to 1"),
+        ("stale", "field 'protocol_version' is 0, known: 1 to 2"),
         ("foreign", "data_fingerprint['test'] is other, and bb in the other records of 'toy'"),
     ],
 )
@@ -320,7 +379,7 @@ def test_folds_have_examples_of_their_own(make_finished, tmp_path, capsys):
     other = make_finished("sngp", fold=1, regression=True)
     saved = RunFolder(other).predictions("test")
     RunFolder(other).save_predictions("test", saved | {"element_id": saved["element_id"] + 1})
-    assert "Task 'toy': element_id differs, " in refusal(other, to, capsys)
+    assert "Task 'toy': the examples of 'test' differ, " in refusal(other, to, capsys)
     assert [record.replicate for record in read_records([to])] == [(0, 0), (1, 0)]
 
 

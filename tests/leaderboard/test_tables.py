@@ -166,6 +166,16 @@ def test_model_and_configuration_are_shown_where_they_tell_rows_apart(make_run):
     assert [row["model"] for row in rows] == ["convnet", "resnet_mlp", "resnet_mlp", "resnet_mlp"]
 
 
+def test_options_that_tell_rows_of_a_method_apart_are_shown(make_run):
+    runs = [
+        make_run(f"{method}-{width}", method=method, config={"model": {"name": "a", "width": width}}, config_hash=hash)
+        for method, width, hash in (("a", 1, "0a"), ("a", 4, "0b"), ("b", 1, "0c"))
+    ]
+    rows = cells(render(read_records(runs)))
+    assert [(row["method"], row["width"]) for row in rows] == [("a", "1"), ("a", "4"), ("b", "1")]
+    assert "width" not in render(read_records(runs[1:]))
+
+
 def test_settings_of_training_are_shown_where_rows_differ_in_them(make_run):
     runs = [make_run("a", config={"precision": "float32", "epochs": 5})]
     runs.append(make_run("b", method="sngp", config={"precision": "float32", "epochs": 5}, config_hash="0a"))
@@ -237,6 +247,76 @@ def test_a_task_of_regression_shows_the_headline_of_its_likelihood(fold_boards):
         *("test/interval_width", "test/quantile_calibration_error ↓", "num_parameters", "train_seconds"),
         "milliseconds_per_example",
     ]
+
+
+PROTOCOL_2 = {
+    "failure/max_prob/augrc": 0.05,
+    "failure/variance/auroc": 0.8,
+    "num_parameters": 99714,
+    "ood/far/auroc": 0.75,
+    "prediction_flops_per_example": 2.5e7,
+    "shift/mean/nll": 0.4,
+    "test/ece": 0.02,
+    "test/nll": 0.05,
+    "test/temperature_scaling/ece": 0.01,
+    "test/temperature_scaling/nll": 0.04,
+    "train_flops": 1.23456e13,
+    "tuning_gap/knn": 0.01,
+}
+
+
+def test_calibrated_metrics_stand_beside_the_raw_ones(make_run):
+    (row,) = cells(render(read_records([make_run("run", PROTOCOL_2)])))
+    assert list(row)[2:] == [
+        *("test/nll ↓", "test/temperature_scaling/nll ↓", "test/ece ↓", "test/temperature_scaling/ece ↓"),
+        *("shift/mean/nll ↓", "ood/far/auroc ↑", "failure/max_prob/augrc ↓"),
+        *("num_parameters", "train_flops", "prediction_flops_per_example"),
+    ]
+    assert [row[name] for name in list(row)[-3:]] == ["99,714", "1.235e+13", "25,000,000"]
+    (table,) = tables(read_records([make_run("again", PROTOCOL_2)]))
+    assert table.metrics[:5] == (
+        *("test/nll", "test/temperature_scaling/nll", "test/ece", "test/temperature_scaling/ece"),
+        "shift/mean/nll",
+    )
+    assert [table.places.of(name)[0].section for name in ("failure/variance/auroc", "tuning_gap/knn")] == [
+        "failure",
+        "ood",
+    ]
+
+
+def test_counts_that_are_equal_have_no_error(records):
+    (row,) = cells(render(records({"a": {"train_flops": [2e12, 2e12]}})))
+    assert row["train_flops"] == "2.000e+12"
+
+
+TUNED = {
+    "a.factor": {"values": [1, 2, 3], "chosen": 2.5, "criterion": "nll", "split": "validation", "scores": [3, 1, 2]},
+    "ood_scores.knn.k": {"values": [1, 5], "chosen": 5, "criterion": "auroc", "split": "ood_validation/texture"},
+    "posthoc.temperature_scaling": {"fitted": {"temperature": 1.25}, "criterion": "nll", "split": "validation"},
+}
+
+
+def test_what_was_tuned_is_said_with_the_number_of_values(make_run):
+    found = read_records([make_run("a", method="a", tuned=TUNED), make_run("b", method="b")])
+    markdown = render(found, metrics="test/nll")
+    assert [row["tuned"] for row in cells(markdown)] == ["factor (3)", "—"]
+    assert "Tuned: on the validation split" in markdown
+    (table,) = json.loads(render(found, "json", "test/nll"))
+    assert [row["tuned"] for row in table["rows"]] == [{name: [said] for name, said in TUNED.items()}, {}]
+    without = render(found[1:], metrics="test/nll")
+    assert "tuned" not in without.lower()
+
+
+def test_what_was_not_trained_here_is_marked(make_run):
+    elsewhere = {"versions": {}, "trained_here": False}
+    found = read_records([make_run("a"), make_run("b", method="mine", provenance=elsewhere)])
+    markdown = render(found, metrics="test/nll")
+    assert [row["method"] for row in cells(markdown)] == ["deterministic", "mine †"]
+    assert "† Scored from predictions; not trained here." in markdown
+    assert r"mine \dag{}" in render(found, "latex", "test/nll")
+    (table,) = json.loads(render(found, "json", "test/nll"))
+    assert [(row["method"], row["trained_here"]) for row in table["rows"]] == [("deterministic", True), ("mine", False)]
+    assert "†" not in render(found[:1], metrics="test/nll")
 
 
 def test_the_headline_is_that_of_the_in_distribution_split(make_run):

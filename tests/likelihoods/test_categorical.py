@@ -3,6 +3,7 @@ import pytest
 from scipy.special import log_softmax, softmax
 
 from uncertainty_suite import tf
+from uncertainty_suite.errors import InputError
 from uncertainty_suite.likelihoods import Categorical
 from uncertainty_suite.predictions import Predictions
 
@@ -40,17 +41,41 @@ def test_what_is_saved_of_samples():
     samples = softmax(RNG.normal(size=(4, 5, 3)), axis=2).astype(np.float32)
     saved = Categorical(3).to_saved(Predictions(probs=samples, uncertainty={"variance": np.arange(5.0)}))
     assert {name: (each.dtype, each.shape) for name, each in saved.items()} == {
-        "probs": (np.float32, (5, 3)),
+        "log_probs": (np.float32, (5, 3)),
         "uncertainty/variance": (np.float32, (5,)),
         "uncertainty/mutual_information": (np.float32, (5,)),
+        "uncertainty/expected_entropy": (np.float32, (5,)),
     }
-    np.testing.assert_allclose(saved["probs"], samples.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(saved["log_probs"], np.log(samples.mean(axis=0)), rtol=1e-6)
+    np.testing.assert_allclose(Categorical.metric_input(saved), samples.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(Categorical.metric_input(saved).sum(axis=1), 1, rtol=1e-15)
     assert np.all(saved["uncertainty/mutual_information"] > 0)
     assert "uncertainty/mutual_information" not in Categorical(3).to_saved(Predictions(probs=samples[:1]))
 
 
 def test_uncertainties_begin_with_that_of_every_method():
-    saved = {"probs": np.array([[0.7, 0.3], [0.5, 0.5]]), "uncertainty/variance": np.array([1.0, 2.0])}
+    saved = {"log_probs": np.log([[0.7, 0.3], [0.5, 0.5]]), "uncertainty/variance": np.array([1.0, 2.0])}
     found = Categorical.uncertainties(saved)
     assert list(found) == ["max_prob", "variance"]
-    np.testing.assert_allclose(found["max_prob"], [0.3, 0.5])
+    np.testing.assert_allclose(found["max_prob"], np.log([0.3, 0.5]))
+
+
+def test_what_is_saved_keeps_what_logits_tell_apart():
+    """A probability that is 1 in float32, and one that is 0, come back from logits with all their digits."""
+    logits = np.array([[[0.0, -30.0, -1000.0], [-200.0, 0.0, -300.0]]], np.float32)
+    said = Predictions(probs=softmax(logits, axis=2), logits=logits)
+    saved = Categorical.to_saved(said)
+    np.testing.assert_allclose(saved["log_probs"], log_softmax(logits[0].astype(np.float64), axis=1), rtol=1e-6)
+    np.testing.assert_allclose(Categorical.uncertainties(saved)["max_prob"], [-30, -200], rtol=1e-6)
+    without_logits = Categorical.to_saved(Predictions(probs=said.probs))
+    assert np.isfinite(without_logits["log_probs"]).all()
+
+
+def test_members_of_what_is_saved():
+    samples = softmax(RNG.normal(size=(4, 5, 3)), axis=2).astype(np.float32)
+    saved = {**Categorical.to_saved(Predictions(probs=samples)), "samples": samples}
+    assert Categorical.num_samples(saved) == 4
+    of_two = Categorical.metric_input(Categorical.of_members(saved, [3, 0]))
+    np.testing.assert_allclose(of_two, samples[[3, 0]].mean(axis=0), rtol=1e-6)
+    with pytest.raises(InputError, match="Only the mean over samples is saved"):
+        Categorical.num_samples(Categorical.to_saved(Predictions(probs=samples)))

@@ -74,3 +74,11 @@ def test_constant_targets_are_refused():
 def test_parameters_make_the_same_likelihood_again():
     again = likelihoods.get(LIKELIHOOD.name, **LIKELIHOOD.parameters)
     assert (again.mean, again.stddev, again.num_outputs) == (22.5, 9.0, 2)
+
+
+def test_the_parts_of_the_uncertainty_add_up():
+    rng = np.random.default_rng(0)
+    saved = {"mean": rng.normal(size=(3, 7)), "stddev": rng.uniform(1, 2, size=(3, 7))}
+    aleatoric, epistemic = likelihoods.info("gaussian").decomposed(saved)
+    np.testing.assert_allclose(aleatoric + epistemic, likelihoods.info("gaussian").uncertainties(saved)["stddev"] ** 2)
+    assert likelihoods.info("gaussian").decomposed({name: each[:1] for name, each in saved.items()}) is None

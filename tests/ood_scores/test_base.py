@@ -29,7 +29,7 @@ def predictions(features: np.ndarray, labels: np.ndarray | int = -1, samples: in
     probs = np.exp(logits + tilt[:samples])
     probs /= probs.sum(axis=-1, keepdims=True)
     return {
-        "probs": probs.mean(axis=0).astype(np.float32),
+        "log_probs": np.log(probs.mean(axis=0)).astype(np.float32),
         "samples": probs.astype(np.float32),
         "logits": logits.astype(np.float32),
         "features": features.astype(np.float32),
@@ -112,7 +112,7 @@ def test_unfitted_is_one_line(name, train, test):
     with pytest.raises(InputError, match=f"'{name}.*' is not fitted; call fit"):
         score(test)
     with pytest.raises(InputError, match=f"'{name}.*' needs features to fit.*--config.evaluation.save=.*features"):
-        score.fit({"probs": train["probs"]})
+        score.fit({"log_probs": train["log_probs"]})
 
 
 @fitted_ones
@@ -198,7 +198,7 @@ def test_reads_a_saved_file(train, test, tmp_path):
     np.savez(tmp_path / "train.npz", **train)
     with np.load(tmp_path / "train.npz") as saved:
         score = ood_scores.get("mahalanobis").fit(saved)
-        with pytest.raises(InputError, match="needs uncertainty/spread to score, but none are saved; there are probs,"):
+        with pytest.raises(InputError, match="needs uncertainty/spread to score, but none are saved; there are log_p"):
             ood_scores.get("variance", uncertainty="spread")(saved)
     np.testing.assert_array_equal(score(test), ood_scores.get("mahalanobis").fit(train)(test))
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from uncertainty_suite import ood_scores
-from uncertainty_suite.errors import InputError
 
 
 @pytest.fixture
@@ -22,12 +21,13 @@ def entropy(probs: np.ndarray) -> np.ndarray:
 
 
 def test_probability_scores_are_their_formulas(samples):
-    saved = {"probs": samples.mean(axis=0), "samples": samples}
+    probs = samples.mean(axis=0)
+    saved = {"log_probs": np.log(probs), "samples": samples}
     expected = {
-        "max_prob": 1 - saved["probs"].max(axis=1),
-        "entropy": entropy(saved["probs"]),
+        "max_prob": np.log(1 - probs.max(axis=1)),
+        "entropy": entropy(probs),
         "expected_entropy": entropy(samples).mean(axis=0),
-        "mutual_information": entropy(saved["probs"]) - entropy(samples).mean(axis=0),
+        "mutual_information": entropy(probs) - entropy(samples).mean(axis=0),
     }
     for name, values in expected.items():
         np.testing.assert_allclose(ood_scores.get(name)(saved), values, rtol=1e-9, atol=1e-12)
@@ -75,6 +75,10 @@ def test_variance_is_what_was_saved():
     assert spread.needs == ("uncertainty/spread",) and spread(saved).tolist() == [3, 4]
 
 
-def test_logits_for_probabilities_are_one_line(logits):
-    with pytest.raises(InputError, match="Pass softmax outputs, not logits"):
-        ood_scores.get("entropy")({"probs": logits[0]})
+def test_probabilities_that_round_to_one_are_told_apart():
+    """1 - 1e-9 and 1 - 1e-12 are one number in float32; the logits say which example is the surer one."""
+    logits = np.array([[0.0, -20.0], [0.0, -30.0], [0.0, -80.0], [0.0, -200.0]])
+    log_probs = (logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)).astype(np.float32)
+    assert len(np.unique(np.exp(log_probs[:2]).max(axis=1))) == 1
+    scores = ood_scores.get("max_prob")({"log_probs": log_probs})
+    np.testing.assert_allclose(scores, [-20, -30, -80, -200], rtol=1e-6)

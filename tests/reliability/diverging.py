@@ -10,5 +10,7 @@ from uncertainty_suite import configuration
 def get_config():
     config = configuration.load(ROOT / "configs/two_moons.py")
     config.batch_size = 40
+    config.dataset.validation_percent = 0.0
+    config.evaluation.update({"splits": ("test",), "ood_validation": ()})
     config.optimizer = {"name": "sgd", "momentum": 0.0, "learning_rate": 0.9, "l2": 4.0}
     return config

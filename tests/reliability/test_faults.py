@@ -17,6 +17,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.reliability.conftest import arguments, assert_same, content, diverging_arguments, rollbacks
 from tests.tiny import METHODS
+from uncertainty_suite.runs import PROTOCOL_VERSION
 
 # One owner.
 
@@ -168,7 +169,7 @@ def test_a_field_that_a_script_of_one_s_own_needs(scripts, tmp_path):
 def test_a_batch_larger_than_the_set(scripts, tmp_path):
     ended = scripts.run(arguments("deterministic", tmp_path / "run", batch_size=5000))
     assert ended.status == 1
-    assert ended.error.startswith("batch_size 5000 is larger than split 'train' of data set 'two_moons' (1000 examples")
+    assert ended.error.startswith("batch_size 5000 is larger than split 'train' of data set 'two_moons' (900 examples")
     assert not list(tmp_path.glob("run/checkpoints/*"))
 
 
@@ -408,8 +409,8 @@ def test_another_protocol(scripts, finished, name):
     if name == "provenance.json":
         (finished / "results.json").unlink()
     assert refuse(scripts, finished) == (
-        f"{finished} belongs to a run of another protocol (protocol_version: 0 -> 1), whose results cannot be "
-        "compared. Choose another --output_dir."
+        f"{finished} belongs to a run of another protocol (protocol_version: 0 -> {PROTOCOL_VERSION}), whose results "
+        "cannot be compared. Choose another --output_dir."
     )
 
 

@@ -23,6 +23,7 @@ def resources() -> dict[str, int]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="Needs Linux's /proc.")
 def test_flat_over_two_hundred_epochs(tmp_path, monkeypatch):
     tiny = {"epochs": 220, "batch_size": 500, "model.num_layers": 1, "model.num_hidden": 8}

@@ -20,7 +20,7 @@ class Loop:
 
 def finish(run: training.Run, metrics: dict[str, float], left_out: dict[str, str] | None = None) -> dict:
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
-    return run.finish((metrics, left_out or {}), model, Loop())
+    return run.finish((metrics, left_out or {}, {"posthoc.raps": {"split": "validation"}}), model, Loop())
 
 
 def test_a_run_folder_describes_itself(config, tmp_path):
@@ -37,8 +37,15 @@ def test_a_run_folder_describes_itself(config, tmp_path):
     assert results["metrics"] == {"test/nll": 0.5, "num_parameters": 7.0, "train_seconds": 1.5, "train_flops": 6.0}
     assert results["data_fingerprint"] == {"test": data.fingerprint()}
     assert results["left_out"] == {"test/calibration_auc": "every prediction is right"}
+    assert results["tuned"] == {"posthoc.raps": {"split": "validation"}}
     assert results["likelihood"] == {"name": "categorical", "num_classes": 2}
-    assert [split["key"] for split in results["splits"]] == ["test", "ood/ood", "grid"]
+    assert [split["key"] for split in results["splits"]] == [
+        "test",
+        "validation",
+        "ood/ood",
+        "ood/ood_validation",
+        "grid",
+    ]
     assert results["protocol_version"] == training.PROTOCOL_VERSION
     assert make_run(config, run.path, "my_method.py").results == results
     assert sorted(path.name for path in run.path.iterdir()) == [

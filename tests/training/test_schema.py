@@ -135,16 +135,16 @@ def test_a_task_needs_little():
         ("evaluation.metrics", "nll", "config.evaluation.metrics must be a tuple of names, e.g. ('a',), received 'n"),
         ("evaluation.ood_scores", ("energie",), "Unknown OOD score 'energie'. Did you mean 'energy'? Known: "),
         ("evaluation.posthoc", ("temperature",), "Unknown post-hoc method 'temperature'. Did you mean 'temperature_"),
-        ("evaluation.posthoc", ("raps",), "config.evaluation.posthoc is fitted on the validation split: give --config"),
+        ("evaluation.splits", ("test",), "config.evaluation.ood_validation is compared with the validation split: giv"),
         ("evaluation.save", ("logit",), "Unknown array in config.evaluation.save 'logit'. Did you mean 'logits'? "),
         (
             "evaluation.splits",
-            ("test", "tset"),
+            ("test", "validation", "tset"),
             "Unknown split of data set 'two_moons' 'tset'. Did you mean 'test'? Known: ",
         ),
         (
-            "evaluation.splits",
-            ("test", "validation"),
+            "dataset.validation_percent",
+            0.0,
             "Split 'validation' of data set 'two_moons' is empty: set validation_",
         ),
         (
@@ -160,7 +160,19 @@ def test_a_task_needs_little():
             ("two_moons/test",),
             "The OOD set 'two_moons/test' is the task's own data: nothing coul",
         ),
-        ("evaluation.ood_near", ("two_moons/ood",), "config.evaluation.ood_near and ood_far has 'two_moons/ood' twice"),
+        (
+            "evaluation.ood_near",
+            ("two_moons/ood",),
+            "config.evaluation.ood_near, ood_far and ood_validation has 'two_moons/ood' twice",
+        ),
+        (
+            "evaluation.ensemble_curve",
+            True,
+            "config.evaluation.ensemble_curve is of ensembles of the samples of a pred",
+        ),
+        ("dataset.label_noise", 1.0, "config.dataset.label_noise must be a number of at least 0 and below 1, received"),
+        ("dataset.train_fraction", 0.0, "config.dataset.train_fraction must be a number above 0 and of at most 1, rec"),
+        ("dataset.imbalance", 0.5, "config.dataset.imbalance must be a number of at least 1, received 0.5."),
         ("evaluation.corruptions", ("fog",), "Corruptions are made for images"),
         ("evaluation.metrics", ("rmse",), "config.evaluation.metrics: 'rmse' is not defined for labels of data set 't"),
         ("evaluation.metrics", ("disagreement",), "config.evaluation.metrics: 'disagreement' compares the samples of "),
@@ -248,3 +260,39 @@ def test_options_of_metrics_and_scores_are_checked_before_training(config, tmp_p
     config.evaluation.metrics = ("ece(bins=10)",)
     with pytest.raises(InputError, match=r"Unknown option of metric 'ece' 'bins'"):
         training.Run(config, "m.py", training.Options(output_dir=tmp_path / "other"))
+
+
+def test_ood_sets_to_choose_on_are_of_another_source_than_those_to_test_on():
+    def check(**evaluation):
+        config = training.complete(
+            task(**{f"evaluation__{name}": value for name, value in evaluation.items()}), None, "m"
+        )
+        schema.validate({**configuration.to_json(config), "method": "m"})
+
+    check(ood_far=("noise/uniform",), ood_validation=("two_moons/ood_validation",))
+    with pytest.raises(InputError, match=r"ood_validation has 'noise/gaussian', which is of the same data set as th"):
+        check(ood_far=("noise/uniform",), ood_validation=("noise/gaussian",))
+    with pytest.raises(InputError, match=r"ood_validation is compared with the validation split: give --config.data"):
+        check(splits=("test",), posthoc=(), ood_validation=("two_moons/ood_validation",))
+
+
+TUNED = Section("mine", tuned=("factor",), factor=Parameter((0.0, 1.0), "a factor", at_least=0, of=float))
+
+
+def test_values_to_choose_from_need_a_validation_split():
+    def check(factor, **evaluation):
+        given = task(mine=ConfigDict({"factor": factor}), **{f"evaluation__{k}": v for k, v in evaluation.items()})
+        config = training.complete(given, TUNED, "mine")
+        schema.validate({**configuration.to_json(config), "method": "mine"}, TUNED)
+
+    alone = {"splits": ("test",), "posthoc": (), "ood_validation": ()}
+    check((0.0, 1.0))
+    check((1.0,), **alone)
+    with pytest.raises(InputError, match=r"config.mine.factor has several values, of which one is chosen on the val"):
+        check((0.0, 1.0), **alone)
+    with pytest.raises(
+        InputError, match=r"config.mine.factor must be a tuple of numbers of at least 0, e.g. \(1,\), r"
+    ):
+        check((-1.0,))
+    with pytest.raises(InputError, match=r"config.mine.factor must have a value at least, received \(\)"):
+        check(())

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from uncertainty_suite.evaluation.decomposition import PARTS, human_correlation, label_entropy, uncertainty_parts
 from uncertainty_suite.evaluation.measurement import (
     OOD_METRICS,
     Measured,
     compute,
+    fit_posthoc,
     ood_metrics,
     posthoc_metrics,
     split_metrics,
 )
 from uncertainty_suite.evaluation.prediction import Predictor, predict_splits
+from uncertainty_suite.evaluation.tuning import tune
 from uncertainty_suite.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -26,14 +29,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OOD_METRICS",
+    "PARTS",
     "Measured",
     "Predictor",
     "compute",
     "evaluate",
+    "fit_posthoc",
+    "human_correlation",
+    "label_entropy",
     "ood_metrics",
     "posthoc_metrics",
     "predict_splits",
     "split_metrics",
+    "tune",
+    "uncertainty_parts",
 ]
 
 
@@ -58,5 +67,5 @@ def evaluate(
     if not run.chief:
         return None
     costs, known = predict_splits(predict, run, head)
-    metrics, left_out = compute(run.folder, known=known)
-    return Measured({**metrics, **costs}, left_out)
+    measured = compute(run.folder, known=known)
+    return measured._replace(metrics={**measured.metrics, **costs})

@@ -2,8 +2,10 @@
 
 import collections
 import contextlib
+import functools
 import itertools
 import time
+import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,7 +14,7 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from uncertainty_suite import cost, keras, metrics, ood_scores
+from uncertainty_suite import cost, keras, layers, metrics, ood_scores
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.evaluation.measurement import HEAD, MEASURED, NO_VALUE, Measured, of_samples, split_metrics
 from uncertainty_suite.likelihoods import Likelihood, Saved
@@ -30,9 +32,11 @@ T = TypeVar("T")
 class Predictor:
     """A method's predict function behind batches of one size, with NumPy arrays on both sides.
 
+    What a stochastic method draws is a function of the run's seed and a split's key, whatever was predicted before.
+
     Example:
         >>> predictor = Predictor(predict, run)
-        >>> predictor.arrays(features)["probs"]  # [n, classes]
+        >>> predictor.arrays(features)["log_probs"]  # [n, classes]
 
     Attributes:
         likelihood: What the labels are.
@@ -49,32 +53,41 @@ class Predictor:
         """
         self._predict = predict
         self._warm = False
+        self._models, self._seed = run.models, run.config.seed
+        self._first = run.task.in_distribution
         self.likelihood = run.task.likelihood
         self.batch_size = run.config.evaluation.batch_size
         self.input_shape = run.input_shape
 
     def warm_up(self, features: Any) -> None:
-        """Compile the function on a first batch. A stochastic method draws from its random numbers here, too."""
+        """Compile the function on a first batch."""
         if not self._warm:
             self._predict(_filled_up(features, self.batch_size))
             self._warm = True
+
+    def begin(self, key: str) -> None:
+        """Begin with a split: draw from here on what the method draws for it."""
+        layers.seed_draws(self._models, self._seed, zlib.crc32(key.encode()))
 
     def flops_per_example(self, features: Any) -> float | None:
         """Return what `cost.count_flops` counts of a full batch, as `features` fill one, by its examples.
 
         None where it cannot be counted: a size is known only when the function runs, or it is no `tf.function`.
         """
-        if not hasattr(self._predict, "get_concrete_function"):
+        function: Any = self._predict
+        bound: dict[str, Any] = {}
+        if isinstance(function, functools.partial):  # `tune` has chosen an argument
+            function, bound = function.func, function.keywords
+        if not hasattr(function, "get_concrete_function"):
             return None
         try:
-            return cost.count_flops(self._predict, _filled_up(features, self.batch_size)) / self.batch_size
+            return cost.count_flops(function, _filled_up(features, self.batch_size), **bound) / self.batch_size
         except cost.UnknownShapeError as error:
             logging.warning("The FLOPs of prediction are not counted: %s.", error)
             return None
 
     def __call__(self, features: Any) -> Predictions:
         """Return the predictions of a batch of at most `batch_size` examples, as NumPy arrays."""
-        self.warm_up(features)
         count = len(keras.tree.flatten(features)[0])
         said = self._predict(_filled_up(features, self.batch_size))
 
@@ -90,9 +103,15 @@ class Predictor:
             uncertainty={name: np.asarray(values)[:count] for name, values in said.uncertainty.items()},
         )
 
-    def arrays(self, features: Any) -> Saved:
-        """Return what a run would save of examples, and their features; `features` is a tree of arrays `[n, ...]`."""
+    def arrays(self, features: Any, key: str = "") -> Saved:
+        """Return what a run would save of examples, and their features.
+
+        Args:
+            features: A tree of arrays `[n, ...]`.
+            key: The split of which they are; the in-distribution one if empty.
+        """
         size = len(keras.tree.flatten(features)[0])
+        self.begin(key or self._first)
         parts: dict[str, list[np.ndarray]] = collections.defaultdict(list)
         for start in range(0, size, self.batch_size):
             chosen = slice(start, start + self.batch_size)
@@ -133,8 +152,9 @@ def predict_splits(
     to_fit = {array for score in scores for array in score.fit_needs}
 
     def arrays_of(split: Split) -> set[str]:
-        needs = {"test": needed, "validation": needed, "near_ood": needed, "far_ood": needed, "fit": to_fit}
-        return {*config.save, *needs.get(split.role, set())} & likelihood.savable().keys()
+        needs = {"fit": to_fit, "predict_only": set(), "shift": set()}
+        samples = {"samples"} if config.ensemble_curve and split.role in ("test", "validation") else set()
+        return {*config.save, *samples, *needs.get(split.role, needed)} & likelihood.savable().keys()
 
     def load_batches(splits: Iterable[Split]) -> Iterator[Any]:
         for split in splits:
@@ -166,6 +186,7 @@ def predict_splits(
         batches = itertools.chain([first], batches)
         for split in bar:
             bar.set_postfix(split=split.key, refresh=False)
+            predictor.begin(split.key)
             collection = metrics.Collection(compared if split.labelled else ())
             saved, seconds = _predict(
                 predictor, iter(lambda: next(batches), None), arrays_of(split), collection, split.labelled

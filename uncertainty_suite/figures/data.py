@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from uncertainty_suite import datasets
 from uncertainty_suite.datasets import Dataset
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.runs import RunFolder
+from uncertainty_suite.training.run import data_of
 
 
 class NoDataError(InputError):
@@ -23,11 +23,8 @@ def read(run: RunFolder, split: str, data_dir: str | Path | None = None) -> Data
     Raises:
         NoDataError: The data set is not known or cannot be read.
     """
-    config, name = run.config["dataset"], run.task.name
     try:
-        options = {option: config[option] for option in datasets.options(name)}
-        data = datasets.get(name, split, data_dir, **options).holding_out(config["validation_percent"])
-        data = data.classes(config["classes"] or None)
+        data = data_of(run.config["dataset"], split, data_dir)
         _ = data.num_examples  # reads it
     except InputError as error:
         raise NoDataError(str(error)) from error

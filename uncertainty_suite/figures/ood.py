@@ -15,9 +15,8 @@ from uncertainty_suite.registry import parse
 from uncertainty_suite.runs import RunFolder
 
 _NUM_BINS = 40
-_BOUNDED = "max_prob"  # from 0 to 1; all other scores may have values far from the rest
 _LABELS = {
-    "max_prob": "1 - largest probability",
+    "max_prob": "log(1 - largest probability)",
     "stddev": "Standard deviation",
     "epistemic_stddev": "Epistemic standard deviation",
 }
@@ -32,9 +31,9 @@ def ood_detection(runs: Mapping[str, str | Path], split: str, score: str | None 
     Args:
         runs: Run folders by the label that stands over the histograms and in the legend, there beside the AUROC.
         split: Key of an OOD set: `ood/fashion_mnist`.
-        score: An uncertainty that the likelihood names (`max_prob`, one minus the largest probability; `stddev`, the
-            predicted standard deviation) or that the method has saved; or one of `ood_scores.names()` that the saved
-            arrays allow. By default the one that every method has.
+        score: An uncertainty that the likelihood names (`max_prob`, log(1 - p) of the largest probability p; `stddev`,
+            the predicted standard deviation) or that the method has saved; or one of `ood_scores.names()` that the
+            saved arrays allow. By default the one that every method has.
 
     Returns:
         An axis of histograms a run, the first one inside, then one of all ROC curves. A bar is the share of examples;
@@ -60,7 +59,7 @@ def ood_detection(runs: Mapping[str, str | Path], split: str, score: str | None 
     scores = {label: _scores(run, split, score) for label, run in opened.items()}
     areas = {label: metrics.auroc(*pair) for label, pair in scores.items()}  # refuses scores that are not finite
     sets = [values for pair in scores.values() for values in pair]
-    edges = _edges(sets, fenced=score != _BOUNDED)
+    edges = _edges(sets)
     most = max(len(values) for values in sets)
     for (label, (inside, outside)), axis in zip(scores.items(), histograms):
         for values, name, color in [(inside, inside_key, style.GRAY), (outside, split, looks[label]["color"])]:
@@ -106,19 +105,14 @@ def _scores(run: RunFolder, outside: str, name: str) -> list[np.ndarray]:
     return [score(arrays) for arrays in sets]
 
 
-def _edges(sets: list[np.ndarray], fenced: bool) -> np.ndarray:
-    """Return the edges of bins for all sets.
+def _edges(sets: list[np.ndarray]) -> np.ndarray:
+    """Return the edges of bins for the bulk of all sets, within Tukey's outer fences (1977).
 
-    Args:
-        sets: Scores.
-        fenced: Whether to show only the bulk of every set, within Tukey's outer fences (1977): some scores have no
-            bound, and a single example could leave all others to one bin.
+    Scores have no bound, and a single example could leave all others to one bin.
     """
-    low, high = min(values.min() for values in sets), max(values.max() for values in sets)
-    if fenced:
-        quartiles = [np.quantile(values, (0.25, 0.75)) for values in sets]
-        low = max(low, min(q1 - 3 * (q3 - q1) for q1, q3 in quartiles))
-        high = min(high, max(q3 + 3 * (q3 - q1) for q1, q3 in quartiles))
+    quartiles = [np.quantile(values, (0.25, 0.75)) for values in sets]
+    low = max(min(values.min() for values in sets), min(q1 - 3 * (q3 - q1) for q1, q3 in quartiles))
+    high = min(max(values.max() for values in sets), max(q3 + 3 * (q3 - q1) for q1, q3 in quartiles))
     return np.histogram_bin_edges([], _NUM_BINS, range=(low, high))
 
 

@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 from uncertainty_suite import configuration, datasets
 from uncertainty_suite.datasets.forms import Images
 from uncertainty_suite.errors import InputError
+from uncertainty_suite.evaluation.measurement import Failures
 from uncertainty_suite.figures.calibration import reliability_diagram
 from uncertainty_suite.figures.curve import predictive_curve
 from uncertainty_suite.figures.data import NoDataError
 from uncertainty_suite.figures.images import uncertain_images
 from uncertainty_suite.figures.ood import ood_detection
 from uncertainty_suite.figures.regression import predicted_against_true, quantile_calibration
-from uncertainty_suite.figures.selective import risk_coverage
+from uncertainty_suite.figures.selective import failure_detection, risk_coverage
 from uncertainty_suite.figures.shift import shift_by_severity
 from uncertainty_suite.figures.style import save
 from uncertainty_suite.figures.two_moons import two_moons_surfaces
@@ -165,6 +166,12 @@ def _against_in_distribution(runs: Sequence[RunFolder], splits: Sequence[Split])
             if all(score in each for each in found):
                 name = split.key.replace("/", "_") + (f"_{score}" if number else "")
                 yield name, partial(ood_detection, split=split.key, score=score)
+    measured = [run.task.of("shift", "near_ood", "far_ood") for run in runs]
+    if (outside or shifts) and all(set(each) == {*outside, *shifts} for each in measured):
+        known = [Failures.of(run).uncertainties for run in runs]
+        for score in known[0]:
+            if all(score in each for each in known):
+                yield f"failures_{score}", partial(failure_detection, score=score)
     if shifts and all(run.task.of("shift") == shifts for run in runs):
         for metric in _SHIFT_METRICS[runs[0].task.likelihood.name]:
             yield f"shift_{metric}", partial(shift_by_severity, metric=metric)

@@ -1,12 +1,15 @@
-"""Risk-coverage curves."""
+"""Risk-coverage curves, of a split and of all that is measured."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from uncertainty_suite import metrics
+from uncertainty_suite.errors import unknown_name
+from uncertainty_suite.evaluation.measurement import Failures
 from uncertainty_suite.figures import saved, style
 
 _LEAST_COVERAGE_IN_VIEW = 0.02
@@ -42,13 +45,54 @@ def risk_coverage(runs: Mapping[str, str | Path], split: str = "test") -> Figure
         best = metrics.risk_coverage_curve(batch.probs, batch.labels, confidence=batch.correct)
         axis.plot(*best, color=looks[label]["color"], linestyle=":", linewidth=0.8)
         highest = max(highest, risk[coverage >= _LEAST_COVERAGE_IN_VIEW].max())
-    # A few examples on the left may well be all wrong; the view is for the others.
-    axis.set(xlim=(0, 1), ylim=(0, 1.08 * highest or 1))
-    axis.set_xlabel("Coverage (answered, the most confident first)")
+    _finish(axis, highest)
     axis.set_ylabel("Risk (errors among the answered)")
-    axis.xaxis.set_major_formatter(style.percent)
-    axis.yaxis.set_major_formatter(style.percent)
     handles, _ = axis.get_legend_handles_labels()
     oracle = Line2D([], [], color=style.GRAY, linestyle=":", linewidth=0.8, label="oracle")
     axis.legend(handles=[*handles, oracle], loc="upper left")
     return figure
+
+
+@style.styled
+def failure_detection(runs: Mapping[str, str | Path], score: str = "max_prob") -> Figure:
+    """Draw the share of failures that is left where a run answers only what it is least uncertain of.
+
+    Jaeger et al. 2023 (arXiv:2211.15259). Of the examples of the in-distribution split, the shifted and the OOD sets
+    together, a failure is an error, and whatever is OOD.
+
+    Args:
+        runs: Run folders by the label that stands in the legend, beside the area under the generalised curve (AUGRC).
+        score: An uncertainty that all runs have: `max_prob`, or what a method saves, such as `mutual_information`.
+
+    Returns:
+        One axis, a curve a run.
+
+    Raises:
+        InputError: A run is no classification, lacks predictions or that uncertainty.
+    """
+    opened = saved.open_runs(runs, "categorical")
+    figure = Figure(figsize=(4.8, 3.6), layout="constrained")
+    axis = figure.subplots()
+    looks = style.lines(opened)
+    highest = 0.0
+    for label, run in opened.items():
+        failures = Failures.of(run)
+        if score not in failures.uncertainties:
+            raise unknown_name(f"uncertainty in the predictions of {run.path}", score, failures.uncertainties)
+        errors, uncertainty, is_ood = failures.by(score)
+        curve = metrics.failure_curve(errors, uncertainty, is_ood)
+        area = metrics.failure_detection(errors, uncertainty, is_ood)["augrc"]
+        axis.plot(curve.coverage, curve.risk, label=f"{label}, AUGRC = {area:.3g}", **looks[label])
+        highest = max(highest, curve.risk[curve.coverage >= _LEAST_COVERAGE_IN_VIEW].max())
+    _finish(axis, highest)
+    axis.set_ylabel("Risk (errors and OOD among the answered)")
+    axis.legend(loc="upper left", title=f"by {score.replace('_', ' ')}")
+    return figure
+
+
+def _finish(axis: Axes, highest: float) -> None:
+    # A few examples on the left may well be all wrong; the view is for the others.
+    axis.set(xlim=(0, 1), ylim=(0, 1.08 * highest or 1))
+    axis.set_xlabel("Coverage (answered, the most confident first)")
+    axis.xaxis.set_major_formatter(style.percent)
+    axis.yaxis.set_major_formatter(style.percent)

@@ -47,7 +47,7 @@ def two_moons_surfaces(runs: Mapping[str, str | Path], data_dir: str | Path | No
     figure = Figure(figsize=(2.9 * len(runs) + 0.8, 5.2), layout="constrained")
     axes = figure.subplots(2, len(runs), squeeze=False, sharex=True, sharey=True)
     for column, (name, run) in enumerate(opened.items()):
-        probs = run.predictions(split.key)["probs"]
+        probs = run.task.likelihood.metric_input(run.predictions(split.key))
         if probs.shape != (grid.num_examples, 2):
             raise InputError(f"The grid of {run.path} has probabilities {probs.shape}, not {(grid.num_examples, 2)}.")
         probability = probs[:, 1].reshape(shape)

@@ -8,7 +8,7 @@ from uncertainty_suite.layers.layer_set import LayerSet
 from uncertainty_suite.layers.mean_field import mean_field_logits, monte_carlo_softmax
 from uncertainty_suite.layers.random_features import OrthogonalRandomFeatures
 from uncertainty_suite.layers.spectral_normalization import SpectralNormalization
-from uncertainty_suite.layers.split import draw_samples, has_stochastic, split_at_stochastic
+from uncertainty_suite.layers.split import draw_samples, has_stochastic, seed_draws, split_at_stochastic
 from uncertainty_suite.layers.tokens import IsToken, Positions, TokenMean
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "has_stochastic",
     "mean_field_logits",
     "monte_carlo_softmax",
+    "seed_draws",
     "self_attention",
     "split_at_stochastic",
 ]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
 
 from uncertainty_suite import keras, tf
 
@@ -24,6 +27,22 @@ def has_stochastic(layer: keras.layers.Layer) -> bool:
         >>> has_stochastic(MonteCarloDropout(0.5)), has_stochastic(MonteCarloDropout(0.0))  # True, False
     """
     return bool(_stochastic_layers(layer))
+
+
+def seed_draws(models: Iterable[keras.Model], *entropy: int) -> None:
+    """Set the random numbers of models to those of some integers, so that what they draw next depends on these alone.
+
+    Args:
+        models: The models; each of their seed generators gets a state of its own.
+        *entropy: Integers of at least 0.
+
+    Example:
+        >>> seed_draws([model], config.seed, 0)
+    """
+    layers = [layer for model in models for layer in model._flatten_layers()]
+    generators = {id(each): each for layer in layers for each in getattr(layer, "_seed_generators", ())}
+    for i, generator in enumerate(generators.values()):
+        generator.state.assign(np.random.SeedSequence([*entropy, i]).generate_state(2))
 
 
 def split_at_stochastic(model: keras.Model) -> tuple[keras.Model, keras.Model]:

@@ -1,7 +1,8 @@
-"""What a table's numbers are worth: intervals, who is not distinguishable from the best, ranks over tasks, fronts."""
+"""What a table's numbers are worth: intervals, who is not distinguishable from the best, power, ranks, fronts."""
 
 import dataclasses
 import functools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -39,11 +40,71 @@ class Estimate:
         return statistics.t_interval(self.statistic.independent)
 
 
+@dataclasses.dataclass(frozen=True)
+class Power:
+    """What the tests of one metric could have found: two-sided, 5 %, not corrected for their number, 80 % power.
+
+    Attributes:
+        replicates: The fewest and the most seeds (or folds) of a row.
+        num_examples: How many test examples the test of `seen` is over; 0 where it is over seeds or folds alone.
+        detectable: The smallest difference that would be found, over the pairs of rows: its least, its root mean square
+            (a variance that few seeds tell is right in the mean, and its median is too small) and its largest.
+        to_reference: Of each row, the smallest difference to its reference that would be found, None without a test.
+        needed: Of each row, how many seeds (or folds) would find the difference to its reference that was seen;
+            infinity where not even `statistics.MOST_REPLICATES` would, None where their spread is unknown.
+        seen: The rows of one difference: the best row that has a reference and its reference, or the two best rows.
+        difference: Of the first of them minus the second.
+        seen_detectable: The smallest difference between these two that would be found, like `to_reference`.
+        seen_needed: How many seeds (or folds) would find the difference that was seen, like `needed`.
+        stability: None where every row has one seed (or fold).
+    """
+
+    replicates: tuple[int, int]
+    num_examples: int
+    detectable: tuple[float, float, float]
+    to_reference: tuple[float | None, ...]
+    needed: tuple[float | None, ...]
+    seen: tuple[int, int]
+    difference: float
+    seen_detectable: float | None
+    seen_needed: float | None
+    stability: "Stability | None"
+
+
+@dataclasses.dataclass(frozen=True)
+class Stability:
+    """What is left of a ranking by means when one seed (or fold) is left out of all rows, each in turn."""
+
+    left_out: int  # how many there are to leave out
+    same_order: int  # of which so many leave all rows in their order
+    same_best: int  # and so many the best row
+    kendall_tau: float  # rank correlation with the whole ranking, the mean over them
+
+
+@dataclasses.dataclass(frozen=True)
+class Equivalent:
+    """How many members of a plain ensemble reach a row's loss, the deep-ensemble equivalent (Ashukha et al. 2020).
+
+    `members` is 0 for what a single network betters, and infinity for what the largest ensemble does not reach.
+    """
+
+    members: float
+    largest: int
+
+    def __str__(self) -> str:
+        if self.members == 0:
+            return "< 1"
+        return f"{self.members:.1f}" if math.isfinite(self.members) else f"> {self.largest}"
+
+
 class Analysis:
     """The statistics of one table, each computed when it is asked for."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
+        self._estimates: dict[str, list[Estimate | None]] = {}
+        self._powers: dict[str, Power | None] = {}
+        self._comparisons: dict[str, statistics.Comparison] = {}
         self.references = [_reference(row, table.rows) for row in table.rows]
 
     def reference(self, index: int) -> str | None:
@@ -78,7 +139,7 @@ class Analysis:
             statistic = row.statistic(metric)
             of_split = all(place and record.scores and record.scores["split"] == place.key for record in row.records)
             found = None
-            if of_split and statistic is not None and is_mean(name):
+            if of_split and statistic is not None and (is_mean(name) or name == self.table.calibrated_loss):
                 of_row = [of_run[name] for one in statistic.replicates if name in (of_run := scores.get(one, {}))]
                 found = np.stack(of_row) if len(of_row) == len(statistic.replicates) else None
             result.append(found)
@@ -86,6 +147,11 @@ class Analysis:
 
     def estimates(self, metric: str) -> list[Estimate | None]:
         """Return the estimate of a metric for each row, None where a row has no such metric."""
+        if metric not in self._estimates:
+            self._estimates[metric] = self._estimated(metric)
+        return self._estimates[metric]
+
+    def _estimated(self, metric: str) -> list[Estimate | None]:
         statistic_of = {i: found for i, row in enumerate(self.table.rows) if (found := row.statistic(metric))}
         present = list(statistic_of)
         direction = higher_is_better(metric)
@@ -95,7 +161,7 @@ class Analysis:
                 result[i] = Estimate(statistic_of[i], False, False, None, None, None, None)
             return result
 
-        comparison = self._compare(metric, list(statistic_of.values()), present)
+        comparison = self._comparison(metric, list(statistic_of.values()), present)
         means = np.array([statistic_of[i].mean for i in present])
         best = int(means.argmax() if direction else means.argmin())
         p_best = statistics.holm_pairs(comparison.p)[best]
@@ -124,6 +190,11 @@ class Analysis:
             )
         return result
 
+    def _comparison(self, metric: str, found: Sequence[Statistic], present: Sequence[int]) -> statistics.Comparison:
+        if metric not in self._comparisons:
+            self._comparisons[metric] = self._compare(metric, found, present)
+        return self._comparisons[metric]
+
     def _compare(self, metric: str, found: Sequence[Statistic], present: Sequence[int]) -> statistics.Comparison:
         """Compare rows over folds where there are several; else over seeds, and those with scores over examples too."""
         if self.table.num_folds > 1:
@@ -138,6 +209,109 @@ class Analysis:
             for field in dataclasses.fields(result):
                 getattr(result, field.name)[np.ix_(places, places)] = getattr(paired, field.name)
         return result
+
+    def power(self, metric: str) -> Power | None:
+        """Return what the tests of a metric could have found; None where there are none, or fewer than two rows."""
+        if metric not in self._powers:
+            self._powers[metric] = self._power(metric)
+        return self._powers[metric]
+
+    def _power(self, metric: str) -> Power | None:
+        statistic_of = {i: found for i, row in enumerate(self.table.rows) if (found := row.statistic(metric))}
+        present = list(statistic_of)
+        direction = higher_is_better(metric)
+        if direction is None or len(present) < 2:
+            return None
+        comparison = self._comparison(metric, list(statistic_of.values()), present)
+        detectable = comparison.detectable()
+        of_pairs = detectable[np.triu_indices(len(present), 1)]
+        of_pairs = of_pairs[~np.isnan(of_pairs)]
+        if not len(of_pairs):
+            return None
+        # The rows that have a reference, with it, and the difference that is shown.
+        against = {i: j for i in present if (j := self.references[i]) in present and j != i}
+        order = sorted(present, key=lambda i: statistic_of[i].mean, reverse=direction)
+        seen = next(((i, against[i]) for i in order if i in against), (order[0], order[1]))
+        pairs = [*against.items(), seen]
+        place_of = {i: k for k, i in enumerate(present)}
+        places = tuple([place_of[pair[end]] for pair in pairs] for end in (0, 1))
+        of_shown = comparison.of(*places)
+        *needed, seen_needed = map(_known, of_shown.replicates_needed())
+        *to_reference, seen_detectable = map(_known, detectable[places])
+        needed_of, detectable_of = dict(zip(against, needed)), dict(zip(against, to_reference))
+        numbers = [len(statistic.independent) for statistic in statistic_of.values()]
+        scores = [self.scores(metric)[i] for i in seen] if self.table.num_folds < 2 else [None]
+        return Power(
+            replicates=(min(numbers), max(numbers)),
+            num_examples=0 if scores[0] is None or scores[1] is None else scores[0].shape[1],
+            detectable=(float(of_pairs.min()), float(np.sqrt(np.mean(of_pairs**2))), float(of_pairs.max())),
+            to_reference=tuple(detectable_of.get(i) for i in range(len(self.table.rows))),
+            needed=tuple(needed_of.get(i) for i in range(len(self.table.rows))),
+            seen=seen,
+            difference=float(of_shown.difference[-1]),
+            seen_detectable=seen_detectable,
+            seen_needed=seen_needed,
+            stability=self._stability(list(statistic_of.values()), direction),
+        )
+
+    def _stability(self, found: Sequence[Statistic], direction: bool) -> Stability | None:
+        """Rank the rows anew without each seed or fold; a row that has no other keeps it."""
+        several = self.table.num_folds > 1
+        seeds = [{seed: value for (_, seed), value in zip(one.replicates, one.values)} for one in found]
+        values = [one.by_fold for one in found] if several else seeds
+        replicates = sorted({replicate for of_row in values for replicate in of_row if len(of_row) > 1})
+        if not replicates:
+            return None
+
+        def mean(of_row: dict[int, float], without: int | None) -> float:
+            kept = [value for one, value in of_row.items() if one != without] or list(of_row.values())
+            return math.fsum(kept) / len(kept)
+
+        means = np.array([[mean(of_row, without) for of_row in values] for without in (None, *replicates)])
+        best = means.argmax(axis=1) if direction else means.argmin(axis=1)
+        taus = statistics.kendall_tau(means[0], means[1:])
+        return Stability(len(replicates), int((taus == 1).sum()), int((best[1:] == best[0]).sum()), float(taus.mean()))
+
+    @functools.cached_property
+    def ensemble_equivalents(self) -> list[Equivalent | None]:
+        """Of each row, how many members of a plain ensemble reach its calibrated loss; see `Equivalent`.
+
+        Plain ensembles are the rows whose members are networks like their reference, trained one by one: with a whole
+        number of times its parameters and at least about as many times its training FLOPs, where both are recorded. Of
+        several it is one with the row's own settings, then that with the largest ensembles, then the first.
+        """
+        curves = {i: curve for i in range(len(self.table.rows)) if (curve := self._ensembles(i))}
+        result: list[Equivalent | None] = []
+        for row in self.table.rows:
+            statistic = row.statistic(self.table.inside(self.table.calibrated_loss))
+            if not (curves and statistic):
+                result.append(None)
+                continue
+            same = {i: self.table.rows[i].settings == row.settings for i in curves}
+            curve = curves[min(curves, key=lambda i: (not same[i], -max(curves[i]), i))]
+            result.append(Equivalent(statistics.ensemble_equivalent(curve, statistic.mean), max(curve)))
+        return result
+
+    def _ensembles(self, index: int) -> dict[int, float]:
+        """Return the mean calibrated loss of ensembles by their size, if a row is a plain ensemble and has it."""
+        row, reference = self.table.rows[index], self.references[index]
+        losses = {}
+        for metric in sorted({name for record in row.records for name in record.metrics}):
+            place, _, rest = metric.partition("/")
+            size, _, name = rest.partition("/")
+            statistic = row.statistic(metric)
+            if place == "ensemble" and name == self.table.calibrated_loss and size.isdecimal() and statistic:
+                losses[int(size)] = statistic.mean
+        if len(losses) < 2 or 1 not in losses or reference in (None, index):
+            return {}
+        times = {}
+        for cost in ("num_parameters", "train_flops"):
+            one, of_reference = row.statistic(cost), self.table.rows[reference].statistic(cost)
+            if one and of_reference and of_reference.mean:
+                times[cost] = one.mean / of_reference.mean
+        members = times.get("num_parameters", 0)
+        is_plain = members == round(members) >= max(losses) and times.get("train_flops", members) > 0.9 * members
+        return losses if is_plain else {}
 
     @functools.cached_property
     def example_intervals(self) -> dict[str, list[tuple[float, float] | None]]:
@@ -166,6 +340,10 @@ class Analysis:
         return front
 
 
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
 def _floats(low: np.ndarray, high: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
@@ -177,19 +355,22 @@ def _welch(values: Sequence[Sequence[float]]) -> statistics.Comparison:
     nothing = np.full((len(means), len(means)), np.nan)
     p = nothing.copy()
     np.fill_diagonal(p, 1.0)
-    return statistics.Comparison(means[:, None] - means, nothing, nothing.copy(), p)
+    parts = (nothing.copy() for _ in range(5))
+    return statistics.Comparison(means[:, None] - means, nothing, nothing.copy(), p, *parts)
 
 
 def _reference(row: Row, rows: Sequence[Row]) -> int | None:
     """Return the row that a row is compared with: that of the method without hyper-parameters of its own.
 
-    Of several the one with the row's own settings, then the first method in alphabetical order, then the row with the
-    most replicates, then the first.
+    Of several the one with the row's own settings, then the one whose architecture most rows have to the letter (so a
+    wider network is no reference but compared with one), then the first method in alphabetical order, then the row with
+    the most replicates, then the first.
     """
     candidates = [i for i, other in enumerate(rows) if other.records[0].config.keys() <= _SHARED]
+    models = [other.records[0].config.get("model") for other in rows]
 
     def preference(i: int) -> tuple:
-        return rows[i].settings != row.settings, rows[i].method, -len(rows[i].records), i
+        return rows[i].settings != row.settings, -models.count(models[i]), rows[i].method, -len(rows[i].records), i
 
     return min(candidates, key=preference, default=None)
 
@@ -213,7 +394,8 @@ def rank(tables: Sequence[Table], metric: str) -> Ranking | None:
     Nor is there a ranking by a metric without direction.
 
     Of each task only rows of the same settings count: the settings with the most methods, then the most runs, then the
-    first; and of several rows of a method the one with the most runs, then the first. No choice looks at the results.
+    first; and of several rows of a method the one whose architecture most rows have to the letter, then the most runs,
+    then the first. No choice looks at the results.
     Tasks without the metric are left out.
     """
     direction = higher_is_better(metric)
@@ -221,22 +403,26 @@ def rank(tables: Sequence[Table], metric: str) -> Ranking | None:
         return None
     by_task: dict[str, dict[str, float]] = {}
     for table in tables:
-        by_settings: dict[tuple[str, ...], dict[str, tuple[int, float]]] = {}  # number of runs, and mean, by method
-        for row in table.rows:
+        models = [row.records[0].config.get("model") for row in table.rows]
+        # By method: how many rows have its architecture, its number of runs, and its mean.
+        by_settings: dict[tuple[str, ...], dict[str, tuple[int, int, float]]] = {}
+        for row, model in zip(table.rows, models):
             if statistic := row.statistic(metric):
                 of_method = by_settings.setdefault(tuple(row.settings.values()), {})
-                if len(row.records) > of_method.get(row.method, (0, 0.0))[0]:
-                    of_method[row.method] = len(row.records), statistic.mean
+                weight = models.count(model), len(row.records)
+                if weight > of_method.get(row.method, (0, 0, 0.0))[:2]:
+                    of_method[row.method] = *weight, statistic.mean
         if by_settings:
             chosen = max(
-                by_settings.values(), key=lambda found: (len(found), sum(count for count, _ in found.values()))
+                by_settings.values(), key=lambda found: (len(found), sum(count for _, count, _ in found.values()))
             )
-            by_task[table.task] = {method: mean for method, (_, mean) in chosen.items()}
+            by_task[table.task] = {method: mean for method, (_, _, mean) in chosen.items()}
     methods = sorted(set.intersection(*map(set, by_task.values()))) if by_task else []
     if len(by_task) < 2 or len(methods) < 2:
         return None
     values = np.array([[means[method] for method in methods] for means in by_task.values()])
-    ranks = statistics.average_ranks(values, direction)
+    of_tasks = statistics.ranks(values, direction)
+    ranks = of_tasks.mean(axis=0)
     difference = statistics.critical_difference(len(methods), len(by_task))
     order = np.argsort(ranks, kind="stable")
     return Ranking(
@@ -245,6 +431,6 @@ def rank(tables: Sequence[Table], metric: str) -> Ranking | None:
         tuple(methods[i] for i in order),
         tuple(float(ranks[i]) for i in order),
         difference,
-        statistics.friedman_p(ranks, len(by_task)),
+        statistics.friedman_p(of_tasks),
         tuple(tuple(methods[i] for i in group) for group in statistics.cliques(ranks, difference)),
     )

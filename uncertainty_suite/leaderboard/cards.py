@@ -7,12 +7,13 @@ from pathlib import Path
 from uncertainty_suite import configuration
 from uncertainty_suite.leaderboard.analysis import SIGNIFICANCE, Analysis, Estimate
 from uncertainty_suite.leaderboard.records import Record, experiment_name
-from uncertainty_suite.leaderboard.rendering import decimals, escape_markdown, number
+from uncertainty_suite.leaderboard.rendering import decimals, escape_markdown, number, significant, tuned_on
 from uncertainty_suite.leaderboard.tables import COSTS, Row, Table, higher_is_better, select, tables
 from uncertainty_suite.leaderboard.writing import write as write_text
 
 HEADER = "<!-- Made from the records by `python -m uncertainty_suite.leaderboard cards`. -->\n"
 
+_DETECTABLE = " Detectable: the smallest difference that this test finds with 80 % power (5 %, one comparison)."
 _BIASED = 0.01  # a difference of confidence and accuracy worth a sentence
 _BIASED_INTERVAL = 0.03  # and one of an interval's level and what it holds
 
@@ -43,7 +44,7 @@ def card(analysis: Analysis, row: Row) -> str:
     (headline,) = select([analysis.table], None, headline=True)
     blocks = [
         f"{HEADER}\n# {escape_markdown(row.method)} on {escape_markdown(analysis.table.task)}\n",
-        _facts(analysis.table, row),
+        _facts(analysis, row),
         f"## Results\n\n{_results(analysis, row, headline.metrics)}",
         _findings(analysis, row),
         f"## Make it again\n\n{_code(_commands(row))}",
@@ -71,19 +72,30 @@ def stale(folder: str | Path, current: Iterable[Path]) -> list[Path]:
     return [path for path in found if path not in current and path.read_text(encoding="utf-8").startswith(HEADER)]
 
 
-def _facts(table: Table, row: Row) -> str:
+def _facts(analysis: Analysis, row: Row) -> str:
+    equivalent = analysis.ensemble_equivalents[analysis.table.rows.index(row)]
     record = row.records[0]
     hardware = record.provenance.get("hardware", {})
     seconds = row.statistic("train_seconds")
     parameters = row.statistic("num_parameters")
+    flops, of_prediction = row.statistic("train_flops"), row.statistic("prediction_flops_per_example")
     facts = {
         "architecture": row.model + (f", {number(parameters.mean, 0)} parameters" if parameters else ""),
         "folds": ", ".join(map(str, row.folds)),
         "seeds": ", ".join(map(str, row.seeds)),
-        "training": (f"{seconds.mean:.3g} s a run on " if seconds else "") + _hardware(hardware),
-        "global batch size": str(record.batch_size_global),
+        "training": (f"{seconds.mean:.3g} s a run on " if seconds else "") + _hardware(hardware)
+        if row.trained_here
+        else "not trained here, scored from predictions",
+        "training FLOPs": number(flops.mean, 0) if flops else "",
+        "FLOPs a prediction": number(of_prediction.mean, 0) if of_prediction else "",
+        "tuned": "; ".join(
+            f"{field}: {tried} by {criterion} on {split}, chosen {chosen}"
+            for field, tried, criterion, split, chosen in tuned_on(row)
+        ),
+        "global batch size": str(record.batch_size_global or ""),
         "configuration": row.config_hash,
-        "protocol": str(table.protocol_version),
+        "ensemble equivalent": f"{equivalent} networks in a plain ensemble" if equivalent else "",
+        "protocol": str(analysis.table.protocol_version),
         "finished": _span(row, "finished_at"),
         "revision": ", ".join(sorted({str(one.provenance.get("revision")) for one in row.records})),
         "versions": ", ".join(f"{name} {value}" for name, value in record.provenance.get("versions", {}).items()),
@@ -107,7 +119,7 @@ def _results(analysis: Analysis, row: Row, metrics: Iterable[str]) -> str:
     against = analysis.reference(index)
     replicates = analysis.table.replicates
     header = ["metric", "mean", f"95 % over {replicates}", "95 % over test examples"]
-    header += [f"minus {escape_markdown(against)}, 95 %", "p"] if against else []
+    header += [f"minus {escape_markdown(against)}, 95 %", "p", "detectable"] if against else []
     lines = [header, ["---", *["---:"] * (len(header) - 1)]]
     for metric in metrics:
         column = analysis.estimates(metric)
@@ -122,11 +134,14 @@ def _results(analysis: Analysis, row: Row, metrics: Iterable[str]) -> str:
         cells += [_interval(over_seeds, count), _interval(examples, count)]
         if against:
             cells += [_difference(estimate, count), "" if estimate.p_reference is None else _p(estimate.p_reference)]
+            power = analysis.power(metric)
+            cells.append("" if power is None else significant(power.to_reference[index]))
         lines.append(cells)
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     return (
         f"{table}\nIn bold: the best of the task, or not told from it by the tests. p is Holm-adjusted over the "
-        f"methods. A dash: one {replicates[:-1]}, or no per-example scores.\n"
+        f"methods. A dash: one {replicates[:-1]}, or no per-example scores."
+        f"{_DETECTABLE if against else ''}\n"
     )
 
 

@@ -35,11 +35,12 @@ def curves(run: RunFolder) -> dict[str, Any]:
 
 
 def _of_classes(run: RunFolder, inside: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    bins = metrics.calibration_bins(inside["probs"], inside["labels"])
-    coverage, risk = metrics.risk_coverage_curve(inside["probs"], inside["labels"])
+    metric_input = run.task.likelihood.metric_input
+    bins = metrics.calibration_bins(metric_input(inside), inside["labels"])
+    coverage, risk = metrics.risk_coverage_curve(metric_input(inside), inside["labels"])
     grid = np.arange(1, _COVERAGES + 1) / _COVERAGES
     keys = [run.task.in_distribution, *(split.key for split in run.task.of("near_ood", "far_ood"))]
-    confidence = {key: run.predictions(key)["probs"].max(axis=1) for key in keys}
+    confidence = {key: metric_input(run.predictions(key)).max(axis=1) for key in keys}
     return {
         "reliability": [
             [int(count), _round(mean), _round(share)]

@@ -15,7 +15,7 @@ from uncertainty_suite.leaderboard.places import Place, Places
 from uncertainty_suite.leaderboard.records import Record, check_comparable, find_runs, read_record
 from uncertainty_suite.leaderboard.rendering import number
 from uncertainty_suite.leaderboard.scores import Scores, load_scores, of_examples
-from uncertainty_suite.leaderboard.tables import higher_is_better, tables
+from uncertainty_suite.leaderboard.tables import EXACT_COSTS, higher_is_better, tables
 from uncertainty_suite.likelihoods import Saved
 from uncertainty_suite.metrics.base import MeanMetric
 from uncertainty_suite.metrics.calibration import even_bins
@@ -246,7 +246,7 @@ def _changes(first: Mapping, second: Mapping) -> list[str]:
 
 def _line(difference: Difference, width: int) -> str:
     change = difference.second - difference.first
-    decimals = 0 if difference.metric == "num_parameters" else 4
+    decimals = 0 if difference.metric in EXACT_COSTS else 4
     numbers = [number(value, decimals) for value in (difference.first, difference.second)]
     text = f"  {difference.metric:{width - 2}} {numbers[0]:>10} {numbers[1]:>10} {change:>+10.{decimals}f}"
     if difference.interval is None:

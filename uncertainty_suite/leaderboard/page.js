@@ -11,7 +11,8 @@ const COLORS = [pair("#009E73", "#12B48A"), pair("#0072B2", "#2E9BE6"), pair("#C
 // Shapes of about one area, of radius 1: methods differ in more than their colour.
 const SHAPES = ["M1 0A1 1 0 1 1-1 0A1 1 0 1 1 1 0Z", "M-.9-.9H.9V.9H-.9Z", "M0-1.25 1.2.85H-1.2Z", "M0-1.3 1.3 0 0 1.3-1.3 0Z"];
 const DASHES = ["", "6 3", "2 3", "8 3 2 3"];
-const COST_NAMES = { num_parameters: "parameters", train_seconds: "train seconds", milliseconds_per_example: "ms per example" };
+const COST_NAMES = { num_parameters: "parameters", train_flops: "training FLOPs", train_seconds: "train seconds",
+  prediction_flops_per_example: "FLOPs per example", milliseconds_per_example: "ms per example" };
 const ALL_TASKS = "All tasks";
 const OVERLAID_AT_FIRST = 4;
 
@@ -36,9 +37,10 @@ const breakable = (text) => text.split(/(?<=[/._])/).flatMap((part, k) => (k ? [
 const unseen = (text) => html("span", { class: "unseen" }, text);
 
 function format(value, decimals) {
+  if (decimals === 0 && Math.abs(value) >= 1e8) return value.toExponential(3);
   return value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
 }
-const brief = (value) => (Math.abs(value) >= 1e6 ? `${+(value / 1e6).toPrecision(3)}M` : Math.abs(value) >= 1e4
+const brief = (value) => (Math.abs(value) >= 1e9 ? (+value.toPrecision(3)).toExponential().replace("+", "") : Math.abs(value) >= 1e6 ? `${+(value / 1e6).toPrecision(3)}M` : Math.abs(value) >= 1e4
   ? `${+(value / 1e3).toPrecision(3)}k` : String(+value.toPrecision(5)));
 const formatP = (p) => (p < 0.0001 ? "p < 0.0001" : `p = ${p.toFixed(4)}`);
 const arrow = (direction) => (direction > 0 ? "↑" : direction < 0 ? "↓" : "");
@@ -132,6 +134,7 @@ function cell(task, state, metric, row) {
   const kind = state.interval;
   const ends = value[kind];
   const isCost = DATA.costs.includes(metric.name);
+  if (value.text) return html("td", { title: "How many networks in a plain ensemble reach the same calibrated loss" }, value.text);
   const text = (x) => format(x, metric.decimals);
   const notes = [`${metric.name} ${text(value.mean)}`];
   if (value.error !== undefined) notes.push(`standard error ${text(value.error)} over ${task.replicates}`);
@@ -139,6 +142,9 @@ function cell(task, state, metric, row) {
   if (value.examples) notes.push(`95 % over test examples ${text(value.examples[0])} to ${text(value.examples[1])}`);
   if (value.p_best !== undefined) notes.push(`against the best ${formatP(value.p_best)}`);
   if (value.p_reference !== undefined) notes.push(`against ${row.reference} ${formatP(value.p_reference)}`);
+  if (value.detectable !== undefined) {
+    notes.push(`detectable against ${row.reference} with 80 % power: ${brief(+value.detectable.toPrecision(2))}; ${task.replicates} needed for the difference seen: ${value.needed}`);
+  }
   const half = ends && (ends[1] - ends[0]) / 2;
   return html("td", { class: value.best ? "best" : value.tied ? "tied" : null, title: notes.join("\n") },
     text(value.mean),
@@ -196,7 +202,9 @@ function nameCell(task, row, state, refresh) {
     html("span", {},
       html("button", { type: "button", "aria-expanded": String(state.unfolded.has(row)), onclick: unfold,
         "data-focus": `unfold:${row.hash}`, "aria-label": row.label }, breakable(row.label)),
-      html("small", {}, [model, `${row.count} ${row.count === "1" ? task.replicates.slice(0, -1) : task.replicates}`].filter(Boolean).join(", ")))));
+      html("small", {}, [model, `${row.count} ${row.count === "1" ? task.replicates.slice(0, -1) : task.replicates}`].filter(Boolean).join(", ")),
+      row.tuned_method && html("small", { title: "with the number of values tried on the validation split" }, `tuned: ${row.tuned_method}`),
+      !row.trained_here && html("small", {}, "scored from predictions; not trained here"))));
 }
 
 function board(task, state, redraw) {
@@ -257,6 +265,8 @@ function detail(task, row) {
         html("div", { class: "wide" }, plainTable([...folds, "seed", "finished", "revision", "hardware"],
           row.runs.map((run) => [...folds.map(() => run.fold), run.seed, run.finished, run.revision.replace(/^([0-9a-f]{12})[0-9a-f]*/, "$1"), run.hardware]))),
         html("p", { class: "quiet" }, `${versions}. Protocol ${task.protocol}, global batch size ${row.batch_size}.`)),
+      row.tuned.length > 0 && html("div", {}, html("h3", {}, "Tuned on held-out data"),
+        html("div", { class: "wide" }, plainTable(["field", "values tried", "by", "on", "chosen"], row.tuned))),
       html("div", {}, html("h3", {}, `Configuration ${row.hash}`),
         html("div", { class: "config", tabindex: "0", role: "region", "aria-label": "Configuration" },
           plainTable(["field", "value"], Object.entries(row.config))))),
@@ -291,6 +301,7 @@ function controls(task, state, redraw) {
   };
   const sets = { headline: (m) => m.headline, test: (m) => m.section === "inside",
     shift: (m) => m.section === "shift" && (m.mean || m.place === "shift"), OOD: (m) => m.section === "ood",
+    failures: (m) => m.section === "failure",
     cost: (m) => DATA.costs.includes(m.name) };
   show();
   const kinds = { interval: `95 % over ${task.replicates}`, examples: "95 % over test examples" };
@@ -590,6 +601,14 @@ function elsewhere(task) {
       found.map((entry) => [entry.method, entry.model, ...names.map((name) => entry.metrics[name] ?? "—"), entry.source]))));
 }
 
+// What the tests of the headline metrics could have found.
+function power(task) {
+  if (!task.power.rows) return null;
+  const { columns, rows, note } = task.power;
+  return html("section", { "aria-label": "Power" }, html("h2", {}, "Power"),
+    html("p", { class: "quiet" }, note), html("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Power, numbers" }, plainTable(columns, rows)));
+}
+
 function showTask(panel, task) {
   const state = stateOf(task);
   const table = html("div");
@@ -604,7 +623,7 @@ function showTask(panel, task) {
   redrawTable();
   redrawFigures();
   const about = task.about && html("p", { class: "about" }, task.about);
-  panel.replaceChildren(...[about, controls(task, state, redrawTable), table, drawn, elsewhere(task)].filter(Boolean));
+  panel.replaceChildren(...[about, controls(task, state, redrawTable), table, power(task), drawn, elsewhere(task)].filter(Boolean));
 }
 
 function showTabs() {

@@ -10,12 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from uncertainty_suite import configuration
-from uncertainty_suite.leaderboard.analysis import Analysis, Estimate, rank
+from uncertainty_suite.leaderboard.analysis import Analysis, Equivalent, Estimate, Power, rank
 from uncertainty_suite.leaderboard.places import Place
 from uncertainty_suite.leaderboard.records import Record
-from uncertainty_suite.leaderboard.rendering import count, decimals, labels
+from uncertainty_suite.leaderboard.rendering import (
+    about_power,
+    count,
+    decimals,
+    labels,
+    needed,
+    power_columns,
+    title,
+    tuned,
+    tuned_on,
+)
 from uncertainty_suite.leaderboard.tables import COSTS, Row, Table, higher_is_better, tables
 
+_EQUIVALENT = "ensemble equivalent"
 _DIRECTIONS = {True: 1, False: -1, None: 0}
 
 
@@ -30,7 +41,9 @@ def page(
         abouts: A paragraph by task, shown above its table.
     """
     found = tables(records)
-    ranked = dict.fromkeys(table.inside(metric) for table in found for metric in table.likelihood.headline)
+    ranked = dict.fromkeys(
+        table.inside(metric) for table in found for metric in (*table.likelihood.headline, table.calibrated_loss)
+    )
     rankings = [ranking for metric in ranked if (ranking := rank(found, metric))]
     data = {
         "costs": COSTS,
@@ -75,6 +88,8 @@ def _task(table: Table) -> dict[str, Any]:
     analysis = Analysis(table)
     columns = {metric: analysis.estimates(metric) for metric in table.metrics}
     names = labels(table.rows)
+    powers = {metric: analysis.power(metric) for metric in table.headline}
+    power = power_columns(analysis, table.headline)
     return {
         "task": table.task,
         "protocol": table.protocol_version,
@@ -90,23 +105,34 @@ def _task(table: Table) -> dict[str, Any]:
                 **_measured(*table.places.of(metric)),
             }
             for metric, estimates in columns.items()
-        ],
+        ]
+        + [{"name": _EQUIVALENT, "direction": 1, "headline": True, "decimals": 1}] * any(analysis.ensemble_equivalents),
+        "power": power
+        and {
+            "columns": [column.header for column in power],
+            "rows": [[text for text, _ in line] for line in zip(*(column.cells for column in power))],
+            "note": about_power(table.replicates),
+        },
         "pareto": {
             metric: {cost: analysis.pareto(metric, cost) for cost in COSTS if cost in table.metrics}
-            for metric in map(table.inside, table.likelihood.headline[:2])
+            for metric in map(table.inside, (*table.likelihood.headline[:2], table.calibrated_loss))
             if metric in table.metrics
         },
         "rows": [
             {
-                "label": " · ".join(names[i].values()),
+                "label": title(names[i]),
                 "count": count(table, row),
                 "reference": analysis.reference(i),
                 **_row(row),
                 "values": {
-                    metric: _value(estimate, analysis.example_intervals.get(metric, [None] * (i + 1))[i])
+                    metric: {
+                        **_value(estimate, analysis.example_intervals.get(metric, [None] * (i + 1))[i]),
+                        **_detectable(powers.get(metric), i),
+                    }
                     for metric, estimates in columns.items()
                     if (estimate := estimates[i])
-                },
+                }
+                | _equivalent(analysis.ensemble_equivalents[i], len(row.records)),
             }
             for i, row in enumerate(table.rows)
         ],
@@ -146,6 +172,20 @@ def _value(estimate: Estimate, examples: tuple[float, float] | None) -> dict[str
     return {name: part for name, part in value.items() if part is not None}
 
 
+def _detectable(power: Power | None, row: int) -> dict[str, Any]:
+    """Return what the test of a row against its reference could have found."""
+    if power is None or power.to_reference[row] is None:
+        return {}
+    return {"detectable": _short(power.to_reference[row]), "needed": needed(power.needed[row])}
+
+
+def _equivalent(found: Equivalent | None, runs: int) -> dict[str, Any]:
+    """Return the cell of the ensemble equivalent, a number to sort by and what is shown."""
+    if found is None:
+        return {}
+    return {_EQUIVALENT: {"mean": _short(min(found.members, found.largest + 1)), "runs": runs, "text": str(found)}}
+
+
 def _row(row: Row) -> dict[str, Any]:
     first = row.records[0]
     flat = configuration.flatten(dict(first.config))
@@ -153,7 +193,10 @@ def _row(row: Row) -> dict[str, Any]:
         "method": row.method,
         "model": row.model,
         "hash": row.config_hash,
-        "batch_size": first.batch_size_global,
+        "batch_size": first.batch_size_global or "unknown",
+        "trained_here": row.trained_here,
+        "tuned": tuned_on(row),
+        "tuned_method": tuned(row),
         "config": {name: json.dumps(flat[name], ensure_ascii=False) for name in sorted(flat) if name != "seed"},
         "runs": [_run(record) for record in row.records],
         "curves": _mean_curves([record.curves for record in row.records if record.curves]),

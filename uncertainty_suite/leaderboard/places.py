@@ -14,8 +14,10 @@ class Place:
 
     Attributes:
         key: That part: a split's key; or `shift/mean`, `shift/severity_3`, `ood/near`, `ood/far`, which are means over
-            splits; or `shift`, for what is made of all shifted splits in another way.
-        section: `inside` for the in-distribution split, `labelled` for the others of its kind, `shift` or `ood`.
+            splits; or `shift`, `tuning_gap` (of scores on the OOD sets) and `failure` (over all labelled and OOD sets),
+            for what is made of several splits in another way.
+        section: `inside` for the in-distribution split, `labelled` for the others of its kind, `shift`, `ood` or
+            `failure`.
         splits: The splits behind it.
         is_mean: Whether it is a mean over its splits.
     """
@@ -58,6 +60,7 @@ class Places:
         for role, key in (("near_ood", "ood/near"), ("far_ood", "ood/far")):
             if outside := tuple(split for split in splits if split.role == role):
                 places.append(Place(key, "ood", outside, True))
+        places += [Place("tuning_gap", "ood", ()), Place("failure", "failure", ())]
         self.by_key: Mapping[str, Place] = {place.key: place for place in places}
         self._found: dict[str, tuple[Place | None, str]] = {}
         self._longest_first = sorted(self.by_key.values(), key=lambda place: len(place.key), reverse=True)

@@ -50,8 +50,10 @@ def generated(records: Sequence[Record], folder: str | Path) -> dict[Path, str]:
     readme = folder / "README.md"
     others = published.read(folder)
     text = _README
-    for metric in dict.fromkeys(table.inside(table.loss) for table in tables(records)):
-        text += _RANKS.format(metric=metric)
+    found = tables(records)
+    for metric in dict.fromkeys(table.inside(loss) for table in found for loss in (table.loss, table.calibrated_loss)):
+        if any(metric in table.metrics for table in found):
+            text += _RANKS.format(metric=metric)
     about = abouts(folder, records)
     for task in sorted(about):
         if not re.search(r"\s", task):  # which no marker can name

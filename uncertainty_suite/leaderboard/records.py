@@ -40,8 +40,8 @@ _FIELDS: dict[str, type] = {
 class Record:
     """What one finished run says about itself: its `results.json`, checked, and where it was read.
 
-    A record that `add` made lies in a file and holds two things more: `scores` names and seals the file of per-example
-    scores beside it, and `curves` are the points of its figures.
+    A record that `add` made lies in a file and holds more: `scores` names and seals the file of per-example scores
+    beside it, `curves` are the points of its figures, and `examples` tells by split which examples were predicted.
     """
 
     folder: Path  # the run's, or the record's file
@@ -52,7 +52,7 @@ class Record:
     seed: int
     config: Mapping[str, Any]
     config_hash: str  # of the configuration without seed and fold: the same for all replicates of one experiment
-    batch_size_global: int
+    batch_size_global: int  # 0 where it is unknown
     data_fingerprint: Mapping[str, str]  # split -> hash of its data
     metrics: Mapping[str, float]  # "split/metric" -> value, all finite
     provenance: Mapping[str, Any]
@@ -60,6 +60,8 @@ class Record:
     splits: tuple[Split, ...]  # none where they are unknown
     in_distribution: str  # key of the split that shifted and OOD sets are compared with
     left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)  # metric -> why it has no value
+    tuned: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # field -> the values tried, and the chosen one
+    examples: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)  # split -> `scores.digest`
     scores: Mapping[str, Any] | None = None
     curves: Mapping[str, Any] | None = None
 
@@ -249,6 +251,13 @@ def _record(folder: Path, path: Path, content: Mapping[str, Any]) -> Record:
     fields["left_out"] = _field(path, content, "left_out", dict) if "left_out" in content else {}
     for name in fields["left_out"]:
         _field(path, fields["left_out"], name, str, parent="left_out")
+    for field in ("tuned", "examples"):
+        fields[field] = _field(path, content, field, dict) if field in content else {}
+        for name in fields[field]:
+            _field(path, fields[field], name, dict, parent=field)
+    for split, digest in fields["examples"].items():
+        _field(path, digest, "num_examples", int, parent=f"examples[{split!r}]")
+        _field(path, digest, "sha256", str, parent=f"examples[{split!r}]")
     return Record(folder=folder, **fields)
 
 
@@ -277,7 +286,7 @@ def _planned_splits(config: Mapping[str, Any]) -> tuple[Split, ...]:
     """Return the splits that a configuration asks for; none where it does not say."""
     try:
         evaluation = config["evaluation"]
-        inside = {"in_distribution": evaluation["splits"][0]}
+        inside = {"in_distribution": evaluation["splits"][0], "ood_validation": ()}
         return tasks.plan({**config, "evaluation": {**inside, **evaluation}}, fit=False)
     except (KeyError, TypeError, IndexError, InputError):
         return ()

@@ -7,15 +7,19 @@ each metric of the likelihood's headline that is made of a value of each example
 |---|---|
 | a bit an example, packed (uint8) | what is 0 or 1 everywhere: `accuracy` |
 | uint16, 65,535 times the value, rounded | `confidence`, the largest probability |
-| float16, three digits | `nll` and `brier`, of classes |
-| float32, seven digits | `gaussian_nll`, `crps`, `rmse` (of it the squared error) and `stddev`, in units of any size |
+| float16, three digits | `nll`, `temperature_scaling/nll` (after calibration) and `brier`, of classes |
+| float32, seven digits | `gaussian_nll`, the same after calibration, `crps`, `rmse` (squared), `stddev`, in any unit |
+| the least unsigned integer, or float64 | `labels`, classes or targets, to check predictions from elsewhere by |
 
-Of classes that is seven bytes an example, some 50 kB for 10,000 of them, and less once compressed.
+Of classes that is eight bytes an example, some 50 kB for 10,000 of them, and less once compressed.
 """
 
+import hashlib
 import io
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -30,6 +34,7 @@ Scores = dict[str, np.ndarray]  # `element_id` and, by metric, the value of each
 
 _SHARE = 65535
 _FORMER_NAMES = {"correct": "accuracy"}  # of arrays, in records of before
+_LABELS = "labels"
 
 
 def scored(likelihood: Likelihood | type[Likelihood]) -> list[str]:
@@ -39,11 +44,20 @@ def scored(likelihood: Likelihood | type[Likelihood]) -> list[str]:
 
 
 def of_examples(
-    metric: str, saved: Mapping[str, np.ndarray], likelihood: Likelihood | type[Likelihood]
+    metric: str,
+    saved: Mapping[str, np.ndarray],
+    likelihood: Likelihood | type[Likelihood],
+    predictions: Any = None,
 ) -> np.ndarray | None:
     """Return the value of each saved example, float64 `[n]`, of which a metric is made; None if it is not made so.
 
     For a root mean, such as `rmse`, it is what the mean is taken of.
+
+    Args:
+        metric: Its name.
+        saved: Saved predictions.
+        likelihood: Of the task.
+        predictions: What the metric receives, if not the saved predictions: the same ones after a calibration.
 
     Raises:
         InputError: There is no such metric, or it has no value on these labels.
@@ -52,12 +66,20 @@ def of_examples(
     if not isinstance(made, MeanMetric) or likelihood.name not in made.likelihoods or "samples" in made.needs:
         return None
     labels = saved["labels"] if "labels" in made.needs else None
-    batch = made.checked(likelihood.metric_input(saved), labels)
+    batch = made.checked(likelihood.metric_input(saved) if predictions is None else predictions, labels)
     return made.per_example(batch).astype(np.float64)
 
 
-def to_bytes(saved: Mapping[str, np.ndarray], likelihood: Likelihood) -> bytes:
-    """Return the file of scores of saved predictions; the same predictions give the same bytes."""
+def to_bytes(
+    saved: Mapping[str, np.ndarray], likelihood: Likelihood, further: Mapping[str, np.ndarray] = MappingProxyType({})
+) -> bytes:
+    """Return the file of scores of saved predictions; the same predictions give the same bytes.
+
+    Args:
+        saved: The predictions.
+        likelihood: Of the task.
+        further: Further scores `[n]` by metric, in the order of the predictions.
+    """
     order = np.argsort(saved["element_id"], kind="stable")
     steps = np.diff(saved["element_id"][order].astype(np.int64), prepend=0)
     arrays: dict[str, Any] = {"element_id": steps.astype(np.int32) if np.abs(steps).max() < 2**31 else steps}
@@ -67,21 +89,18 @@ def to_bytes(saved: Mapping[str, np.ndarray], likelihood: Likelihood) -> bytes:
         if scores is not None:
             is_bit = np.isin(scores, (0, 1)).all()
             arrays[name] = np.packbits(scores[order] == 1) if is_bit else scores[order].astype(small)
+    arrays |= {name: scores[order].astype(small) for name, scores in further.items()}
     spread, values = next(iter(likelihood.uncertainties(saved).items()))
     if likelihood.name == "categorical":
-        confidence = saved["probs"][order].max(axis=1).astype(np.float64)
+        confidence = likelihood.metric_input(saved)[order].max(axis=1).astype(np.float64)
         arrays["confidence"] = np.rint(_SHARE * np.minimum(confidence, 1)).astype(np.uint16)
     else:
         arrays[spread] = values[order].astype(small)
+    labels = saved["labels"][order]
+    arrays[_LABELS] = labels.astype(np.min_scalar_type(labels.max()) if labels.dtype.kind in "iu" else np.float64)
     file = io.BytesIO()
     np.savez_compressed(file, **arrays)
     return file.getvalue()
-
-
-def element_ids(scores: bytes) -> np.ndarray:
-    """Return the ids of the examples in a file of scores, int64 `[n]`."""
-    with np.load(io.BytesIO(scores), allow_pickle=False) as file:
-        return np.cumsum(file["element_id"], dtype=np.int64)
 
 
 def load_scores(record: Record) -> Scores | None:
@@ -94,16 +113,51 @@ def load_scores(record: Record) -> Scores | None:
     """
     if record.is_run or record.scores is None:
         return None
-    path = record.folder.with_suffix(".npz")
+    ids, arrays = _read(record.folder.with_suffix(".npz"))
+    arrays.pop(_LABELS, None)
+    return {
+        "element_id": ids,
+        **{_FORMER_NAMES.get(name, name): _decoded(arrays[name], len(ids)) for name in arrays},
+    }
+
+
+def load_labels(record: Record) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the ids of the in-distribution split's examples, int64 `[n]`, ascending, and their labels `[n]`.
+
+    None for a run folder, and for a record without them, as those of before are.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    if record.is_run or record.scores is None:
+        return None
+    ids, arrays = _read(record.folder.with_suffix(".npz"))
+    return (ids, arrays[_LABELS]) if _LABELS in arrays else None
+
+
+def digest(element_ids: np.ndarray, labels: np.ndarray | None = None) -> dict[str, Any]:
+    """Return what tells the examples of a split from any others: how many, and the SHA-256 of ids and labels.
+
+    Their order makes no difference.
+
+    Args:
+        element_ids: int `[n]`.
+        labels: `[n]`, integers or, of a regression, targets; None where the split has none that count.
+    """
+    order = np.argsort(element_ids, kind="stable")
+    sha256 = hashlib.sha256(element_ids[order].astype("<i8").tobytes())
+    if labels is not None:
+        sha256.update(labels[order].astype("<i8" if labels.dtype.kind in "iu" else "<f8").tobytes())
+    return {"num_examples": len(element_ids), "sha256": sha256.hexdigest()}
+
+
+def _read(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return the ids in a file of scores, and its other arrays as they are stored."""
     try:
         # The SHA-256 in the record was compared when it was read, so `files.read_arrays` would check the file again.
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        ids = np.cumsum(arrays.pop("element_id"), dtype=np.int64)
-        return {
-            "element_id": ids,
-            **{_FORMER_NAMES.get(name, name): _decoded(arrays[name], len(ids)) for name in arrays},
-        }
+        return np.cumsum(arrays.pop("element_id"), dtype=np.int64), arrays
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
 

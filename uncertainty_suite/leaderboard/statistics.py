@@ -1,4 +1,4 @@
-"""The statistics of a comparison: intervals, paired tests, corrections, ranks and Pareto fronts, as plain functions.
+"""The statistics of a comparison: intervals, paired tests, their power, corrections, ranks and Pareto fronts.
 
 Two things are drawn at random in a benchmark: the seed that a network was trained with, and the examples it was tested
 on. `t_interval` is about the first, `bootstrap_interval` about the second, and `compare` about both at once. Where data
@@ -15,7 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 LEVEL = 0.95
+POWER = 0.8
+MOST_REPLICATES = 1000  # that `Comparison.replicates_needed` thinks of
 
+_MOST_DEGREES = 1e9  # of freedom: beyond, SciPy's t distributions are the normal one and may be NaN
+_LARGEST_EFFECT = 30.0  # in standard errors: every test finds it, and beyond SciPy returns NaN
 _CHUNK = 100  # resamples at a time, so that a test set of 50,000 examples takes 20 MB
 
 
@@ -87,12 +91,26 @@ def bootstrap_interval(
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Every method against every other: the element `[i, j]` is about `i` minus `j`."""
+    """Every method against every other: the element `[i, j]` is about `i` minus `j`.
+
+    The parts of the variance say what other numbers of replicates (seeds, or folds where these are compared) would do.
+    With S of them for each method it is `example + replicate / S`, and at least `example + residual / S`.
+    """
 
     difference: np.ndarray
     standard_error: np.ndarray
     degrees_of_freedom: np.ndarray
     p: np.ndarray  # two-sided; NaN where there is nothing to test with
+    example_variance: np.ndarray  # of the test examples: more replicates do not lessen it
+    example_degrees: np.ndarray  # the degrees of freedom of what the examples contribute
+    residual_variance: np.ndarray  # of example and replicate together, with one replicate
+    replicate_variance: np.ndarray  # of the replicates, with one; NaN where a method has only one
+    replicate_squares: np.ndarray  # the squares of what `i` and `j` contribute to it, summed
+
+    def of(self, rows: Sequence[int] | np.ndarray, columns: Sequence[int] | np.ndarray) -> "Comparison":
+        """Return the same about some pairs: each array `[pairs]`."""
+        found = {field.name: getattr(self, field.name)[rows, columns] for field in dataclasses.fields(self)}
+        return Comparison(**found)
 
     def interval(self, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
         """Return the t intervals of the differences; NaN where there is nothing to make one of."""
@@ -102,6 +120,69 @@ class Comparison:
 
         half = stdtrit(self.degrees_of_freedom, (1 + level) / 2) * self.standard_error
         return self.difference - half, self.difference + half
+
+    def detectable(self, power: float = POWER, level: float = LEVEL) -> np.ndarray:
+        """Return the smallest differences that the tests find with the given power; NaN where there is no test.
+
+        A test is one comparison at the level, without a correction for others.
+        """
+        if np.isnan(self.standard_error).all():
+            return self.standard_error
+        return detectable_effect(self.degrees_of_freedom, power, level) * self.standard_error
+
+    def replicates_needed(self, power: float = POWER, level: float = LEVEL) -> np.ndarray:
+        """Return how many seeds (or folds) of each method would find the differences seen, were they the true ones.
+
+        Two is the least. Infinity where `MOST_REPLICATES` are too few: there is hardly a difference, or the test
+        examples are too few; NaN where the spread over replicates is unknown.
+        """
+        from scipy.special import nctdtr, stdtrit
+
+        def enough(num: np.ndarray) -> np.ndarray:
+            by_example = self.example_variance + self.residual_variance / num
+            by_replicate = self.replicate_variance / num
+            variance = np.maximum(self.example_variance + by_replicate, np.maximum(by_example, by_replicate))
+            spent = self.replicate_squares / num**2 / np.maximum(num - 1, 1) + by_example**2 / self.example_degrees
+            degrees = np.where(variance > 0, variance**2 / spent, np.inf)
+            effect = np.where(self.difference == 0, 0.0, np.abs(self.difference) / np.sqrt(variance))
+            degrees, effect = np.minimum(degrees, _MOST_DEGREES), np.minimum(effect, _LARGEST_EFFECT)
+            return nctdtr(degrees, effect, stdtrit(degrees, (1 + level) / 2)) <= 1 - power
+
+        low, high = np.full(self.difference.shape, 1), np.full(self.difference.shape, MOST_REPLICATES)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            reached = enough(high)
+            while (high - low > 1).any():
+                middle = (low + high) // 2
+                found = enough(middle)
+                low, high = np.where(found, low, middle), np.where(found, middle, high)
+        return np.where(np.isnan(self.replicate_variance), np.nan, np.where(reached, np.maximum(high, 2), np.inf))
+
+
+def t_power(effect: np.ndarray, degrees: np.ndarray, level: float = LEVEL) -> np.ndarray:
+    """Return the power of a two-sided t test, by the noncentral t distribution (Johnson, Kotz & Balakrishnan 1995).
+
+    Args:
+        effect: The true difference over its standard error; `d sqrt(n)` for n pairs with the standardised effect d.
+        degrees: The degrees of freedom.
+        level: One minus the test's level.
+    """
+    from scipy.special import nctdtr, stdtrit
+
+    effect, degrees = np.minimum(effect, _LARGEST_EFFECT), np.minimum(degrees, _MOST_DEGREES)
+    limit = stdtrit(degrees, (1 + level) / 2)
+    below = np.nan_to_num(nctdtr(degrees, effect, -limit))  # NaN where it is less than a double holds
+    return 1 - nctdtr(degrees, effect, limit) + below
+
+
+def detectable_effect(degrees: np.ndarray, power: float = POWER, level: float = LEVEL) -> np.ndarray:
+    """Return the effect, a difference over its standard error, that a two-sided t test finds with the given power."""
+    from scipy.special import nctdtrinc, stdtrit
+
+    degrees = np.minimum(degrees, _MOST_DEGREES)
+    effect = nctdtrinc(degrees, 1 - power, stdtrit(degrees, (1 + level) / 2))  # six digits, without the other tail
+    step = 1e-4
+    found, above = t_power(effect, degrees, level), t_power(effect + step, degrees, level)
+    return effect + (power - found) * step / (above - found)
 
 
 def compare(values: Sequence[Sequence[float]], scores: Sequence[np.ndarray] | None = None) -> Comparison:
@@ -133,7 +214,7 @@ def compare(values: Sequence[Sequence[float]], scores: Sequence[np.ndarray] | No
     means = np.array([math.fsum(of_one) / len(of_one) for of_one in values])
     by_seed = np.array([(standard_error(of_one) or 0.0) ** 2 for of_one in values])
     num_methods = len(values)
-    by_example = residual = np.zeros((num_methods, num_methods))
+    by_example = residual = one_residual = np.zeros((num_methods, num_methods))
     num_examples = 1
     if scores is not None:
         num_examples = scores[0].shape[1]
@@ -141,6 +222,7 @@ def compare(values: Sequence[Sequence[float]], scores: Sequence[np.ndarray] | No
         variances = np.diag(covariance)
         by_example = np.maximum(variances[:, None] + variances - 2 * covariance, 0) / num_examples
         residual = np.array([_residual(of_one) for of_one in scores])
+        one_residual = (num_seeds * residual)[:, None] + num_seeds * residual
         residual = residual[:, None] + residual
     both = by_seed[:, None] + by_seed
     variance = np.maximum(by_example + both - residual, np.maximum(by_example, both))
@@ -151,13 +233,24 @@ def compare(values: Sequence[Sequence[float]], scores: Sequence[np.ndarray] | No
     with np.errstate(divide="ignore", invalid="ignore"):
         degrees = np.where(variance > 0, variance**2 / spent, np.inf)
         statistic = np.where(difference == 0, 0.0, np.abs(difference) / np.sqrt(variance))
-        p = 2 * stdtr(np.minimum(degrees, 1e9), -statistic)
+        p = 2 * stdtr(np.minimum(degrees, _MOST_DEGREES), -statistic)
     error = np.sqrt(variance)
     if scores is None:
         untested = (num_seeds[:, None] < 2) | (num_seeds < 2)
         error, p = np.where(untested, np.nan, error), np.where(untested, np.nan, p)
     np.fill_diagonal(p, 1.0)
-    return Comparison(difference, error, degrees, p)
+    of_one_seed = np.where(num_seeds < 2, np.nan, num_seeds * by_seed)
+    return Comparison(
+        difference,
+        error,
+        degrees,
+        p,
+        example_variance=np.maximum(by_example - residual, 0),
+        example_degrees=np.full_like(difference, max(num_examples - 1, 1)),
+        residual_variance=one_residual,
+        replicate_variance=of_one_seed[:, None] + of_one_seed,
+        replicate_squares=(of_one_seed**2)[:, None] + of_one_seed**2,
+    )
 
 
 def compare_folds(values: Sequence[Mapping[int, float]]) -> Comparison:
@@ -188,7 +281,9 @@ def compare_folds(values: Sequence[Mapping[int, float]]) -> Comparison:
             error[i, j] = error[j, i] = found
             degrees[i, j] = degrees[j, i] = len(paired) - 1
             p[i, j] = p[j, i] = _two_sided(difference[i, j], found, len(paired) - 1)
-    return Comparison(difference, error, degrees, p)
+    of_one_fold = error**2 * (degrees + 1)
+    nothing = np.zeros(shape)
+    return Comparison(difference, error, degrees, p, nothing, nothing + 1, nothing, of_one_fold, of_one_fold**2)
 
 
 def _two_sided(difference: float, error: float, degrees: float) -> float:
@@ -238,8 +333,8 @@ def holm_pairs(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def average_ranks(values: np.ndarray, higher_is_better: bool) -> np.ndarray:
-    """Return each method's mean rank over tasks, 1 for the best; equal values share the mean of their ranks.
+def ranks(values: np.ndarray, higher_is_better: bool) -> np.ndarray:
+    """Return each method's rank in each task, `[tasks, methods]`, 1 for the best; equal values share their mean rank.
 
     Args:
         values: `[tasks, methods]`.
@@ -247,18 +342,24 @@ def average_ranks(values: np.ndarray, higher_is_better: bool) -> np.ndarray:
     """
     values = -np.asarray(values) if higher_is_better else np.asarray(values)
     one, other = values[:, :, None], values[:, None, :]
-    return ((other < one).sum(axis=2) + ((other == one).sum(axis=2) + 1) / 2).mean(axis=0)
+    return (other < one).sum(axis=2) + ((other == one).sum(axis=2) + 1) / 2
 
 
-def friedman_p(ranks: np.ndarray, num_tasks: int) -> float:
-    """Return the p-value of Friedman's test (1937) that all methods are alike, from average ranks without ties.
+def friedman_p(ranks: np.ndarray) -> float:
+    """Return the p-value of Friedman's test (1937) that all methods are alike, corrected for ties (Conover 1999).
 
-    `chi^2 = 12 N / (k (k + 1)) sum_j (R_j - (k + 1) / 2)^2` with `k - 1` degrees of freedom.
+    `chi^2 = (k - 1) N^2 sum_j (R_j - (k + 1) / 2)^2 / sum_ij (r_ij - (k + 1) / 2)^2` with `k - 1` degrees of freedom,
+    `R_j` the average of the ranks `r_ij`. One where all methods tie in every task.
+
+    Args:
+        ranks: `[tasks, methods]`, as `ranks` returns them.
     """
     from scipy.special import chdtrc
 
-    k = len(ranks)
-    return float(chdtrc(k - 1, 12 * num_tasks / (k * (k + 1)) * ((ranks - (k + 1) / 2) ** 2).sum()))
+    num_tasks, k = ranks.shape
+    spread = ((ranks - (k + 1) / 2) ** 2).sum()
+    between = ((ranks.mean(axis=0) - (k + 1) / 2) ** 2).sum()
+    return float(chdtrc(k - 1, (k - 1) * num_tasks**2 * between / spread)) if spread else 1.0
 
 
 @functools.cache
@@ -289,6 +390,53 @@ def cliques(ranks: np.ndarray, difference: float) -> list[tuple[int, ...]]:
         if len(group) > 1 and not (groups and set(group) <= set(groups[-1])):
             groups.append(group)
     return groups
+
+
+def kendall_tau(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return Kendall's rank correlation of two rankings of the same methods, tau-b with ties (Kendall 1945).
+
+    1 where both order all methods in the same way, ties included, and 0 where one of them orders nothing.
+
+    Args:
+        first: `[methods]`.
+        second: `[..., methods]`, one or more rankings.
+
+    Returns:
+        `[...]`.
+    """
+    above = np.triu_indices(len(first), 1)
+    one, other = (np.sign(values[..., above[0]] - values[..., above[1]]) for values in (first, second))
+    root = np.sqrt((one**2).sum() * (other**2).sum(axis=-1))
+    tau = (one * other).sum(axis=-1) / np.where(root > 0, root, 1)
+    return np.where((one == other).all(axis=-1), 1.0, tau)
+
+
+def ensemble_equivalent(losses: Mapping[int, float], loss: float) -> float:
+    """Return how many members of an ensemble reach a loss (Ashukha et al. 2020, https://arxiv.org/abs/2002.06470).
+
+    Between two sizes the loss is taken to be linear in 1 / size, as the squared error of a mean of alike members is. Of
+    a loss that is reached several times the smallest size counts.
+
+    Args:
+        losses: The mean loss of ensembles by their size.
+        loss: Less is better.
+
+    Returns:
+        The size; 0 for what is worse than the smallest ensemble, infinity for what none reaches.
+
+    Example:
+        >>> ensemble_equivalent({1: 0.5, 2: 0.4, 4: 0.35}, 0.375)  # a + b / m is 0.375 at 1 / m = 0.375
+        2.6666666666666665
+    """
+    sizes = sorted(losses)
+    if loss > losses[sizes[0]]:
+        return 0.0
+    for smaller, larger in itertools.pairwise(sizes):
+        if losses[larger] <= loss:
+            drop = losses[smaller] - losses[larger]
+            share = (losses[smaller] - loss) / drop if drop else 0.0
+            return 1 / (1 / smaller + share * (1 / larger - 1 / smaller))
+    return float(sizes[0]) if loss == losses[sizes[0]] else math.inf
 
 
 def pareto_front(costs: np.ndarray, losses: np.ndarray) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 A record is `leaderboards/<task>/<method>-<hash8>-seed<k>.json`, or `...-fold<f>-seed<k>.json`: the fields of the run's
 `results.json` that `Record` knows, the points of its figures, and a seal. Beside it lies `<...>.npz` with the scores of
-every example of the in-distribution split, for paired tests, sorted by `element_id`; `scores` has the arrays.
+every example of the in-distribution split, for paired tests, sorted by `element_id`, and their labels; `scores` has the
+arrays. `examples` tells for every other split, too, which examples were predicted.
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from uncertainty_suite import configuration
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.leaderboard import scores as per_example
 from uncertainty_suite.leaderboard.curves import curves
+from uncertainty_suite.leaderboard.places import Places
 from uncertainty_suite.leaderboard.records import (
     Record,
     check_comparable,
@@ -33,9 +35,9 @@ from uncertainty_suite.leaderboard.records import (
     read_record,
     seal,
 )
-from uncertainty_suite.leaderboard.scores import load_scores
 from uncertainty_suite.leaderboard.tables import COSTS
 from uncertainty_suite.leaderboard.writing import write
+from uncertainty_suite.likelihoods import Saved
 from uncertainty_suite.runs import SCHEMA_VERSION, RunFolder
 
 # What a record takes over from its run as it is.
@@ -89,9 +91,10 @@ def _add(folder: Path, to: Path, replace: bool) -> str:
                 return f"{path}: is there already"
             if path.exists() and not replace:
                 raise InputError(f"{path} is there and says something else ({_change(path, content)}). See --replace.")
-            neighbours = [other for other in _neighbours(path.parent) if other.folder != path]
-            check_comparable([*neighbours, record])
-            _check_examples(neighbours, record, scores)
+            others = [other for other in neighbours(path.parent) if other.folder != path]
+            check_comparable([*others, record])
+            _check_examples(others, record, content["examples"])
+            _check_means(others, record)
             # First the scores: a record whose scores are missing is damaged, scores without a record are nothing.
             for name, data in ((path.with_suffix(".npz"), scores), (path, _json_bytes(content))):
                 write(name, data)
@@ -114,8 +117,8 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _neighbours(folder: Path) -> list[Record]:
-    """Return the records that can be read among those of a task."""
+def neighbours(folder: Path) -> list[Record]:
+    """Return the records that can be read in the folder of a task."""
     if not any(folder.glob("*.json")):
         return []
     try:
@@ -150,13 +153,15 @@ def _content(record: Record) -> tuple[dict[str, Any], bytes]:
 
     measured = evaluation.compute(run)
     saved = run.predictions(task.in_distribution)
-    scores = per_example.to_bytes(saved, task.likelihood)
+    scores = per_example.to_bytes(saved, task.likelihood, _calibrated(run, saved, measured.metrics))
     content = {
         "schema_version": SCHEMA_VERSION,
         **{name: getattr(record, name) for name in _COPIED},
         **said,
         "metrics": _recomputed(path, record, measured.metrics),
         "left_out": measured.left_out,
+        "tuned": dict(record.tuned),
+        "examples": _examples(run),
         "provenance": _without_paths(record.provenance),
         "scores": {
             "split": task.in_distribution,
@@ -167,6 +172,21 @@ def _content(record: Record) -> tuple[dict[str, Any], bytes]:
     }
     content["record_sha256"] = seal(content)
     return content, scores
+
+
+def _calibrated(run: RunFolder, saved: Saved, metrics: Mapping[str, float]) -> dict[str, np.ndarray]:
+    """Return the criterion of each example after the calibration, if the run has it, by its name."""
+    from uncertainty_suite import evaluation
+
+    task, likelihood = run.task, run.task.likelihood
+    name = f"{likelihood.calibration}/{likelihood.criterion}"
+    if f"{task.in_distribution}/{name}" not in metrics:
+        return {}
+    validation = run.predictions(task.of("validation")[0].key)
+    fitted: Any = evaluation.fit_posthoc(likelihood.calibration, validation, likelihood)
+    calibrated = fitted(likelihood.calibration_input(saved))
+    scores = per_example.of_examples(likelihood.criterion, saved, likelihood, calibrated)
+    return {} if scores is None else {name: scores}
 
 
 def _recomputed(path: Path, record: Record, computed: Mapping[str, float]) -> dict[str, float]:
@@ -214,17 +234,50 @@ def _relative(match: re.Match) -> str:
     return known[1] if known else path.rstrip("/").rpartition("/")[2]
 
 
-def _check_examples(neighbours: Iterable[Record], record: Record, scores: bytes) -> None:
-    """Refuse scores of other examples than those of the records of the same fold that are there."""
-    ids = per_example.element_ids(scores)
-    for other in neighbours:
-        try:
-            known = load_scores(other) if other.fold == record.fold else None
-        except InputError:  # a damaged neighbour is no reason to refuse
-            continue
-        if known is not None and not np.array_equal(known["element_id"], ids):
-            problem = f"{record.folder} has predicted other test examples than {other.folder}"
-            raise InputError(f"Task '{record.task}': element_id differs, {problem}.")
+def _examples(run: RunFolder) -> dict[str, dict[str, Any]]:
+    """Return which examples were predicted of each split that is data of its own; shifted ones are of another split."""
+    examples = {}
+    for split in run.task.splits:
+        if split.role not in ("shift", "fit", "predict_only"):
+            saved = run.predictions(split.key)
+            examples[split.key] = per_example.digest(saved["element_id"], saved["labels"] if split.labelled else None)
+    return examples
+
+
+def _check_examples(others: Iterable[Record], record: Record, examples: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse predictions of other examples than those of the records of the same fold that are there."""
+    for other in others:
+        for split in sorted(other.examples.keys() & examples.keys()) if other.fold == record.fold else ():
+            if other.examples[split] != examples[split]:
+                problem = f"{record.folder} has predicted other examples, or with other labels, than {other.folder}"
+                raise InputError(f"Task '{record.task}': the examples of '{split}' differ, {problem}.")
+
+
+def _check_means(others: Iterable[Record], record: Record) -> None:
+    """Refuse numbers made of other shifted or OOD sets than those of the same name in the records that are there."""
+    mine = _made_of(record)
+    for other in others:
+        theirs = _made_of(other)
+        for key in sorted(mine.keys() & theirs.keys()):
+            if mine[key] != theirs[key]:
+                missing, more = sorted(theirs[key] - mine[key]), sorted(mine[key] - theirs[key])
+                found = [f"without {', '.join(missing)}"] * bool(missing) + [f"with {', '.join(more)}"] * bool(more)
+                raise InputError(
+                    f"Task '{record.task}': {key} is made of other splits in {record.folder} than in {other.folder}: "
+                    f"{' and '.join(found):.200}. Evaluate the same ones."
+                )
+
+
+def _made_of(record: Record) -> dict[str, set[str]]:
+    """Return the splits behind each place where metrics of a record are made of several."""
+    places = Places(record.splits, record.in_distribution).by_key.values()
+    made_of = {place.key: place.splits for place in places if place.is_mean}
+    made_of["failure"] = tuple(split for split in record.splits if split.role in ("shift", "near_ood", "far_ood"))
+    return {
+        key: {f"{split.key} ({split.max_examples or 'all'})" for split in splits}
+        for key, splits in made_of.items()
+        if any(name.startswith(f"{key}/") for name in record.metrics)
+    }
 
 
 def _json_bytes(content: Mapping[str, Any]) -> bytes:

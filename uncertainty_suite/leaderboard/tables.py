@@ -4,7 +4,8 @@ import dataclasses
 import fnmatch
 import functools
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,19 +22,28 @@ def headline(names: Iterable[str], in_distribution: str = "test") -> tuple[str, 
     """Return the metrics that a table shows first.
 
     Args:
-        names: The likelihoods: what of their metrics, see `Likelihood.headline`.
+        names: The likelihoods: what of their metrics, see `Likelihood.headline`. Beside the criterion and the last one,
+            a calibration error, stands the same after a calibration.
         in_distribution: Key of the in-distribution split.
     """
-    of_split = list(dict.fromkeys(metric for name in names for metric in likelihoods.info(name).headline))
-    places = (in_distribution, "shift/mean")
-    return (*(f"{place}/{metric}" for place in places for metric in of_split), "ood/near/auroc", "ood/far/auroc")
+    inside, shifted = [], []
+    for likelihood in map(likelihoods.info, names):
+        for metric in likelihood.headline:
+            calibrated = metric in (likelihood.criterion, likelihood.headline[-1])
+            inside += [metric, f"{likelihood.calibration}/{metric}"] if calibrated else [metric]
+            shifted.append(metric)
+    places = ((in_distribution, inside), ("shift/mean", shifted))
+    of_splits = dict.fromkeys(f"{place}/{metric}" for place, of_place in places for metric in of_place)
+    return (*of_splits, "ood/near/auroc", "ood/far/auroc", "failure/max_prob/augrc")
 
 
-COSTS = ("num_parameters", "train_seconds", "milliseconds_per_example")
+EXACT_COSTS = ("num_parameters", "train_flops", "prediction_flops_per_example")  # counted, the same for all seeds
+COSTS = ("num_parameters", "train_flops", "train_seconds", "prediction_flops_per_example", "milliseconds_per_example")
 HEADLINE = headline(likelihoods.names())
 
 _SETTINGS = ("precision", "epochs", "batch_size")
-_SECTIONS = ("inside", "labelled", "shift", "ood")
+_SECTIONS = ("inside", "labelled", "shift", "ood", "failure")
+_CALIBRATIONS = {likelihoods.info(name).calibration for name in likelihoods.names()}
 _ORDER = (
     *dict.fromkeys(metric for name in likelihoods.names() for metric in likelihoods.info(name).headline),
     *("entropy", "auroc", "aupr_in", "aupr_out", "fpr95", "max_prob"),
@@ -98,6 +108,20 @@ class Row:
         config = self.records[0].config
         return {"model": self.model, **{name: str(config.get(name, "—")) for name in _SETTINGS}}
 
+    @property
+    def trained_here(self) -> bool:
+        """Whether its networks were trained by the suite, and not only their predictions scored."""
+        return all(record.provenance.get("trained_here", True) for record in self.records)
+
+    @property
+    def tuned(self) -> dict[str, list[Mapping[str, Any]]]:
+        """Of each field that was chosen or fitted on held-out data, what each run says of it."""
+        found: dict[str, list[Mapping[str, Any]]] = {}
+        for record in self.records:
+            for field, said in record.tuned.items():
+                found.setdefault(field, []).append(said)
+        return found
+
     def statistic(self, metric: str) -> Statistic | None:
         """Return the statistic of a metric over the replicates that have it, None if none has."""
         return self._statistics.get(metric)
@@ -161,6 +185,11 @@ class Table:
     def loss(self) -> str:
         """See `first_loss`."""
         return first_loss(self.likelihood)
+
+    @property
+    def calibrated_loss(self) -> str:
+        """The criterion of its likelihood after a calibration, e.g. `temperature_scaling/nll`."""
+        return f"{self.likelihood.calibration}/{self.likelihood.criterion}"
 
 
 def first_loss(likelihood: type[Likelihood]) -> str:
@@ -241,13 +270,18 @@ def _places(records: Iterable[Record]) -> Places:
 
 
 def _column_order(places: Places, metric: str) -> tuple:
-    """Sort key of a metric: test, shift, OOD, anything else, costs; then by split, then the usual order of metrics."""
+    """Sort key of a metric: test, shift, OOD, failures, anything else, costs; then by split, then the usual order.
+
+    Behind a metric stands the same after a calibration.
+    """
     if metric in COSTS:
-        return len(_SECTIONS) + 1, "", "", COSTS.index(metric), metric
+        return len(_SECTIONS) + 1, "", "", COSTS.index(metric), "", metric
     place, rest = places.of(metric)
     score, _, name = rest.rpartition("/")
     section, key = (_SECTIONS.index(place.section), place.key) if place else (len(_SECTIONS), "")
-    return section, key, score, _ORDER.index(name) if name in _ORDER else len(_ORDER), name
+    order = _ORDER.index(name) if name in _ORDER else len(_ORDER)
+    calibration = score if score in _CALIBRATIONS else ""
+    return section, key, "" if calibration else score, order, calibration, name
 
 
 def _matching(pattern: str, metrics: Iterable[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -26,12 +26,20 @@ class Likelihood(abc.ABC):
         name: Its name.
         num_outputs: Units that a head needs.
         headline: The metrics of a labelled split that a table shows first.
+        calibration: The post-hoc method that corrects the scale of its predictions, and nothing else.
+        calibration_options: Options of post-hoc calibrations of `calibration_input`.
+        has_errors: Whether a prediction is right or wrong.
+        criterion: The metric by which a method's settings are chosen on the validation split.
         by_sample: The saved arrays whose first axis runs over samples and whose second one over examples.
     """
 
     name: ClassVar[str]
     num_outputs: int
     headline: ClassVar[tuple[str, ...]]
+    calibration: ClassVar[str]
+    calibration_options: ClassVar[Mapping[str, Any]] = {}
+    has_errors: ClassVar[bool] = False
+    criterion: ClassVar[str]
     by_sample: ClassVar[tuple[str, ...]]
 
     @property
@@ -78,14 +86,34 @@ class Likelihood(abc.ABC):
     def savable() -> dict[str, str]:
         """Return the arrays that a configuration can ask to be saved: the field of `Predictions` behind each name."""
 
+    @staticmethod
     @abc.abstractmethod
-    def to_saved(self, predictions: Predictions) -> Saved:
+    def to_saved(predictions: Predictions) -> Saved:
         """Return what a run saves of every split, from predictions of some examples as NumPy arrays."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def num_samples(saved: Mapping[str, Any]) -> int:
+        """Return how many samples are saved.
+
+        Raises:
+            InputError: Only their mean is.
+        """
+
+    @staticmethod
+    @abc.abstractmethod
+    def of_members(saved: Mapping[str, Any], members: Sequence[int]) -> Saved:
+        """Return what would be saved of some of the samples alone, without labels."""
 
     @staticmethod
     @abc.abstractmethod
     def metric_input(saved: Mapping[str, Any]) -> Any:
         """Return what the `add_batch` of a metric receives as its predictions, from saved arrays."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def calibration_input(saved: Mapping[str, Any]) -> Any:
+        """Return what a post-hoc calibration receives, from saved arrays."""
 
     @staticmethod
     @abc.abstractmethod
@@ -99,6 +127,11 @@ class Likelihood(abc.ABC):
 
         The first one is what every method with this likelihood has.
         """
+
+    @staticmethod
+    @abc.abstractmethod
+    def decomposed(saved: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the aleatoric and the epistemic uncertainty of each example, `[n]` each; None of a single sample."""
 
     @staticmethod
     @abc.abstractmethod

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from uncertainty_suite import keras, metrics, tf
+from uncertainty_suite.errors import InputError
 from uncertainty_suite.likelihoods.base import Likelihood, Saved, further_uncertainties
+from uncertainty_suite.metrics.recalibration import log_softmax
 from uncertainty_suite.predictions import Predictions
 
 
@@ -25,6 +27,10 @@ class Categorical(Likelihood):
 
     name = "categorical"
     headline = ("accuracy", "nll", "brier", "ece")
+    calibration = "temperature_scaling"
+    calibration_options = {"from_logits": True}  # noqa: RUF012 - never written to
+    has_errors = True
+    criterion = "nll"
     by_sample = ("samples", "logits")
 
     def __init__(self, num_classes: int) -> None:
@@ -64,17 +70,40 @@ class Categorical(Likelihood):
     def savable() -> dict[str, str]:
         return {"samples": "probs", "logits": "logits", "features": "features"}
 
-    def to_saved(self, predictions: Predictions) -> Saved:
-        samples = predictions.probs
-        saved = {"probs": samples.mean(axis=0, dtype=np.float64).astype(np.float32)}
+    @staticmethod
+    def to_saved(predictions: Predictions) -> Saved:
+        """See `Likelihood.to_saved`: `log_probs` `[n, classes]`, the logarithm of the mean probability over samples.
+
+        It is computed in float64, from logits where there are any: a probability of 1 - 1e-12 and one of 1 - 1e-9 are
+        the same number in float32, and would tie two examples that the network tells apart.
+        """
+        samples = _log_probs(predictions)
+        mean = _log_sum_exp(samples, axis=0) - np.log(len(samples))
         uncertainty = dict(predictions.uncertainty)
         if len(samples) > 1:
-            uncertainty["mutual_information"] = metrics.mutual_information(samples)
-        return {**saved, **{f"uncertainty/{name}": each.astype(np.float32) for name, each in uncertainty.items()}}
+            uncertainty["mutual_information"] = metrics.mutual_information(np.exp(samples))
+            uncertainty["expected_entropy"] = metrics.expected_entropy(np.exp(samples))
+        further = {f"uncertainty/{name}": each.astype(np.float32) for name, each in uncertainty.items()}
+        return {"log_probs": mean.astype(np.float32), **further}
+
+    @staticmethod
+    def num_samples(saved: Mapping[str, Any]) -> int:
+        return len(_samples_of(saved))
+
+    @staticmethod
+    def of_members(saved: Mapping[str, Any], members: Sequence[int]) -> Saved:
+        return Categorical.to_saved(Predictions(probs=_samples_of(saved)[members]))
 
     @staticmethod
     def metric_input(saved: Mapping[str, Any]) -> Any:
-        return saved["probs"]
+        """See `Likelihood.metric_input`: probabilities, float64 `[n, classes]`."""
+        probs = np.exp(saved["log_probs"].astype(np.float64))
+        return probs / probs.sum(axis=-1, keepdims=True)
+
+    @staticmethod
+    def calibration_input(saved: Mapping[str, Any]) -> Any:
+        """See `Likelihood.calibration_input`: logits, which the logarithms of probabilities are."""
+        return saved["log_probs"].astype(np.float64)
 
     @staticmethod
     def samples_input(predictions: Predictions) -> Any:
@@ -82,18 +111,63 @@ class Categorical(Likelihood):
 
     @staticmethod
     def uncertainties(saved: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """See `Likelihood.uncertainties`; the first one, `max_prob`, is one minus the largest probability."""
-        return {"max_prob": 1.0 - saved["probs"].max(axis=-1), **further_uncertainties(saved)}
+        """See `Likelihood.uncertainties`; the first one, `max_prob`, is log(1 - p), p being the largest probability."""
+        return {"max_prob": log_probability_of_others(saved["log_probs"]), **further_uncertainties(saved)}
+
+    @staticmethod
+    def decomposed(saved: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
+        """See `Likelihood.decomposed`: the expected entropy and the mutual information, in nats."""
+        if "uncertainty/mutual_information" not in saved:
+            return None
+        return saved["uncertainty/expected_entropy"], saved["uncertainty/mutual_information"]
 
     @staticmethod
     def ood_summary(inside: Mapping[str, np.ndarray], outside: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Return `max_prob`, the mean largest probability there, and `oscr`, the open-set classification rate."""
-        correct = inside["probs"].argmax(axis=-1) == inside["labels"]
-        scores = [1.0 - saved["probs"].max(axis=-1) for saved in (inside, outside)]
+        correct = inside["log_probs"].argmax(axis=-1) == inside["labels"]
+        scores = [log_probability_of_others(saved["log_probs"]) for saved in (inside, outside)]
         return {
-            "max_prob": float(outside["probs"].max(axis=-1).mean(dtype=np.float64)),
+            "max_prob": float(Categorical.metric_input(outside).max(axis=-1).mean()),
             "oscr": metrics.oscr(*scores, correct),
         }
+
+
+def log_probability_of_others(log_probs: np.ndarray) -> np.ndarray:
+    """Return log(1 - p) of each example, p being its largest probability, by log-sum-exp over the other classes.
+
+    Args:
+        log_probs: Logarithms of probabilities, or logits, `[n, classes]`.
+
+    Returns:
+        float64 `[n]`, at most 0. It orders examples as 1 - p does, and those too whose p rounds to 1.
+    """
+    others = log_probs.astype(np.float64)
+    total = _log_sum_exp(others, axis=-1)
+    others[np.arange(len(others)), others.argmax(axis=-1)] = -np.inf
+    return _log_sum_exp(others, axis=-1) - total
+
+
+def _log_sum_exp(values: np.ndarray, axis: int) -> np.ndarray:
+    highest = values.max(axis=axis, keepdims=True)
+    return np.log(np.exp(values - highest).sum(axis=axis)) + highest.squeeze(axis)
+
+
+def _samples_of(saved: Mapping[str, Any]) -> np.ndarray:
+    if "samples" not in saved:
+        raise InputError(
+            "Only the mean over samples is saved: predict anew with --save samples, or run with "
+            "--config.evaluation.save=\"('samples',)\"."
+        )
+    return saved["samples"]
+
+
+def _log_probs(predictions: Predictions) -> np.ndarray:
+    """Return the logarithm of each sample's probabilities, float64 `[samples, n, classes]`."""
+    if predictions.logits is None:
+        probs = np.asarray(predictions.probs)
+        least = np.finfo(probs.dtype).smallest_subnormal  # what rounded to zero was below that
+        return np.log(np.maximum(probs, least).astype(np.float64))
+    return log_softmax(np.asarray(predictions.logits, np.float64))
 
 
 def _for_members(labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:

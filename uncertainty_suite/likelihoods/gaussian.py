@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,8 @@ class Gaussian(Likelihood):
         *("rmse", "gaussian_nll", "crps"),
         *("interval_coverage", "interval_width", "quantile_calibration_error"),
     )
+    calibration = "stddev_scaling"
+    criterion = "gaussian_nll"
     by_sample = ("mean", "stddev")
 
     def __init__(self, mean: float, stddev: float) -> None:
@@ -90,14 +92,27 @@ class Gaussian(Likelihood):
     def savable() -> dict[str, str]:
         return {"features": "features"}
 
-    def to_saved(self, predictions: Predictions) -> Saved:
+    @staticmethod
+    def to_saved(predictions: Predictions) -> Saved:
         """See `Likelihood.to_saved`: every sample, since a mixture is not its moments."""
         further = {f"uncertainty/{name}": each.astype(np.float32) for name, each in predictions.uncertainty.items()}
         return {"mean": predictions.mean, "stddev": predictions.stddev, **further}
 
     @staticmethod
+    def num_samples(saved: Mapping[str, Any]) -> int:
+        return len(saved["mean"])
+
+    @staticmethod
+    def of_members(saved: Mapping[str, Any], members: Sequence[int]) -> Saved:
+        return {name: saved[name][members] for name in Gaussian.by_sample}
+
+    @staticmethod
     def metric_input(saved: Mapping[str, Any]) -> Any:
         return saved["mean"], saved["stddev"]
+
+    @staticmethod
+    def calibration_input(saved: Mapping[str, Any]) -> Any:
+        return Gaussian.metric_input(saved)
 
     @staticmethod
     def samples_input(predictions: Predictions) -> Any:
@@ -113,6 +128,13 @@ class Gaussian(Likelihood):
         total = np.sqrt((saved["stddev"] ** 2).mean(axis=0) + spread)
         epistemic = {"epistemic_stddev": np.sqrt(spread)} if len(saved["mean"]) > 1 else {}
         return {"stddev": total, **epistemic, **further_uncertainties(saved)}
+
+    @staticmethod
+    def decomposed(saved: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
+        """See `Likelihood.decomposed`: the mean of the variances and the variance of the means."""
+        if len(saved["mean"]) == 1:
+            return None
+        return (saved["stddev"] ** 2).mean(axis=0), saved["mean"].var(axis=0)
 
     @staticmethod
     def ood_summary(inside: Mapping[str, np.ndarray], outside: Mapping[str, np.ndarray]) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """What every OOD score shares: the interface, the registry, and the checks of what it is given."""
 
+import copy
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
@@ -35,6 +36,9 @@ class Score(Named):
         likelihoods: The likelihoods whose predictions it scores.
         needs: The arrays it needs of what is scored.
         fit_needs: The arrays it needs of the training data; empty where there is nothing to fit.
+        tunable: The option that may be chosen on OOD validation data, empty where there is none. What `_fit` learns
+            does not depend on it.
+        candidates: The values of it to try.
     """
 
     formula: ClassVar[str]
@@ -42,6 +46,8 @@ class Score(Named):
     likelihoods: ClassVar[tuple[str, ...]] = ("categorical",)
     needs: tuple[str, ...] = ()
     fit_needs: ClassVar[tuple[str, ...]] = ()
+    tunable: ClassVar[str] = ""
+    candidates: ClassVar[tuple[Any, ...]] = ()
     _fitted = False
 
     def check_fit_examples(self, count: int) -> None:
@@ -88,6 +94,22 @@ class Score(Named):
             raise InputError(f"OOD score '{self.key}' is not fitted; call fit(saved predictions of training data).")
         self._require(saved, self.needs, "to score")
         return self._score(saved)
+
+    def variants(self, saved: Saved) -> dict[Any, np.ndarray]:
+        """Return the score of each example, as `__call__` does, by each value of `tunable`, its own one first.
+
+        Example:
+            >>> score = ood_scores.get("knn").fit(train)
+            >>> score.variants(test).keys()
+            dict_keys([50, 1, 5, 10, 20, 100, 200])
+        """
+        values = dict.fromkeys([getattr(self, self.tunable), *self.candidates])
+        return {value: self._with(value)(saved) for value in values}
+
+    def _with(self, value: Any) -> Self:
+        other = copy.copy(self)
+        setattr(other, self.tunable, value)
+        return other
 
     def _fit(self, train: Saved, head: Head | None) -> None:
         raise NotImplementedError

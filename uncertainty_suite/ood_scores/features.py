@@ -4,6 +4,8 @@ With several samples the features are their mean, as they are saved. For an ense
 representations: it works, but the scores of one member are the better defined.
 """
 
+from typing import Any
+
 import numpy as np
 
 from uncertainty_suite.errors import InputError
@@ -18,11 +20,16 @@ from uncertainty_suite.ood_scores.base import (
 )
 
 
-def _whitening(centred: np.ndarray, shrinkage: float) -> np.ndarray:
-    """Return `M` `[d, d]` such that `|x M|^2 = x^T (C + ridge)^-1 x`, `C` being the covariance of centred rows."""
-    values, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
-    values = np.maximum(values, 0.0)  # below zero by rounding
-    return vectors / np.sqrt(values + shrinkage * (values.mean() or 1.0))
+class _Covariance:
+    """The covariance `C` of centred rows."""
+
+    def __init__(self, centred: np.ndarray) -> None:
+        values, self._vectors = np.linalg.eigh(centred.T @ centred / len(centred))
+        self._values = np.maximum(values, 0.0)  # below zero by rounding
+
+    def whitening(self, shrinkage: float) -> np.ndarray:
+        """Return `M` `[d, d]` such that `|x M|^2 = x^T (C + ridge)^-1 x`."""
+        return self._vectors / np.sqrt(self._values + shrinkage * (self._values.mean() or 1.0))
 
 
 @REGISTRY.register
@@ -43,6 +50,8 @@ class Mahalanobis(Score):
     paper = "Lee 2018"
     needs = ("features",)
     fit_needs = ("features", "labels")
+    tunable = "shrinkage"
+    candidates = (1e-8, 1e-6, 1e-4, 1e-2, 1.0)
 
     def __init__(self, shrinkage: float = 1e-6):
         check_number("shrinkage", shrinkage)
@@ -51,15 +60,15 @@ class Mahalanobis(Score):
     def _fit(self, train: Saved, head: Head | None) -> None:
         features = features_of(train)
         classes, index = np.unique(train_labels_of(train, len(features)), return_inverse=True)
-        means = np.stack([features[index == k].mean(axis=0) for k in range(len(classes))])
-        self._whiten = _whitening(features - means[index], self.shrinkage)
-        self._means = means @ self._whiten  # [classes, d]
+        self._means = np.stack([features[index == k].mean(axis=0) for k in range(len(classes))])  # [classes, d]
+        self._within = _Covariance(features - self._means[index])
 
     def _score(self, saved: Saved) -> np.ndarray:
         from scipy.spatial.distance import cdist
 
-        whitened = features_of(saved, len(self._whiten)) @ self._whiten
-        return cdist(whitened, self._means, "sqeuclidean").min(axis=1)
+        whiten = self._within.whitening(self.shrinkage)
+        whitened = features_of(saved, len(whiten)) @ whiten
+        return cdist(whitened, self._means @ whiten, "sqeuclidean").min(axis=1)
 
 
 @REGISTRY.register
@@ -87,10 +96,10 @@ class RelativeMahalanobis(Mahalanobis):
             )
         features = features_of(train)
         self._mean = features.mean(axis=0)
-        self._whiten_all = _whitening(features - self._mean, self.shrinkage)
+        self._of_all = _Covariance(features - self._mean)
 
     def _score(self, saved: Saved) -> np.ndarray:
-        background = (features_of(saved, len(self._mean)) - self._mean) @ self._whiten_all
+        background = (features_of(saved, len(self._mean)) - self._mean) @ self._of_all.whitening(self.shrinkage)
         return super()._score(saved) - (background**2).sum(axis=1)
 
 
@@ -111,6 +120,8 @@ class KNN(Score):
     likelihoods = ("categorical", "gaussian")
     needs = ("features",)
     fit_needs = ("features",)
+    tunable = "k"
+    candidates = (1, 5, 10, 20, 50, 100, 200)
 
     def __init__(self, k: int = 50):
         check_positive_integer("k", k)
@@ -132,8 +143,16 @@ class KNN(Score):
         self._neighbours = NearestNeighbors(n_neighbors=self.k, algorithm="brute").fit(_unit_length(features))
 
     def _score(self, saved: Saved) -> np.ndarray:
-        distances, _ = self._neighbours.kneighbors(_unit_length(features_of(saved, self._dimension)))
-        return distances[:, -1]
+        return self._distances(saved, self.k)[:, -1]
+
+    def variants(self, saved: Saved) -> dict[Any, np.ndarray]:
+        values = [k for k in dict.fromkeys([self.k, *self.candidates]) if k <= self._neighbours.n_samples_fit_]
+        distances = self._distances(saved, max(values))  # the neighbours are sought once
+        return {k: distances[:, k - 1] for k in values}
+
+    def _distances(self, saved: Saved, k: int) -> np.ndarray:
+        """Return the distances to the k nearest training examples, the nearest first, `[n, k]`."""
+        return self._neighbours.kneighbors(_unit_length(features_of(saved, self._dimension)), k)[0]
 
 
 def _unit_length(features: np.ndarray) -> np.ndarray:

@@ -125,6 +125,8 @@ class ReAct(Score):
     """
 
     name = "react"
+    tunable = "percentile"
+    candidates = (70.0, 80.0, 85.0, 90.0, 95.0, 99.0)
     formula = "-logsumexp_k(min(f, c) W + b)_k, c the percentile of training activations"
     paper = "Sun 2021"
     needs = ("features",)
@@ -137,9 +139,9 @@ class ReAct(Score):
     def _fit(self, train: Saved, head: Head | None) -> None:
         features = features_of(train)
         self._weights, self._bias, self.head_error = _head_of(head, features, logits_of(train).mean(axis=0))
-        self._ceiling = np.percentile(features, self.percentile)
+        self._ceilings = {percent: np.percentile(features, percent) for percent in (self.percentile, *self.candidates)}
 
     def _score(self, saved: Saved) -> np.ndarray:
         features = features_of(saved, len(self._weights))
-        logits = np.minimum(features, self._ceiling) @ self._weights + self._bias
+        logits = np.minimum(features, self._ceilings[self.percentile]) @ self._weights + self._bias
         return mean_energy(logits[np.newaxis])

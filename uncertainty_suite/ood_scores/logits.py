@@ -48,6 +48,8 @@ class Energy(Score):
     formula = "mean_s -T logsumexp_k(z_sk / T)"
     paper = "Liu 2020"
     needs = ("logits",)
+    tunable = "temperature"
+    candidates = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 100.0)
 
     def __init__(self, temperature: float = 1.0):
         check_number("temperature", temperature)

@@ -3,25 +3,28 @@
 import numpy as np
 
 from uncertainty_suite import metrics
+from uncertainty_suite.likelihoods.categorical import Categorical, log_probability_of_others
 from uncertainty_suite.metrics.base import to_finite
 from uncertainty_suite.ood_scores.base import REGISTRY, Saved, Score
 
 
 @REGISTRY.register
 class MaxProb(Score):
-    """One minus the largest mean probability: the baseline of them all.
+    """The probability that the prediction is wrong, as the network has it: the baseline of them all.
+
+    Its logarithm is computed, which orders examples in the same way and never rounds to zero.
 
     Hendrycks & Gimpel, *A Baseline for Detecting Misclassified and Out-of-Distribution Examples*, ICLR 2017,
     https://arxiv.org/abs/1610.02136.
     """
 
     name = "max_prob"
-    formula = "1 - max_k pbar_k, pbar the mean over samples"
+    formula = "log(1 - max_k pbar_k), pbar the mean over samples"
     paper = "Hendrycks & Gimpel 2017"
-    needs = ("probs",)
+    needs = ("log_probs",)
 
     def _score(self, saved: Saved) -> np.ndarray:
-        return 1.0 - metrics.per_example("confidence", saved["probs"])
+        return log_probability_of_others(to_finite(saved["log_probs"], "Log-probabilities", (2,), "[n, classes]"))
 
 
 @REGISTRY.register
@@ -30,10 +33,10 @@ class Entropy(Score):
 
     name = "entropy"
     formula = "H(pbar), pbar the mean over samples, in nats"
-    needs = ("probs",)
+    needs = ("log_probs",)
 
     def _score(self, saved: Saved) -> np.ndarray:
-        return metrics.predictive_entropy(saved["probs"])
+        return metrics.predictive_entropy(Categorical.metric_input(saved))
 
 
 @REGISTRY.register

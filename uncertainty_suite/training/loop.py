@@ -99,6 +99,7 @@ class Loop:
             self._lock = lock.hold(self._path)
             if not self._lock.shared:
                 remove_partial(self._path)
+        run.models.append(model)
         self._checkpoint = Checkpoint(self._path / "checkpoints", named_variables(model, optimizer, state))
         self._restore()
         if run.options.restore_only and self.step < self._epochs * self._steps_per_epoch:

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,8 @@ class Run:
         trained_id: What ties checkpoints to their run.
         results: What an earlier process wrote into `results.json`, or None if the run is not finished.
         rollbacks: Those of its trainings, which `results.json` will hold as a part of its provenance, if there are any.
+        models: Those that were trained, in the order in which their loops were made.
+        tuned: What was chosen on the validation split, by field; see `evaluation.tune`.
     """
 
     def __init__(
@@ -111,6 +113,8 @@ class Run:
         self.path = Path(self.options.output_dir or self._default_path())
         self.folder = RunFolder(self.path)
         self.rollbacks: list[dict[str, Any]] = []
+        self.models: list[keras.Model] = []
+        self.tuned: dict[str, dict[str, Any]] = {}
         self.results: dict[str, Any] | None = None
         self._provenance: dict[str, Any] | None = None
         self._fingerprints: dict[str, str] = {}
@@ -163,16 +167,8 @@ class Run:
         return data
 
     def _data(self, split: Split | str, seed: int | None = None) -> datasets.Dataset:
-        config = self.config.dataset
-        if isinstance(split, str):
-            split = Split(split, split, f"{config.name}/{split}")
-        seed = self.config.seed if seed is None else seed
-        if split.dataset != config.name:
-            return datasets.get(split.dataset, split.name, self.options.data_dir).like(self._data("train"))
-        options = {option: config[option] for option in datasets.options(config.name)}
-        data = datasets.get(config.name, split.name, self.options.data_dir, **options).seeded(seed)
-        data = data.holding_out(config.validation_percent).classes(config.classes or None)
-        return data.corrupted(split.corruption or None, split.severity)
+        data = data_of(self.config.dataset, split, self.options.data_dir)
+        return data.seeded(self.config.seed if seed is None else seed)
 
     @property
     def input_shape(self) -> Any:
@@ -302,7 +298,7 @@ class Run:
 
     def finish(
         self,
-        evaluated: tuple[dict[str, float], dict[str, str]] | None,
+        evaluated: tuple[dict[str, float], dict[str, str], dict[str, Any]] | None,
         models: keras.Model | Sequence[keras.Model],
         loops: Loop | Sequence[Loop],
     ) -> dict[str, Any]:
@@ -321,7 +317,7 @@ class Run:
             return self._wait_for_results()
         models = [models] if isinstance(models, keras.Model) else list(models)
         loops = list(loops) if isinstance(loops, Sequence) else [loops]
-        metrics, left_out = evaluated
+        metrics, left_out, tuned = evaluated
         metrics = {
             **metrics,
             "num_parameters": sum(model.count_params() for model in models),
@@ -351,6 +347,7 @@ class Run:
             "data_fingerprint": self._fingerprints,
             "metrics": {name: float(value) for name, value in metrics.items()},
             "left_out": left_out,
+            "tuned": {**self.tuned, **tuned},
             "provenance": {**(self._provenance or {}), **rollbacks, "finished_at": _now()},
         }
         write_json(self.path / "results.json", self.results)
@@ -366,8 +363,43 @@ class Run:
             time.sleep(0.5)
 
 
+def data_of(
+    config: Mapping[str, Any] | ConfigDict, split: Split | str, data_dir: str | Path | None = None
+) -> datasets.Dataset:
+    """Return the data of a split as a configuration has them; nothing is read.
+
+    Args:
+        config: The configuration's part `dataset`.
+        split: A split of the task; or the name of a split of its data set.
+        data_dir: Folder of prepared data sets.
+    """
+    name = config["name"]
+    if isinstance(split, str):
+        split = Split(split, split, f"{name}/{split}")
+    if split.dataset != name:
+        return datasets.get(split.dataset, split.name, data_dir).like(data_of(config, "train", data_dir))
+    options = {option: config[option] for option in datasets.options(name)}
+    data = datasets.get(name, split.name, data_dir, **options)
+    data = data.holding_out(config["validation_percent"]).classes(config["classes"] or None)
+    data = data.fraction(config["train_fraction"]).imbalanced(config["imbalance"])
+    return data.with_label_noise(config["label_noise"]).corrupted(split.corruption or None, split.severity)
+
+
 def provenance() -> dict[str, Any]:
     """Return what made a run: versions, git revision, command line, hardware and the time, as JSON-able values."""
+    made = origin()
+    made["hardware"] |= {
+        "threads": {  # 0: as many as TensorFlow likes
+            "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
+            "intra_op": tf.config.threading.get_intra_op_parallelism_threads(),
+        },
+        "devices": [device.name for device in tf.config.list_logical_devices()],
+    }
+    return made
+
+
+def origin() -> dict[str, Any]:
+    """Return the part of `provenance` that can be said without TensorFlow, for what is made without a training."""
     return {
         "protocol_version": PROTOCOL_VERSION,
         "started_at": _now(),
@@ -382,11 +414,6 @@ def provenance() -> dict[str, Any]:
             "platform": platform.platform(),
             "processor": _processor(),
             "cpus": num_cpus(),
-            "threads": {  # 0: as many as TensorFlow likes
-                "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
-                "intra_op": tf.config.threading.get_intra_op_parallelism_threads(),
-            },
-            "devices": [device.name for device in tf.config.list_logical_devices()],
         },
     }
 

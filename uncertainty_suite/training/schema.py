@@ -25,7 +25,15 @@ FIELDS: dict[str, Parameter] = {
     "batch_size": Parameter(REQUIRED, "examples a training step, over all devices", at_least=1, kind=int),
     "epochs": Parameter(REQUIRED, "passes over the training data", at_least=1, kind=int),
     "dataset.name": Parameter(REQUIRED, "the task's data set", kind=str),
-    "dataset.validation_percent": Parameter(0.0, "fraction of train held out as validation", at_least=0, below=1),
+    "dataset.validation_percent": Parameter(
+        0.1,
+        "fraction of train held out as validation; 0 where the data set has a validation split",
+        at_least=0,
+        below=1,
+    ),
+    "dataset.train_fraction": Parameter(1.0, "share of the training examples that is used", above=0, at_most=1),
+    "dataset.label_noise": Parameter(0.0, "share of the training labels that are wrong", at_least=0, below=1),
+    "dataset.imbalance": Parameter(1.0, "examples of the first class for one of the last, in training", at_least=1),
     "dataset.classes": Parameter((), "train on these, the others are unknowns at test; empty for all", of=int),
     "model.name": Parameter(REQUIRED, "the architecture", kind=str),
     "optimizer.name": Parameter(REQUIRED, "the optimizer", kind=str),
@@ -34,7 +42,7 @@ FIELDS: dict[str, Parameter] = {
     "optimizer.schedule": Parameter("constant", "how the learning rate goes on"),
     "optimizer.warmup_epochs": Parameter(0.0, "epochs in which the learning rate rises from 0", at_least=0),
     "evaluation.batch_size": Parameter(500, "examples a call of predict", at_least=1),
-    "evaluation.splits": Parameter(("test",), "labelled splits to measure"),
+    "evaluation.splits": Parameter(("test", "validation"), "labelled splits to measure"),
     "evaluation.in_distribution": Parameter("test", "the one of them that shifted and OOD sets are compared with"),
     "evaluation.metrics": Parameter((), "metrics of labelled splits; by default the likelihood's headline"),
     "evaluation.predict_only": Parameter((), "splits without labels to predict"),
@@ -43,9 +51,13 @@ FIELDS: dict[str, Parameter] = {
     "evaluation.shift_examples": Parameter(0, "how many examples are corrupted, the first; 0 for all", at_least=0),
     "evaluation.ood_near": Parameter((), "OOD sets that are like the task, <data set>/<split>"),
     "evaluation.ood_far": Parameter((), "OOD sets that are unlike it"),
+    "evaluation.ood_validation": Parameter((), "OOD sets on which OOD scores choose what they leave open"),
     "evaluation.ood_scores": Parameter((), "OOD scores beside the method's own uncertainties"),
     "evaluation.fit_examples": Parameter(5000, "training examples for scores that learn; 0 for all", at_least=0),
-    "evaluation.posthoc": Parameter((), "calibrations and conformal predictors, fitted on the split validation"),
+    "evaluation.posthoc": Parameter(
+        (), "calibrations and conformal predictors, fitted on the split validation; by default the likelihood's scale"
+    ),
+    "evaluation.ensemble_curve": Parameter(False, "measure ensembles of 1, 2, 3 and so on of the samples, too"),
     "evaluation.save": Parameter((), "arrays to save beside what the scores need"),
 }
 
@@ -114,8 +126,13 @@ def complete(
         if not isinstance(name, str):
             FIELDS[field].check(f"config.{field}", name)
         defaults |= {f"{field.partition('.')[0]}.{option}": value for option, value in options_of(name).items()}
-    likelihood = likelihoods.info(datasets.get(flat["dataset.name"]).likelihood)
+    data = datasets.get(flat["dataset.name"])
+    likelihood = likelihoods.info(data.likelihood)
+    if "validation" in data.source.splits:
+        defaults["dataset.validation_percent"] = 0.0
     defaults["evaluation.metrics"] = likelihood.headline
+    if "validation" in flat.get("evaluation.splits", defaults["evaluation.splits"]):
+        defaults["evaluation.posthoc"] = (likelihood.calibration,)
     for field in flat:
         if field not in defaults:
             raise unknown_name("configuration field", field, defaults)
@@ -188,6 +205,14 @@ def validate(config: Mapping[str, Any], section: Section | None = None) -> None:
             parameters[field].check(f"config.{field}", value)
         else:
             _check_option(config, field, value)
+    if section:
+        for name in section.tuned:
+            _check_tuned(config, f"{section.name}.{name}", config[section.name][name])
+    if config["evaluation"]["ensemble_curve"] and not (section and section.samples):
+        raise InputError(
+            "config.evaluation.ensemble_curve is of ensembles of the samples of a prediction, and a prediction of "
+            f"'{config['method']}' has one. Leave it out."
+        )
     _check_schedule(config)
     _check_evaluation(config, num_samples(config, section))
 
@@ -195,6 +220,18 @@ def validate(config: Mapping[str, Any], section: Section | None = None) -> None:
 def num_samples(config: Mapping[str, Any], section: Section | None) -> int:
     """Return how many samples a prediction of the method has."""
     return config[section.name][section.samples] if section and section.samples else 1
+
+
+def _check_tuned(config: Mapping[str, Any], field: str, values: list[Any]) -> None:
+    if not values:
+        raise InputError(f"config.{field} must have a value at least, received ().")
+    _refuse_twice(f"config.{field}", values)
+    if len(values) > 1 and "validation" not in config["evaluation"]["splits"]:
+        raise InputError(
+            f"config.{field} has several values, of which one is chosen on the validation split, and there is none: "
+            f'give one, e.g. --config.{field}="({values[0]},)", or '
+            "--config.dataset.validation_percent=0.1 --config.evaluation.splits=\"('test', 'validation')\"."
+        )
 
 
 def _check_option(config: Mapping[str, Any], field: str, value: Any) -> None:
@@ -262,11 +299,13 @@ def _check_evaluation(config: Mapping[str, Any], samples: int) -> None:
         check_fit_examples(evaluation, evaluation["fit_examples"])
     for name in evaluation["posthoc"]:
         posthoc.get(name)
-    for field in ("splits", "predict_only", "corruptions", "severities", "ood_scores", "posthoc", "save"):
-        _refuse_twice(f"config.evaluation.{field}", evaluation[field])
-    _refuse_twice("config.evaluation.ood_near and ood_far", [*evaluation["ood_near"], *evaluation["ood_far"]])
     if not evaluation["splits"]:
         raise InputError("config.evaluation.splits must name a split at least, received ().")
+    for field in ("splits", "predict_only", "corruptions", "severities", "ood_scores", "posthoc", "save"):
+        _refuse_twice(f"config.evaluation.{field}", evaluation[field])
+    ood_sets = [*evaluation["ood_near"], *evaluation["ood_far"], *evaluation["ood_validation"]]
+    _refuse_twice("config.evaluation.ood_near, ood_far and ood_validation", ood_sets)
+    _check_ood_validation(config)
     if evaluation["corruptions"] and not evaluation["severities"]:
         raise InputError(
             "config.evaluation.severities is empty, so none of config.evaluation.corruptions would be used."
@@ -274,8 +313,26 @@ def _check_evaluation(config: Mapping[str, Any], samples: int) -> None:
     if evaluation["posthoc"] and "validation" not in evaluation["splits"]:
         raise InputError(
             "config.evaluation.posthoc is fitted on the validation split: give --config.dataset.validation_percent=0.1 "
-            "--config.evaluation.splits=\"('test', 'validation')\" too."
+            "--config.evaluation.splits=\"('test', 'validation')\" too, or --config.evaluation.posthoc=\"()\"."
         )
+
+
+def _check_ood_validation(config: Mapping[str, Any]) -> None:
+    """Refuse OOD sets to choose on that are of the same source as those to test on."""
+    evaluation, task = config["evaluation"], config["dataset"]["name"]
+    if evaluation["ood_validation"] and "validation" not in evaluation["splits"]:
+        raise InputError(
+            "config.evaluation.ood_validation is compared with the validation split: give "
+            "--config.dataset.validation_percent=0.1 --config.evaluation.splits=\"('test', 'validation')\" too."
+        )
+    tested = {each.rpartition("/")[0]: each for each in [*evaluation["ood_near"], *evaluation["ood_far"]]}
+    for each in evaluation["ood_validation"]:
+        source = each.rpartition("/")[0]
+        if source != task and source in tested:
+            raise InputError(
+                f"config.evaluation.ood_validation has '{each}', which is of the same data set as the test set "
+                f"'{tested[source]}': what is chosen on it would not be honest. Take another data set."
+            )
 
 
 def check_fit_examples(evaluation: Mapping[str, Any], count: int) -> None:
