@@ -1,0 +1,45 @@
+import json
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+sys.path.append(str(ROOT / "benchmarks"))
+import disentanglement
+
+LEVELS = (0.0, 0.1, 0.2, 0.4)
+
+
+@pytest.mark.parametrize(
+    ("of_seeds", "seen", "furthest"),
+    [
+        ([(1, 2, 3, 4), (1, 3, 2, 4)], {"rises"}, 4),  # rank correlations of 1 and 0.8
+        ([(4, 3, 2, 1), (8, 7, 6, 2)], {"does not rise"}, 0.25),
+        ([(1, 2, 3, 4), (1, 4, 2, 3)], set(), 3.5),  # 1 and 0.4, but higher than without noise
+        ([(1, 1.05, 1.02, 1.01), (1, 0.95, 1.04, 1.0)], {"does not rise"}, 1.03),
+    ],
+)
+def test_what_is_seen(of_seeds, seen, furthest):
+    rows = [
+        {
+            "method": "mc_dropout",
+            "seed": seed,
+            "label_noise": noise,
+            "train_fraction": 1.0,
+            "metrics": {"test/aleatoric": value, "test/epistemic": value},
+        }
+        for seed, values in enumerate(of_seeds)
+        for noise, value in zip(LEVELS, values)
+    ]
+    claims = disentanglement.judge(rows)
+    assert {claim["with"] for claim in claims} == {"label_noise"}  # of the other sweep there is one level
+    assert {claim["expected"] for claim in claims if claim["seen"]} == seen
+    assert claims[0]["furthest_ratio_to_plain_data"]["mean"] == pytest.approx(furthest)
+
+
+def test_the_page_quotes_the_committed_results():
+    page = (ROOT / "docs/disentanglement.md").read_text()
+    for task in json.loads((ROOT / "benchmarks/results/disentanglement.json").read_text())["tasks"].values():
+        assert disentanglement.table_of_levels(task["levels"]) in page
+        assert disentanglement.table_of_claims(task["claims"]) in page
