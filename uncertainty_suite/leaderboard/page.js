@@ -40,7 +40,7 @@ function format(value, decimals) {
   if (decimals === 0 && Math.abs(value) >= 1e8) return value.toExponential(3);
   return value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
 }
-const brief = (value) => (Math.abs(value) >= 1e9 ? (+value.toPrecision(3)).toExponential().replace("+", "") : Math.abs(value) >= 1e6 ? `${+(value / 1e6).toPrecision(3)}M` : Math.abs(value) >= 1e4
+const brief = (value) => (Math.abs(value) >= 1e9 || (value && Math.abs(value) < 1e-3) ? (+value.toPrecision(3)).toExponential().replace("+", "") : Math.abs(value) >= 1e6 ? `${+(value / 1e6).toPrecision(3)}M` : Math.abs(value) >= 1e4
   ? `${+(value / 1e3).toPrecision(3)}k` : String(+value.toPrecision(5)));
 const formatP = (p) => (p < 0.0001 ? "p < 0.0001" : `p = ${p.toFixed(4)}`);
 const arrow = (direction) => (direction > 0 ? "↑" : direction < 0 ? "↓" : "");
