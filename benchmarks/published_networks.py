@@ -7,10 +7,10 @@ The weights are those of ResNet-20 and ResNet-56 of akamaster/pytorch_resnet_cif
 arXiv:1512.03385, shortcuts without weights), in Keras' layout: `models/cifar10_resnet20.npz` and
 `models/cifar10_resnet56.npz` below the folder of prepared data sets or beside it. Nothing is trained.
 
-Test images, shifted sets and OOD sets of configs/cifar10.py are predicted in float32, one after the other by both
-networks. Written below `--output_dir` are for each network its predictions, `resnet20.npz`, as
-`python -m uncertainty_suite.score` takes them, and the run folder that `score` makes of them, `resnet20`. If the test
-accuracy is not the published one, it stops after the test images.
+Each predicts, in float32, the test images, the shifted sets and the OOD sets of configs/cifar10.py. `--output_dir` then
+has its predictions, `resnet20.npz`, as `python -m uncertainty_suite.score` takes them, and the run folder that `score`
+makes of them, `resnet20`. If the test accuracy is not the published one, it stops after the test images. A network that
+is finished is not repeated, so the command can be given again.
 
 The networks were trained on all 50,000 training images. So there are no examples that could be held out for validation:
 no temperature is fitted, and no option of an OOD score is chosen.
@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from uncertainty_suite.datasets.folders import looked, places
 from uncertainty_suite.datasets.forms import Images
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.layers import LayerSet
+from uncertainty_suite.runs import RunFolder
 from uncertainty_suite.score import score
 from uncertainty_suite.tasks import Split
 from uncertainty_suite.training.run import data_of
@@ -45,8 +45,6 @@ BATCH_SIZE = 100
 # Of the pixels that the networks were trained on; the suite standardises by other numbers.
 MEANS, STDDEVS = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
-Network = Callable[[Any], Any]  # from images in the form of the task to logits [batch, 10]
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -54,32 +52,30 @@ def main() -> None:
     parser.add_argument("--data_dir", type=Path, help="prepared TFDS data sets; models/ is in it or beside it")
     arguments = parser.parse_args()
     try:
-        run(arguments.output_dir, arguments.data_dir)
+        for name in ACCURACY:
+            print(run(name, arguments.output_dir, arguments.data_dir).path, flush=True)
     except InputError as error:
         sys.exit(f"benchmarks/published_networks.py: {error}")
 
 
-def run(output_dir: Path, data_dir: Path | None) -> None:
-    """Predict everything, and score it."""
+def run(name: str, output_dir: Path, data_dir: Path | None) -> RunFolder:
+    """Predict everything by one network, and score it; return its run."""
+    folder = RunFolder(output_dir / name)
+    if folder.results:
+        return folder
     config = launch.get_config(ROOT / "configs/cifar10.py", None, METHOD)
     data = data_of(config.dataset, "test", data_dir)
-    networks: dict[str, Network] = {
-        name: tf.function(build(read_weights(name, data_dir), data.form), autograph=False) for name in ACCURACY
-    }
+    network = tf.function(build(read_weights(name, data_dir), data.form), autograph=False)
     (test,), others = splits_of(config)
-    arrays = predict(networks, [test], config.dataset, data_dir)
-    for name, published in ACCURACY.items():
-        accuracy = np.mean(arrays[name]["test/logits"].argmax(axis=-1) == data.labels)
-        if round(accuracy, 4) != published:
-            raise InputError(f"{name} has the test accuracy {accuracy:.4f}, and the published one is {published}.")
-    further = predict(networks, tqdm(others, unit="split", disable=None), config.dataset, data_dir)
-    for name in networks:
-        output_dir.mkdir(parents=True, exist_ok=True)
-        file = output_dir / f"{name}.npz"
-        np.savez(file, **arrays[name], **further[name])
-        started_at = time.perf_counter()
-        scored = score(file, "cifar10", METHOD, model=name, output_dir=output_dir / name, data_dir=data_dir)
-        print(f"{scored.path}: scored in {time.perf_counter() - started_at:.1f} s", flush=True)
+    arrays = predict(network, [test], config.dataset, data_dir)
+    accuracy = np.mean(arrays["test/logits"].argmax(axis=-1) == data.labels)
+    if round(accuracy, 4) != ACCURACY[name]:
+        raise InputError(f"{name} has the test accuracy {accuracy:.4f}, and the published one is {ACCURACY[name]}.")
+    arrays |= predict(network, tqdm(others, name, unit="split", disable=None), config.dataset, data_dir)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    file = output_dir / f"{name}.npz"
+    np.savez(file, **arrays)
+    return score(file, "cifar10", METHOD, model=name, output_dir=folder.path, data_dir=data_dir)
 
 
 def read_weights(name: str, data_dir: Path | None) -> dict[str, np.ndarray]:
@@ -142,27 +138,22 @@ def splits_of(config: Mapping[str, Any]) -> tuple[list[Split], list[Split]]:
 
 
 def predict(
-    networks: Mapping[str, Network], splits: Iterable[Split], config: Mapping[str, Any], data_dir: Path | None
-) -> dict[str, dict[str, np.ndarray]]:
-    """Return for each network the arrays of a file for `score`.
+    network: Callable[[Any], Any], splits: Iterable[Split], config: Mapping[str, Any], data_dir: Path | None
+) -> dict[str, np.ndarray]:
+    """Return the arrays of a file for `score`.
 
     Args:
-        networks: Networks by name. They see the same images, which are read and corrupted once.
+        network: From images in the form of the task to logits `[batch, 10]`.
         splits: The splits to predict.
         config: The configuration's part `dataset`.
         data_dir: Folder of prepared data sets.
     """
-    arrays: dict[str, dict[str, np.ndarray]] = {name: {} for name in networks}
+    arrays = {}
     for split in splits:
-        data = data_of(config, split, data_dir)
-        ids, logits = [], {name: [] for name in networks}
-        for batch in data.load(BATCH_SIZE, max_examples=split.max_examples):
-            ids.append(batch["element_id"].numpy())
-            for name, network in networks.items():
-                logits[name].append(network(batch["features"]).numpy())
-        for name in networks:
-            arrays[name][f"{split.key}/logits"] = np.concatenate(logits[name])
-            arrays[name][f"{split.key}/element_id"] = np.concatenate(ids)
+        batches = data_of(config, split, data_dir).load(BATCH_SIZE, max_examples=split.max_examples)
+        said = [(network(batch["features"]).numpy(), batch["element_id"].numpy()) for batch in batches]
+        for name, parts in zip(("logits", "element_id"), zip(*said)):
+            arrays[f"{split.key}/{name}"] = np.concatenate(parts)
     return arrays
 
 

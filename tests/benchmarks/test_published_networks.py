@@ -61,14 +61,14 @@ def test_the_network_is_the_published_one(network, data_dir):
 
 @pytest.mark.parametrize("network", ["resnet20"], indirect=True)
 def test_every_split_that_needs_no_validation_is_predicted(network, data_dir):
-    name, _, model = network
+    _, _, model = network
     config = launch.get_config(ROOT / "configs/cifar10.py", None, "published")
     (test,), others = published_networks.splits_of(config)
     assert {split.role for split in others} == {"shift", "far_ood"}
     assert sum(split.role == "shift" for split in others) == 5 * len(config.evaluation.corruptions)
     some = [test, *(split for split in others if split.key in ("ood/mnist", "shift/fog_5"))]
     some = [dataclasses.replace(split, max_examples=20) for split in some]
-    (arrays,) = published_networks.predict({name: model}, some, config.dataset, data_dir).values()
+    arrays = published_networks.predict(model, some, config.dataset, data_dir)
     assert arrays.keys() == {f"{split.key}/{array}" for split in some for array in ("logits", "element_id")}
     for split in some:
         assert arrays[f"{split.key}/logits"].shape == (20, 10)
