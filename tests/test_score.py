@@ -54,12 +54,12 @@ def mine(mnist_records):
     return {"probs": probs, "element_id": saved["element_id"][rows], "labels": saved["labels"][rows]}
 
 
-def test_a_file_becomes_a_row_with_tests_without_tensorflow(mnist_records, mine, tmp_path):
+def test_a_file_becomes_a_row_with_tests_without_slow_imports(mnist_records, mine, tmp_path):
     records, run = mnist_records
     np.savez(tmp_path / "mine.npz", probs=mine["probs"], element_id=mine["element_id"])
     code = (
         "import sys; from uncertainty_suite import score; status = score.main(sys.argv[1:]);"
-        "sys.exit(7 if {'tensorflow', 'keras'} & set(sys.modules) else status)"
+        "sys.exit(7 if {'tensorflow', 'keras', 'scipy.stats'} & set(sys.modules) else status)"
     )
     to = shutil.copytree(records, tmp_path / "leaderboards")
     arguments = [tmp_path / "mine.npz", "--task=mnist", "--method=mine", "--add", f"--records={to}"]

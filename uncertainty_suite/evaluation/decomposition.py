@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import scipy.stats
 
 from uncertainty_suite import metrics
 from uncertainty_suite.errors import InputError
@@ -101,6 +100,8 @@ def human_correlation(run: RunFolder, data_dir: str | Path | None = None) -> dic
     Example:
         >>> human_correlation(RunFolder("runs/cifar10/deep_ensemble/seed0"))["aleatoric"]
     """
+    from scipy.stats import spearmanr  # a second or two to import
+
     from uncertainty_suite.training.run import data_of  # which imports this package
 
     likelihood, key = run.task.likelihood, run.task.in_distribution
@@ -117,6 +118,4 @@ def human_correlation(run: RunFolder, data_dir: str | Path | None = None) -> dic
         )
     parts = likelihood.decomposed(saved) or (entropy_of(probs),)
     ranked = {name: tie_groups(values[labelled]) for name, values in zip(PARTS, parts)}
-    return {
-        name: float(scipy.stats.spearmanr(values, people).statistic) for name, values in ranked.items() if values.any()
-    }
+    return {name: float(spearmanr(values, people).statistic) for name, values in ranked.items() if values.any()}
