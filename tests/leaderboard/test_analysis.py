@@ -110,6 +110,12 @@ def test_ranks_over_tasks(boards):
     assert rank(found, "test/unheard_of") is None
 
 
+def test_a_task_of_one_method_does_not_undo_the_ranking_of_the_others(boards, make_run):
+    found = tables(read_records([boards]))
+    alone = tables(read_records([make_run("alone", task="another", method="published")]))
+    assert rank([*found, *alone], "test/nll") == rank(found, "test/nll")
+
+
 def test_power_is_of_the_tests_in_the_table(analysis):
     power = analysis.power("test/nll")
     methods = [row.method for row in analysis.table.rows]

@@ -396,7 +396,7 @@ def rank(tables: Sequence[Table], metric: str) -> Ranking | None:
     Of each task only rows of the same settings count: the settings with the most methods, then the most runs, then the
     first; and of several rows of a method the one whose architecture most rows have to the letter, then the most runs,
     then the first. No choice looks at the results.
-    Tasks without the metric are left out.
+    Tasks without the metric are left out, and so are tasks of one method, in which nothing is ranked.
     """
     direction = higher_is_better(metric)
     if direction is None:
@@ -416,7 +416,8 @@ def rank(tables: Sequence[Table], metric: str) -> Ranking | None:
             chosen = max(
                 by_settings.values(), key=lambda found: (len(found), sum(count for _, count, _ in found.values()))
             )
-            by_task[table.task] = {method: mean for method, (_, _, mean) in chosen.items()}
+            if len(chosen) > 1:
+                by_task[table.task] = {method: mean for method, (_, _, mean) in chosen.items()}
     methods = sorted(set.intersection(*map(set, by_task.values()))) if by_task else []
     if len(by_task) < 2 or len(methods) < 2:
         return None
