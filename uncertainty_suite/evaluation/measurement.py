@@ -70,7 +70,7 @@ def compute(
           `shift/mean/nll` over severities too (the cNLL, cAccuracy and cECE of papers); `shift/mce`, the mean
           corruption error, not divided by another network's; and `shift/relative_mce`, that less the error of the
           same examples of the in-distribution split.
-        - `ood/mnist/auroc`: how well the uncertainty that every method has (of classes, one minus the largest
+        - `ood/mnist/auroc`: how well the uncertainty that every method has (of classes log(1 - p), p being the largest
           probability) tells an OOD set from the in-distribution split; `ood/mnist/energy/auroc` by another score or an
           uncertainty of the method; `ood/mnist/max_prob` and `ood/mnist/oscr`: see the likelihood's `ood_summary`;
           `ood/near/auroc` and `ood/far/auroc`, means over the near and the far sets.
