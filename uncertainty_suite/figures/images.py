@@ -37,7 +37,7 @@ def uncertain_images(
         split: A labelled split.
         count: How many images of both kinds.
         score: What uncertain means: an uncertainty that the likelihood names or the method has saved. By default the
-            one that every method has, one minus the largest probability.
+            one that every method has, log(1 - p) of the largest probability p.
         data_dir: Where prepared data sets lie; see `datasets.get`.
 
     Returns:

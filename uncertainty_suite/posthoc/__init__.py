@@ -2,12 +2,12 @@
 
 Example:
     >>> from uncertainty_suite import posthoc
-    >>> calibrate = posthoc.get("temperature_scaling").fit(validation["probs"], validation["labels"])
-    >>> probs = calibrate(test["probs"])
+    >>> calibrate = posthoc.get("temperature_scaling").fit(validation_probs, validation_labels)
+    >>> probs = calibrate(test_probs)
     >>> calibrate.parameters
     {'classes': 10, 'temperature': 1.37}
-    >>> predictor = posthoc.get("raps(k_reg=2)").fit(calibrate(validation["probs"]), validation["labels"], alpha=0.1)
-    >>> predictor.measure(probs, test["labels"])
+    >>> predictor = posthoc.get("raps(k_reg=2)").fit(calibrate(validation_probs), validation_labels, alpha=0.1)
+    >>> predictor.measure(probs, test_labels)
     {'coverage': 0.903, 'set_size': 1.24, ...}
 
 Predictions of targets are a pair of means and standard deviations, for `stddev_scaling` and conformal intervals.
