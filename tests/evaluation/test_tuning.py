@@ -35,6 +35,23 @@ def test_the_value_of_least_loss_on_validation_is_taken_and_recorded(tmp_path):
     assert min(said["scores"]) == pytest.approx(results["metrics"]["validation/nll"], rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("values", "note"),
+    [
+        ((0.0, 0.1), "0.1 is at the edge of the values tried: a larger one may be better."),
+        ((300.0, 1e3), "300 is at the edge of the values tried: a smaller one may be better."),
+        ((0.0, 1e3), None),  # nothing is smaller than 0
+        ((0.0, 1.0, 1e3), None),
+    ],
+)
+def test_a_choice_at_the_edge_of_the_values_says_so(values, note, tmp_path):
+    run = make_run(tmp_path / "run", section=SECTION)
+    with run.config.unlocked():
+        run.config.mine.sharpness = values
+    evaluation.tune(predict_with, run, "mine.sharpness")
+    assert run.tuned["mine.sharpness"].get("note") == note
+
+
 def test_a_single_value_is_not_tuned(tmp_path):
     run = make_run(tmp_path / "run", section=SECTION)
     with run.config.unlocked():

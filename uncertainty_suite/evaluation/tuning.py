@@ -18,7 +18,8 @@ def tune(predict: Callable[..., Predictions], run: "Run", parameter: str) -> Cal
     """Return the predict function with the value of a hyper-parameter that does best on the validation split.
 
     The values to try are those of the hyper-parameter, a tuple. The best one has the least NLL, the first of a tie. Of
-    a single value nothing is chosen. What was tried and chosen is in the record, as `tuned`.
+    a single value nothing is chosen. What was tried and chosen is in the record, as `tuned`, with a note where the choice
+    is the largest value, or the smallest one and above 0: a better one may lie beyond.
 
     Args:
         predict: From features `[batch, ...]` and, by the parameter's name, a float32 scalar, to `Predictions`. It is
@@ -45,13 +46,17 @@ def tune(predict: Callable[..., Predictions], run: "Run", parameter: str) -> Cal
         split = run.task.of("validation")[0]
         batches = list(run.get_data(split).load(run.config.evaluation.batch_size))
         losses = [_criterion(Predictor(predict_with(value), run), split.key, batches) for value in values]
+        chosen = values[int(np.argmin(losses))]
         known = {
             "values": list(values),
-            "chosen": values[int(np.argmin(losses))],
+            "chosen": chosen,
             "scores": losses,
             "criterion": run.task.likelihood.criterion,
             "split": split.key,
         }
+        beyond = "larger" if chosen == max(values) else "smaller" if chosen == min(values) > 0 else ""
+        if beyond:
+            known["note"] = f"{chosen:g} is at the edge of the values tried: a {beyond} one may be better."
     run.tuned[parameter] = known
     return predict_with(known["chosen"])
 
