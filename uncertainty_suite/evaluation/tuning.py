@@ -18,8 +18,8 @@ def tune(predict: Callable[..., Predictions], run: "Run", parameter: str) -> Cal
     """Return the predict function with the value of a hyper-parameter that does best on the validation split.
 
     The values to try are those of the hyper-parameter, a tuple. The best one has the least NLL, the first of a tie. Of
-    a single value nothing is chosen. What was tried and chosen is in the record, as `tuned`, with a note where the choice
-    is the largest value, or the smallest one and above 0: a better one may lie beyond.
+    a single value nothing is chosen. What was tried and chosen is in the record, as `tuned`. A note says so where the
+    choice is the largest value, or the smallest one if that is above 0: a better one may lie beyond.
 
     Args:
         predict: From features `[batch, ...]` and, by the parameter's name, a float32 scalar, to `Predictions`. It is
