@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from uncertainty_suite import keras, tf, training
+from uncertainty_suite import keras, layers, tf, training
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.training.optimizers import scale_learning_rate
 
@@ -27,13 +27,13 @@ class Model:
         self.losses = [tf.constant(0.25)]
 
 
-def get_optimizer(steps_per_epoch=10, epochs=5, variables=(), **fields) -> keras.Optimizer:
+def get_optimizer(steps_per_epoch=10, epochs=5, variables=(), cycles=1, **fields) -> keras.Optimizer:
     settings = {"name": "sgd", "learning_rate": 0.1, "schedule": "step", "warmup_epochs": 0}
     options = {"momentum": 0.9, "nesterov": True} if fields.get("name", "sgd") == "sgd" else {}
     if fields.get("name") in ("adam", "adamw"):
         options = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
     config = ConfigDict({"batch_size": 1, "epochs": epochs, "optimizer": {**settings, **options, **fields}})
-    return training.get_optimizer(config, Model(variables), Data(steps_per_epoch))
+    return training.get_optimizer(config, Model(variables), Data(steps_per_epoch), cycles)
 
 
 def rate(optimizer: keras.Optimizer, step: int) -> float:
@@ -61,6 +61,25 @@ def test_cosine_schedule():
     optimizer = get_optimizer(schedule="cosine", warmup_epochs=1)
     expected = [0.0, 0.05, 0.1, 0.05, 0.0]  # warm-up, then half a cosine over the other 40 steps
     np.testing.assert_allclose([rate(optimizer, step) for step in (0, 5, 10, 30, 50)], expected, atol=1e-8)
+
+
+def test_a_schedule_in_cycles_begins_anew():
+    optimizer = get_optimizer(epochs=6, cycles=3, schedule="cosine")  # cycles of 20 steps
+    expected = keras.optimizers.schedules.CosineDecayRestarts(0.1, 20, t_mul=1.0)
+    steps = (0, 7, 19, 20, 33, 40, 59)
+    np.testing.assert_allclose(
+        [rate(optimizer, step) for step in steps], [float(expected(i)) for i in steps], rtol=1e-5
+    )
+    schedule = optimizer._learning_rate
+    again = type(schedule).from_config(schedule.get_config())
+    assert float(again(27)) == float(schedule(27))
+
+
+def test_cycles_share_out_the_epochs():
+    with pytest.raises(InputError, match=r"config.epochs is 5, .* make it a multiple of 2"):
+        get_optimizer(epochs=5, cycles=2, schedule="cosine")
+    with pytest.raises(InputError, match="decays shorter than a cycle"):
+        get_optimizer(epochs=6, cycles=2, decay_epochs=(4,), decay_ratio=0.2)
 
 
 def test_constant_schedule():
@@ -118,3 +137,18 @@ def test_penalty_is_that_of_all_variables_and_the_layers_own():
     model = Model([keras.Variable([1.0, 2.0]), keras.Variable([[3.0]])])
     assert float(training.penalty(model, 0.5)) == 7.25
     assert float(training.penalty(model, 0.0)) == 0.25
+
+
+def test_penalty_leaves_out_what_is_marked():
+    model = Model([keras.Variable([1.0, 2.0]), layers.mark(keras.Variable([[3.0]]), penalized=False)])
+    assert float(training.penalty(model, 0.5)) == 2.75
+
+
+def test_gradients_are_multiplied_by_the_factor_of_their_variable():
+    model = Model([keras.Variable(1.0), layers.mark(keras.Variable(1.0), gradient_factor=0.5)])
+    optimizer = get_optimizer(variables=model.trainable_variables, momentum=0.0, schedule="constant")
+    with tf.GradientTape() as tape:
+        objective = 3.0 * model.trainable_variables[0] + 4.0 * model.trainable_variables[1]
+    norm = training.update(model, optimizer, tape, objective)
+    np.testing.assert_allclose([float(each) for each in model.trainable_variables], [0.7, 0.8], rtol=1e-6)
+    assert float(norm) == pytest.approx(13**0.5)  # of the gradient that is followed

@@ -10,6 +10,7 @@ from uncertainty_suite.layers.random_features import OrthogonalRandomFeatures
 from uncertainty_suite.layers.spectral_normalization import SpectralNormalization
 from uncertainty_suite.layers.split import draw_samples, has_stochastic, seed_draws, split_at_stochastic
 from uncertainty_suite.layers.tokens import IsToken, Positions, TokenMean
+from uncertainty_suite.marks import mark
 
 __all__ = [
     "DotProductAttention",
@@ -25,6 +26,7 @@ __all__ = [
     "TokenMean",
     "draw_samples",
     "has_stochastic",
+    "mark",
     "mean_field_logits",
     "monte_carlo_softmax",
     "seed_draws",

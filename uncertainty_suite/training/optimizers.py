@@ -9,6 +9,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from uncertainty_suite import datasets, keras, tf
+from uncertainty_suite.errors import InputError
+from uncertainty_suite.marks import marks
 from uncertainty_suite.registry import Registry
 
 # From a learning rate (a number or a schedule) and its options to a Keras optimizer.
@@ -73,7 +75,7 @@ def step(
     return WarmupStepDecay(learning_rate, warmup_steps, decay_steps, decay_ratio)
 
 
-def get_optimizer(config: ConfigDict, model: keras.Model, data: datasets.Dataset) -> keras.Optimizer:
+def get_optimizer(config: ConfigDict, model: keras.Model, data: datasets.Dataset, cycles: int = 1) -> keras.Optimizer:
     """Build the optimizer that a configuration names, for the variables of a model that are trained.
 
     Under a distribution strategy, call it within the strategy's scope.
@@ -82,18 +84,29 @@ def get_optimizer(config: ConfigDict, model: keras.Model, data: datasets.Dataset
         config: The whole configuration; of it `optimizer`, `batch_size` and `epochs`.
         model: The model, built.
         data: The training data, whose number decides the steps of an epoch.
+        cycles: How often the learning rate goes through its schedule, warm-up included. Each cycle has as many epochs.
 
     Raises:
-        InputError: The optimizer, the schedule or an option is not known.
+        InputError: The optimizer, the schedule or an option is not known, or the epochs cannot be shared out to cycles.
     """
     settings = config.optimizer
     steps_per_epoch = data.steps_per_epoch(config.batch_size)
     warmup_steps = round(settings.warmup_epochs * steps_per_epoch)
+    epochs, rest = divmod(config.epochs, cycles)
+    if rest or (cycles > 1 and max((settings.warmup_epochs, *settings.get("decay_epochs", ()))) >= epochs):
+        raise InputError(
+            f"config.epochs is {config.epochs}, and the learning rate goes through its schedule {cycles} times: make "
+            f"it a multiple of {cycles}, and warm-up and decays shorter than a cycle."
+        )
     schedule = SCHEDULES.make(
         settings.schedule,
-        *(settings.learning_rate, steps_per_epoch, config.epochs, warmup_steps),
+        *(settings.learning_rate, steps_per_epoch, epochs, warmup_steps),
         **{option: settings[option] for option in SCHEDULES.options(settings.schedule, skip=4)},
     )
+    if cycles > 1:
+        from uncertainty_suite.training.schedules import Cycles
+
+        schedule = Cycles(schedule, steps_per_epoch * epochs)
     optimizer = OPTIMIZERS.make(
         settings.name,
         schedule,
@@ -110,13 +123,15 @@ def scale_learning_rate(optimizer: keras.Optimizer, factor: float) -> None:
 
 
 def penalty(model: keras.Model, l2: float) -> Any:
-    """Return what is added to the loss: `l2` times the sum of squares of all trained variables, and the layers' own.
+    """Return what is added to the loss: `l2` times the sum of squares of the trained variables, and the layers' own.
 
-    There is no factor 1/2, and nothing is computed for an `l2` of zero.
+    There is no factor 1/2, and nothing is computed for an `l2` of zero. Variables that `layers.mark` says so of are
+    left out.
     """
     squares = 0.0
     if l2 != 0:
-        squares = l2 * tf.add_n([tf.reduce_sum(tf.square(variable)) for variable in model.trainable_variables])
+        penalized = [variable for variable in model.trainable_variables if marks(variable).penalized]
+        squares = l2 * tf.add_n([tf.reduce_sum(tf.square(variable)) for variable in penalized])
     return squares + sum(model.losses)
 
 
@@ -127,9 +142,12 @@ def update(model: keras.Model, optimizer: keras.Optimizer, tape: tf.GradientTape
         model: The model, all of whose trained variables are changed.
         optimizer: Its optimizer.
         tape: What has watched the objective.
-        objective: A mean over the replica's part of the batch; over replicas the gradient is averaged.
+        objective: A mean over the replica's part of the batch; over replicas the gradient is averaged. The gradient
+            of a variable is multiplied by the factor that `layers.mark` gave it.
     """
     gradients = tape.gradient(objective, model.trainable_variables)
+    factors = [marks(variable).gradient_factor for variable in model.trainable_variables]
+    gradients = [each if factor == 1 else factor * each for each, factor in zip(gradients, factors)]
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if replicas > 1:  # the optimizer adds them up
         gradients = [None if each is None else each / replicas for each in gradients]

@@ -1,4 +1,4 @@
-"""The learning-rate schedule that Keras lacks."""
+"""The learning-rate schedules that Keras lacks."""
 
 from typing import Any
 
@@ -47,3 +47,32 @@ class WarmupStepDecay(keras.optimizers.schedules.LearningRateSchedule):
             "decay_steps": self.decay_steps,
             "decay_ratio": self.decay_ratio,
         }
+
+
+@keras.saving.register_keras_serializable(package="uncertainty_suite")
+class Cycles(keras.optimizers.schedules.LearningRateSchedule):
+    """Begin another schedule anew after every so many steps.
+
+    With half a cosine it is that of warm restarts (Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983) and of
+    snapshots (Huang et al. 2017, https://arxiv.org/abs/1704.00109).
+    """
+
+    def __init__(self, schedule: Any, steps: int) -> None:
+        """Create the schedule.
+
+        Args:
+            schedule: The schedule of one cycle.
+            steps: Steps of a cycle.
+        """
+        self.schedule = schedule
+        self.steps = steps
+
+    def __call__(self, step: Any) -> Any:
+        return self.schedule(keras.ops.mod(keras.ops.cast(step, "int64"), self.steps))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"schedule": keras.saving.serialize_keras_object(self.schedule), "steps": self.steps}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Cycles":
+        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["steps"])
