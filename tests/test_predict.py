@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from tests.test_trained import content_of, features_of
-from tests.tiny import METHODS, arrays_of
+from tests.tiny import CORE, arrays_of
 from uncertainty_suite import predict
 
 pytestmark = pytest.mark.usefixtures("forget_models")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CORE)
 def test_predictions_of_a_file_are_those_that_the_run_saved(method, finished, tmp_path, capsys):
     folder, _ = finished(method)
     before = content_of(folder)

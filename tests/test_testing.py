@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
+from tests.tiny import METHODS, load_script, section_of, small_values
 from uncertainty_suite import datasets, keras, metrics, testing, tf
 from uncertainty_suite.datasets import Dataset
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.metrics.classification import Accuracy
 
-SCRIPTS = sorted(ROOT.glob("baselines/*.py"))
 REQUIRED_OPTIONS = {"temperature_scaled_nll": "(temperature=1.5)", "temperature_scaled_ece": "(temperature=1.5)"}
 
 
@@ -21,9 +21,10 @@ def broken(promise: str):
     return pytest.raises(AssertionError, match=re.escape(promise))
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_methods(script, tmp_path):
-    testing.check_method(script, tmp_path)
+@pytest.mark.parametrize("method", METHODS)
+def test_methods(method, tmp_path):
+    script = load_script(method)
+    testing.check_method(script.__file__, tmp_path, overrides=small_values(section_of(script)))
 
 
 def broken_script(folder: Path, **changes: tuple[str, str]) -> Path:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
-from tests.tiny import METHODS, TASKS, arrays_of, load_script, tiny_config
+from tests.tiny import CORE, TASKS, arrays_of, load_script, tiny_config
 from uncertainty_suite import datasets, load, training
 from uncertainty_suite.errors import InputError
 
@@ -24,7 +24,7 @@ def features_of(task):
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CORE)
 def test_a_loaded_method_gives_the_saved_predictions_and_writes_nothing(method, task, finished):
     folder, results = finished(method, task)
     before = content_of(folder)

@@ -110,11 +110,19 @@ class Section:
         'mc_dropout'
     """
 
-    def __init__(self, name: str, samples: str = "", tuned: tuple[str, ...] = (), **parameters: Parameter) -> None:
+    def __init__(
+        self,
+        name: str,
+        samples: str = "",
+        tuned: tuple[str, ...] = (),
+        likelihoods: tuple[str, ...] = (),
+        **parameters: Parameter,
+    ) -> None:
         """Declare a section.
 
         Args:
             name: Its name in the configuration.
+            likelihoods: The likelihoods that the method is for, where it is not for all.
             samples: The parameter that says how many samples a prediction has; without it there is one.
             tuned: The parameters, tuples, of whose values `evaluation.tune` chooses one on the validation split.
             **parameters: The hyper-parameters.
@@ -122,6 +130,7 @@ class Section:
         self.name = name
         self.samples = samples
         self.tuned = tuned
+        self.likelihoods = likelihoods
         self.parameters = parameters
 
     def help(self) -> str:

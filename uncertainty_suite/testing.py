@@ -55,7 +55,7 @@ _TIMES = ("train_seconds", "milliseconds_per_example")
 def check_method(
     script: str | Path,
     folder: str | Path,
-    likelihood_names: Sequence[str] = tuple(_TASKS),
+    likelihood_names: Sequence[str] | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> None:
     """Check that a training script keeps the promises of every method.
@@ -67,7 +67,7 @@ def check_method(
     Args:
         script: The script.
         folder: An empty folder, for the runs.
-        likelihood_names: The likelihoods that the method is for.
+        likelihood_names: The likelihoods to check it with; by default those that it is for.
         overrides: Fields of the configuration that make it small, by dotted names: `{"sngp.num_features": 32}`. The
             number of samples is 2 without being said.
 
@@ -83,6 +83,8 @@ def check_method(
     section = getattr(module, "CONFIG", None)
     if section is not None:
         _check_section(section, script)
+    if likelihood_names is None:
+        likelihood_names = section.likelihoods if section and section.likelihoods else tuple(_TASKS)
     for likelihood in likelihood_names:
         task = _TASKS[likelihood]
         try:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.tiny import (
-    METHODS,
+    CORE,
     TASKS,
     TIMES,
     arrays_of,
@@ -50,7 +50,7 @@ def check_folder(folder, results) -> None:
         assert list(path.parent.glob("tensorboard/*"))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CORE)
 def test_classification(method, finished):
     folder, results = finished(method)
     check_folder(folder, results)
@@ -90,7 +90,7 @@ def test_classification(method, finished):
     assert np.mean(test["log_probs"].argmax(axis=1) == test["labels"]) == values["test/accuracy"]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CORE)
 def test_regression(method, finished):
     folder, results = finished(method, "toy_regression")
     check_folder(folder, results)
@@ -116,7 +116,7 @@ def test_regression(method, finished):
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CORE)
 def test_same_seed_gives_the_same_bits_and_a_finished_run_is_not_repeated(method, task, finished, tmp_path):
     folder, _ = finished(method, task)
     results = train(method, tmp_path / "again", task)
@@ -129,7 +129,7 @@ def test_same_seed_gives_the_same_bits_and_a_finished_run_is_not_repeated(method
 @pytest.mark.parametrize(
     ("task", "stop_at"), [("two_moons", 3), ("two_moons", 8), ("two_moons", 13), ("toy_regression", 8)]
 )
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CORE)
 def test_a_stopped_run_goes_on_bit_for_bit(method, task, stop_at, finished, tmp_path, stopped_at):
     folder, _ = finished(method, task)
     with stopped_at(stop_at):
@@ -183,7 +183,7 @@ def other_value(parameter, value):
 
 
 def method_knobs():
-    for method in METHODS:
+    for method in CORE:
         section = section_of(load_script(method))
         for name in section.parameters if section else ():
             if f"{section.name}.{name}" not in NO_EFFECT_ON_VECTORS:
@@ -218,7 +218,7 @@ def test_filterwise_dropout_changes_the_output_on_images(tmp_path):
     assert results[0]["metrics"]["test/nll"] != results[1]["metrics"]["test/nll"]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CORE)
 def test_bfloat16_trains_to_about_the_same(method, finished, tmp_path):
     _, results = finished(method)
     half = train(method, tmp_path / "run", precision="mixed_bfloat16")
@@ -245,7 +245,7 @@ def has_samples(method: str) -> bool:
     return bool(section and section.samples)
 
 
-@pytest.mark.parametrize("method", [method for method in METHODS if has_samples(method)])
+@pytest.mark.parametrize("method", [method for method in CORE if has_samples(method)])
 def test_metrics_of_samples_are_those_of_the_saved_ones_and_need_none_to_be_saved(method, tmp_path):
     # A size that does not divide the 1,000 examples; and a curve would keep samples.
     fields = {**SAMPLE_METRICS, "evaluation.batch_size": 300, "evaluation.ensemble_curve": False}
@@ -268,7 +268,7 @@ def test_metrics_of_samples_are_those_of_the_saved_ones_and_need_none_to_be_save
     assert "samples" not in arrays_of(tmp_path / "not_saved/predictions/test.npz")
 
 
-@pytest.mark.parametrize("method", [method for method in METHODS if not has_samples(method)])
+@pytest.mark.parametrize("method", [method for method in CORE if not has_samples(method)])
 def test_metrics_of_samples_are_refused_before_training_where_there_is_one(method, tmp_path):
     with pytest.raises(InputError, match=rf"'disagreement' compares the samples .* of '{method}' has one. Leave it"):
         train(method, tmp_path / "run", **SAMPLE_METRICS)

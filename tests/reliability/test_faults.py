@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.reliability.conftest import arguments, assert_same, content, diverging_arguments, rollbacks
-from tests.tiny import METHODS
+from tests.tiny import CORE
 from uncertainty_suite.runs import PROTOCOL_VERSION
 
 # One owner.
@@ -134,7 +134,7 @@ def test_checkpoint_every(scripts, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CORE)
 def test_deterministic_operations(scripts, uninterrupted, tmp_path, method):
     command = arguments(method, tmp_path / "run", "--checkpoint_every=1steps", "--deterministic_ops")
     ended = scripts.run(command)

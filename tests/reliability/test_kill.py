@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.reliability.conftest import arguments, assert_same, diverging_arguments, rollbacks
-from tests.tiny import METHODS
+from tests.tiny import CORE, METHODS
 
 KILLS = 5  # of each method
 
@@ -48,9 +48,9 @@ def kill_and_finish(scripts, command, reference, folder, random_, kills) -> list
     return done
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CORE)
 def test_killed_and_started_again_it_ends_the_same(method, scripts, uninterrupted, tmp_path):
-    random_ = random.Random(METHODS.index(method))
+    random_ = random.Random(CORE.index(method))
     folder = tmp_path / "run"
     command = arguments(method, folder, "--checkpoint_every=1steps")
     killed = kill_and_finish(scripts, command, uninterrupted(method), folder, random_, KILLS)
@@ -76,7 +76,7 @@ def test_killed_while_it_is_rolled_back(scripts, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("seed", range(10))
-def test_killed_two_hundred_times(method, seed, scripts, uninterrupted, tmp_path):
+def test_killed_many_times(method, seed, scripts, uninterrupted, tmp_path):
     random_ = random.Random(100 + 10 * seed + METHODS.index(method))
     folder = tmp_path / "run"
     command = arguments(method, folder, "--checkpoint_every=1steps")

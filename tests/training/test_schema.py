@@ -229,6 +229,12 @@ def test_a_section_has_a_name_of_its_own(name):
         training.complete(task(), section, "m")
 
 
+def test_a_method_for_other_labels_is_refused(config, tmp_path):
+    section = Section("mine", likelihoods=("gaussian",))
+    with pytest.raises(InputError, match="is for labels that are gaussian, and those of data set 'two_moons' are cat"):
+        training.Run(config, "mine.py", training.Options(output_dir=tmp_path / "run"), section)
+
+
 def test_metrics_that_compare_samples_need_a_method_with_samples(config, tmp_path):
     config.evaluation.metrics = ("disagreement",)
     run = training.Run(config, "m.py", training.Options(output_dir=tmp_path / "run"), SECTION)

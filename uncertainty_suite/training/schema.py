@@ -213,8 +213,18 @@ def validate(config: Mapping[str, Any], section: Section | None = None) -> None:
             "config.evaluation.ensemble_curve is of ensembles of the samples of a prediction, and a prediction of "
             f"'{config['method']}' has one. Leave it out."
         )
+    _check_likelihood(config, section)
     _check_schedule(config)
     _check_evaluation(config, num_samples(config, section))
+
+
+def _check_likelihood(config: Mapping[str, Any], section: Section | None) -> None:
+    likelihood = datasets.get(config["dataset"]["name"]).likelihood
+    if section and section.likelihoods and likelihood not in section.likelihoods:
+        raise InputError(
+            f"'{config['method']}' is for labels that are {' or '.join(section.likelihoods)}, and those of data set "
+            f"'{config['dataset']['name']}' are {likelihood}. Take another method or another task."
+        )
 
 
 def num_samples(config: Mapping[str, Any], section: Section | None) -> int:
