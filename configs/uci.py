@@ -43,6 +43,7 @@ def get_methods(table):
                 "feature_stddev": 1.0,
                 "scale_features": True,
                 "normalize_input": False,
+                "mean_field_factor": (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0),
             },
         },
     }
