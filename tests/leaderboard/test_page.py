@@ -243,7 +243,7 @@ def test_rows_unfold(visit_toy):
     assert "python baselines/sngp.py --output_dir=run" in detail.inner_text()
     assert "dataset.name" in detail.inner_text()
     assert "a processor" in detail.inner_text()
-    assert detail.locator("figure").count() == 6
+    assert detail.locator("figure").count() == 7
     fold.click()
     assert detail.count() == 0
 
@@ -262,6 +262,7 @@ def test_methods_are_laid_over_each_other(visit_toy):
     assert section.locator("figcaption > span").all_text_contents() == [
         "Reliability",
         "Risk and coverage",
+        "Failure detection",
         "Shift by severity",
         "OOD detection",
         "Confidence, test and OOD",
@@ -272,7 +273,7 @@ def test_methods_are_laid_over_each_other(visit_toy):
         assert set(rows) == {"sngp", "twin"}
     section.get_by_label("Metric under shift").select_option("ece")
     labels = section.get_by_role("img").evaluate_all("drawings => drawings.map(drawing => drawing.ariaLabel)")
-    assert len(labels) == 6
+    assert len(labels) == 7
     assert all(labels)
     assert any(label.startswith("ece against") for label in labels)
 
@@ -429,7 +430,7 @@ def test_a_screen_reader_is_told_what_there_is(visit_toy):
     assert "Draw sngp in the figures" in named("checkbox")
     assert [told.get("expanded") for role, name, told in found if (role, name) == ("button", "sngp")] == [True]
     assert any(" best" in name for name in named("cell"))
-    assert len(named("image")) == 12
+    assert len(named("image")) == 14
     for role in ("button", "checkbox", "searchbox", "combobox", "columnheader", "rowheader", "region", "image"):
         assert named(role)
         assert all(named(role)), role

@@ -76,6 +76,11 @@ def test_curves_are_those_of_the_predictions(make_finished, tmp_path):
     gaps = sum(count / 300 * abs(accuracy - confidence) for count, confidence, accuracy in bins)
     np.testing.assert_allclose(gaps, record.metrics["test/ece"], atol=1e-4)
     np.testing.assert_allclose(record.curves["risk_coverage"][-1], 1 - record.metrics["test/accuracy"], atol=1e-5)
+    splits = ("test", "shift/fog_1", "shift/fog_3")
+    errors = sum(300 * (1 - record.metrics[f"{split}/accuracy"]) for split in splits)
+    ood = len(RunFolder(run).predictions("ood/photos")["element_id"])
+    failures = record.curves["failures"]["max_prob"]
+    np.testing.assert_allclose(failures[-1], (errors + ood) / (3 * 300 + ood), atol=1e-5)
     assert record.curves["confidence"].keys() == {"test", "ood/photos"}
     np.testing.assert_allclose([sum(parts) for parts in record.curves["confidence"].values()], 1, atol=1e-3)
 

@@ -19,6 +19,8 @@ def curves(run: RunFolder) -> dict[str, Any]:
     - `reliability`: for each bin of the expected calibration error the number of examples, their mean confidence and
       their accuracy;
     - `risk_coverage`: the error rate at coverages 1/50 to 1;
+    - `failures`: for each uncertainty the share of failures at these coverages, over the in-distribution split, shifts
+      and OOD sets together, as `metrics.failure_detection` counts them; left out where there is no other set;
     - `confidence`: for the in-distribution split and each OOD set the fraction of examples in each of 20 bins of the
       largest probability.
 
@@ -38,7 +40,6 @@ def _of_classes(run: RunFolder, inside: Mapping[str, np.ndarray]) -> dict[str, A
     metric_input = run.task.likelihood.metric_input
     bins = metrics.calibration_bins(metric_input(inside), inside["labels"])
     coverage, risk = metrics.risk_coverage_curve(metric_input(inside), inside["labels"])
-    grid = np.arange(1, _COVERAGES + 1) / _COVERAGES
     keys = [run.task.in_distribution, *(split.key for split in run.task.of("near_ood", "far_ood"))]
     confidence = {key: metric_input(run.predictions(key)).max(axis=1) for key in keys}
     return {
@@ -46,12 +47,26 @@ def _of_classes(run: RunFolder, inside: Mapping[str, np.ndarray]) -> dict[str, A
             [int(count), _round(mean), _round(share)]
             for count, mean, share in zip(bins.counts, bins.confidence, bins.accuracy)
         ],
-        "risk_coverage": [_round(value) for value in np.interp(grid, coverage, risk)],
+        "risk_coverage": _on_grid(coverage, risk),
+        **({"failures": _failures(run)} if run.task.of("shift", "near_ood", "far_ood") else {}),
         "confidence": {
             key: [_round(part) for part in np.histogram(values, _CONFIDENCE_BINS, (0, 1))[0] / len(values)]
             for key, values in confidence.items()
         },
     }
+
+
+def _failures(run: RunFolder) -> dict[str, list[float]]:
+    from uncertainty_suite.evaluation.measurement import Failures
+
+    failures = Failures.of(run)
+    found = {name: metrics.failure_curve(*failures.by(name)) for name in failures.uncertainties}
+    return {name: _on_grid(curve.coverage, curve.risk) for name, curve in found.items()}
+
+
+def _on_grid(coverage: np.ndarray, risk: np.ndarray) -> list[float]:
+    grid = np.arange(1, _COVERAGES + 1) / _COVERAGES
+    return [_round(value) for value in np.interp(grid, coverage, risk)]
 
 
 def _quantiles(saved: Mapping[str, np.ndarray]) -> list[list[float]]:

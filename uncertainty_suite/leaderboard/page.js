@@ -396,7 +396,7 @@ function chooser(label, options, value, change) {
 
 // Figures of some rows of a task; `selected` remembers what was chosen in them.
 function figures(task, rows, selected) {
-  const result = [reliability, riskCoverage, quantiles, shift, oodAuroc, oodConfidence, cost];
+  const result = [reliability, riskCoverage, failures, quantiles, shift, oodAuroc, oodConfidence, cost];
   return result.map((draw) => {
     const place = html("div", { style: { display: "contents" } });
     const redraw = () => {
@@ -446,6 +446,24 @@ function riskCoverage(task, rows) {
     series: having.map((row) => ({ row, line: true, points: row.curves.risk_coverage.map((risk, k) => [at(row, k), risk]) })),
     columns: ["row", "coverage", "risk"],
     rows: having.flatMap((row) => row.curves.risk_coverage.map((risk, k) => [row.label, at(row, k).toFixed(2), risk])
+      .filter((_, k) => k % 5 === 4)) });
+}
+
+function failures(task, rows, selected, redraw) {
+  const having = withCurve(rows, "failures");
+  const names = [...new Set(having.flatMap((row) => Object.keys(row.curves.failures)))];
+  if (!names.length) return null;
+  const name = names.includes(selected.uncertainty) ? selected.uncertainty : names[0];
+  const drawn = having.filter((row) => row.curves.failures[name]).map((row) => [row, row.curves.failures[name]]);
+  const at = (risks, k) => (k + 1) / risks.length;
+  const words = (text) => text.replaceAll("_", " ");
+  return chart({ caption: "Failure detection", description: `Share of failures among what is answered, by ${words(name)}, over the test set, shifts and OOD sets together`,
+    tools: chooser("Uncertainty", names, name, (value) => { selected.uncertainty = value; redraw(); }),
+    x: { label: `coverage (least ${words(name)} first)`, range: [0, 1] },
+    y: { label: "errors and OOD among the answered", range: [0, 1.08 * Math.max(...drawn.flatMap(([, risks]) => risks)) || 1] },
+    series: drawn.map(([row, risks]) => ({ row, line: true, points: risks.map((risk, k) => [at(risks, k), risk]) })),
+    columns: ["row", "uncertainty", "coverage", "failures"],
+    rows: drawn.flatMap(([row, risks]) => risks.map((risk, k) => [row.label, name, at(risks, k).toFixed(2), risk])
       .filter((_, k) => k % 5 === 4)) });
 }
 

@@ -231,11 +231,12 @@ def _mean_curves(curves: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
                 result["reliability"].append([total, *(round(mean, 4) for mean in means)])
     if "risk_coverage" in curves[0]:
         result["risk_coverage"] = _mean([curve["risk_coverage"] for curve in curves])
-    if "confidence" in curves[0]:
-        result["confidence"] = {
-            name: _mean([curve["confidence"][name] for curve in curves if name in curve["confidence"]])
-            for name in curves[0]["confidence"]
-        }
+    for several in ("failures", "confidence"):
+        if all(several in curve for curve in curves):
+            result[several] = {
+                name: _mean([curve[several][name] for curve in curves if name in curve[several]])
+                for name in curves[0][several]
+            }
     if "quantiles" in curves[0]:
         result["quantiles"] = [_mean(of_level) for of_level in zip(*(curve["quantiles"] for curve in curves))]
     return result
