@@ -451,15 +451,16 @@ function riskCoverage(task, rows) {
 
 function failures(task, rows, selected, redraw) {
   const having = withCurve(rows, "failures");
-  const names = [...new Set(having.flatMap((row) => Object.keys(row.curves.failures)))];
+  const by = (name) => having.filter((row) => row.curves.failures[name]);
+  // First the uncertainty that most rows have.
+  const names = [...new Set(having.flatMap((row) => Object.keys(row.curves.failures)))].sort((a, b) => by(b).length - by(a).length);
   if (!names.length) return null;
   const name = names.includes(selected.uncertainty) ? selected.uncertainty : names[0];
-  const drawn = having.filter((row) => row.curves.failures[name]).map((row) => [row, row.curves.failures[name]]);
+  const drawn = by(name).map((row) => [row, row.curves.failures[name]]);
   const at = (risks, k) => (k + 1) / risks.length;
-  const words = (text) => text.replaceAll("_", " ");
-  return chart({ caption: "Failure detection", description: `Share of failures among what is answered, by ${words(name)}, over the test set, shifts and OOD sets together`,
+  return chart({ caption: "Failure detection", description: `Share of failures among what is answered, by ${name}, over the test set, shifts and OOD sets together`,
     tools: chooser("Uncertainty", names, name, (value) => { selected.uncertainty = value; redraw(); }),
-    x: { label: `coverage (least ${words(name)} first)`, range: [0, 1] },
+    x: { label: `coverage (least uncertain first, by ${name})`, range: [0, 1] },
     y: { label: "errors and OOD among the answered", range: [0, 1.08 * Math.max(...drawn.flatMap(([, risks]) => risks)) || 1] },
     series: drawn.map(([row, risks]) => ({ row, line: true, points: risks.map((risk, k) => [at(risks, k), risk]) })),
     columns: ["row", "uncertainty", "coverage", "failures"],
