@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
-from tests.tiny import METHODS, load_script, section_of, small_values
+from tests.tiny import CORE, METHODS, load_script, section_of, small_values
 from uncertainty_suite import datasets, keras, metrics, testing, tf
 from uncertainty_suite.datasets import Dataset
 from uncertainty_suite.errors import InputError
@@ -21,10 +21,18 @@ def broken(promise: str):
     return pytest.raises(AssertionError, match=re.escape(promise))
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_methods(method, tmp_path):
+def likelihoods_of_methods():
+    """Give each method with each likelihood that it is for. Beyond the core only the first one is tested by default."""
+    for method in METHODS:
+        section = section_of(load_script(method))
+        for i, likelihood in enumerate((section and section.likelihoods) or ("categorical", "gaussian")):
+            yield pytest.param(method, likelihood, marks=pytest.mark.slow if i and method not in CORE else [])
+
+
+@pytest.mark.parametrize(("method", "likelihood"), list(likelihoods_of_methods()))
+def test_methods(method, likelihood, tmp_path):
     script = load_script(method)
-    testing.check_method(script.__file__, tmp_path, overrides=small_values(section_of(script)))
+    testing.check_method(script.__file__, tmp_path, [likelihood], small_values(section_of(script)))
 
 
 def broken_script(folder: Path, **changes: tuple[str, str]) -> Path:

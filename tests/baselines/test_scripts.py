@@ -8,6 +8,7 @@ import pytest
 
 from tests.tiny import (
     CORE,
+    METHODS,
     TASKS,
     TIMES,
     arrays_of,
@@ -115,28 +116,15 @@ def test_regression(method, finished):
     assert values["ood/ood/stddev"] > 0
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("stop_at", [3, 8, 13])
 @pytest.mark.parametrize("method", CORE)
-def test_same_seed_gives_the_same_bits_and_a_finished_run_is_not_repeated(method, task, finished, tmp_path):
-    folder, _ = finished(method, task)
-    results = train(method, tmp_path / "again", task)
-    assert_same_run(tmp_path / "again", folder)
-    written_at = (tmp_path / "again/results.json").stat().st_mtime_ns
-    assert train(method, tmp_path / "again", task) == results
-    assert (tmp_path / "again/results.json").stat().st_mtime_ns == written_at
-
-
-@pytest.mark.parametrize(
-    ("task", "stop_at"), [("two_moons", 3), ("two_moons", 8), ("two_moons", 13), ("toy_regression", 8)]
-)
-@pytest.mark.parametrize("method", CORE)
-def test_a_stopped_run_goes_on_bit_for_bit(method, task, stop_at, finished, tmp_path, stopped_at):
-    folder, _ = finished(method, task)
+def test_a_stopped_run_goes_on_bit_for_bit(method, stop_at, finished, tmp_path, stopped_at):
+    folder, _ = finished(method)
     with stopped_at(stop_at):
-        train(method, tmp_path / "stopped", task)
+        train(method, tmp_path / "stopped")
     assert not (tmp_path / "stopped/results.json").exists()
     # Only what was saved survives: what was written after the last checkpoint is the killed process's.
-    train(method, tmp_path / "stopped", task)
+    train(method, tmp_path / "stopped")
     for path in folder.rglob("checkpoints/*.npz"):  # saved oftener here; the last one is the comparison's
         assert (tmp_path / "stopped" / path.relative_to(folder)).exists()
     assert_same_run(tmp_path / "stopped", folder)
@@ -183,11 +171,11 @@ def other_value(parameter, value):
 
 
 def method_knobs():
-    for method in CORE:
+    for method in METHODS:
         section = section_of(load_script(method))
         for name in section.parameters if section else ():
             if f"{section.name}.{name}" not in NO_EFFECT_ON_VECTORS:
-                yield method, name
+                yield pytest.param(method, name, marks=[] if method in CORE else pytest.mark.slow)
 
 
 @pytest.mark.parametrize("name", TASK_KNOBS)
