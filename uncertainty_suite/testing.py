@@ -126,6 +126,8 @@ def _tiny_config(task: str, section: Section | None, overrides: Mapping[str, Any
     }
     if section and section.samples:
         fields[f"{section.name}.{section.samples}"] = 2
+    if "model.name" in overrides:  # whose options are other ones
+        fields = {name: value for name, value in fields.items() if not name.startswith("model.")}
     config: dict[str, Any] = {}
     for field, value in {**fields, **overrides}.items():
         *places, last = field.split(".")

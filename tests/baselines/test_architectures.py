@@ -1,0 +1,77 @@
+"""Every method on every architecture: it trains, is saved, goes on bit for bit, and is loaded again."""
+
+import numpy as np
+import pytest
+
+from tests.tiny import METHODS, load_script, section_of, small_values
+from uncertainty_suite import datasets, testing
+from uncertainty_suite.datasets import forms
+
+NUM_EXAMPLES = 48
+# Tiny, but with every part of the architecture; and the shape of an example.
+ARCHITECTURES = {
+    "mlp": ((3,), {"num_layers": 2, "num_hidden": 8, "dropout_rate": 0.2}),
+    "resnet_mlp": ((3,), {"num_layers": 1, "num_hidden": 8, "dropout_rate": 0.2}),
+    "convnet": ((8, 8, 1), {"num_filters": (4, 4), "num_hidden": 8, "dropout_rates": (0.2, 0.2)}),
+    "resnet20": ((8, 8, 1), {"dropout_rate": 0.2}),
+    "wide_resnet": ((8, 8, 1), {"depth": 10, "width": 1, "dropout_rate": 0.2}),
+    "transformer": (
+        (6,),
+        {"vocabulary_size": 9, "num_layers": 1, "num_hidden": 8, "num_heads": 2, "dropout_rate": 0.2},
+    ),
+}
+# Methods that an architecture has no place for, with the reason.
+EXCLUDED: dict[tuple[str, str], str] = {}
+
+
+def pairs():
+    """Give each method with each architecture, and one of its likelihoods in turn: a backbone sees no labels."""
+    for i, method in enumerate(METHODS):
+        section = section_of(load_script(method))
+        likelihoods = (section and section.likelihoods) or ("categorical", "gaussian")
+        for j, architecture in enumerate(ARCHITECTURES):
+            if (method, architecture) not in EXCLUDED:
+                yield method, architecture, likelihoods[(i + j) % len(likelihoods)]
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    """A function that makes a small data set for an architecture known, and returns its name."""
+    known = set()
+
+    def make(architecture: str, likelihood: str) -> str:
+        name = f"tiny_{architecture}_{likelihood}"
+        if name not in known:
+            shape, _ = ARCHITECTURES[architecture]
+            rng = np.random.default_rng(0)
+
+            def split(size):
+                labels = rng.integers(0, 3, size)
+                if architecture == "transformer":
+                    x = rng.integers(1, 9, (size, *shape)).astype(np.int32)
+                else:
+                    x = rng.normal(size=(size, *shape)).astype(np.float32)
+                    x += labels.reshape(-1, *[1] * len(shape))
+                return x, labels.astype(np.int32) if likelihood == "categorical" else labels + rng.normal(size=size)
+
+            if architecture == "transformer":
+                form = forms.Tokens(*shape, vocabulary_size=9)
+            else:
+                form = forms.Images(*shape) if len(shape) == 3 else forms.Vectors(*shape)
+            splits = {"train": split(NUM_EXAMPLES), "test": split(20)}
+            datasets.register(datasets.from_arrays(name, splits, form, likelihood=likelihood))
+            known.add(name)
+        return name
+
+    return make
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "architecture", "likelihood"), list(pairs()))
+def test_it_trains_goes_on_and_is_loaded(method, architecture, likelihood, dataset, tmp_path):
+    section = section_of(load_script(method))
+    _, options = ARCHITECTURES[architecture]
+    model = {"model.name": architecture, **{f"model.{name}": value for name, value in options.items()}}
+    task = {"dataset.name": dataset(architecture, likelihood), "batch_size": 16, "evaluation.ood_far": ()}
+    overrides = {**small_values(section), **model, **task}
+    testing.check_method(load_script(method).__file__, tmp_path, [likelihood], overrides)
