@@ -152,3 +152,19 @@ def test_gradients_are_multiplied_by_the_factor_of_their_variable():
     norm = training.update(model, optimizer, tape, objective)
     np.testing.assert_allclose([float(each) for each in model.trainable_variables], [0.7, 0.8], rtol=1e-6)
     assert float(norm) == pytest.approx(13**0.5)  # of the gradient that is followed
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(4, [0.25, 0.5, 0.75, 1.0, 1.0]), (1, [1.0, 1.0]), (0, [1.0, 1.0])])
+def test_a_factor_that_comes_in_over_the_first_steps(steps, expected):
+    weight = keras.Variable(1.0)
+    optimizer = get_optimizer(variables=[weight], schedule="constant")
+
+    @tf.function
+    def step():
+        factor = training.annealed(optimizer, steps)
+        optimizer.apply([tf.constant(1.0)], [weight])
+        return factor
+
+    factors = [step() for _ in expected]
+    assert {factor.dtype for factor in factors} == {tf.float32}
+    np.testing.assert_allclose(factors, expected)

@@ -2,6 +2,7 @@
 
 from uncertainty_suite.layers.attention import DotProductAttention, self_attention
 from uncertainty_suite.layers.batch_normalization import FusedBatchNormalization
+from uncertainty_suite.layers.divergence import kl_divergence
 from uncertainty_suite.layers.dropout import Dropout, MonteCarloDropout
 from uncertainty_suite.layers.gaussian_process import RandomFeatureGaussianProcess
 from uncertainty_suite.layers.layer_set import LayerSet
@@ -26,6 +27,7 @@ __all__ = [
     "TokenMean",
     "draw_samples",
     "has_stochastic",
+    "kl_divergence",
     "mark",
     "mean_field_logits",
     "monte_carlo_softmax",

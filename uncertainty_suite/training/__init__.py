@@ -4,7 +4,7 @@ from uncertainty_suite.runs import PROTOCOL_VERSION
 from uncertainty_suite.training.checkpoint import Checkpoint
 from uncertainty_suite.training.interruption import Interrupted
 from uncertainty_suite.training.loop import Loop, RolledBack
-from uncertainty_suite.training.optimizers import get_optimizer, penalty, update
+from uncertainty_suite.training.optimizers import annealed, get_optimizer, penalty, update
 from uncertainty_suite.training.options import Options
 from uncertainty_suite.training.parallel import shared_out, train_together
 from uncertainty_suite.training.run import Restored, Run
@@ -20,6 +20,7 @@ __all__ = [
     "Restored",
     "RolledBack",
     "Run",
+    "annealed",
     "compile_steps",
     "complete",
     "get_optimizer",

@@ -153,3 +153,18 @@ def update(model: keras.Model, optimizer: keras.Optimizer, tape: tf.GradientTape
         gradients = [None if each is None else each / replicas for each in gradients]
     optimizer.apply(gradients, model.trainable_variables)
     return tf.linalg.global_norm(gradients)
+
+
+def annealed(optimizer: keras.Optimizer, steps: int) -> tf.Tensor:
+    """Return the factor of a term of the objective that comes in over the first steps of a training: float32.
+
+    It rises linearly, 1 / steps in the first step and 1 from the last of them on; with 0 steps it is 1 at once.
+
+    Args:
+        optimizer: Its optimizer, which counts the steps taken.
+        steps: In how many steps.
+
+    Example:
+        >>> objective = loss + training.annealed(optimizer, 1000) * layers.kl_divergence(model) / data.num_examples
+    """
+    return tf.minimum(tf.cast(tf.convert_to_tensor(optimizer.iterations) + 1, tf.float32) / max(steps, 1), 1.0)
