@@ -10,9 +10,11 @@ from uncertainty_suite.training.parallel import shared_out, train_together
 from uncertainty_suite.training.run import Restored, Run
 from uncertainty_suite.training.schema import complete, validate
 from uncertainty_suite.training.strategy import compile_steps, get_strategy
+from uncertainty_suite.training.weights import Bank, refresh_batch_norm
 
 __all__ = [
     "PROTOCOL_VERSION",
+    "Bank",
     "Checkpoint",
     "Interrupted",
     "Loop",
@@ -26,6 +28,7 @@ __all__ = [
     "get_optimizer",
     "get_strategy",
     "penalty",
+    "refresh_batch_norm",
     "shared_out",
     "train_together",
     "update",
