@@ -4,9 +4,11 @@ from uncertainty_suite.layers.attention import DotProductAttention, self_attenti
 from uncertainty_suite.layers.batch_normalization import FusedBatchNormalization
 from uncertainty_suite.layers.divergence import kl_divergence
 from uncertainty_suite.layers.dropout import Dropout, MonteCarloDropout
+from uncertainty_suite.layers.fast_weights import FastWeights, RandomSigns, fast_weight_initializer
 from uncertainty_suite.layers.gaussian_process import RandomFeatureGaussianProcess
 from uncertainty_suite.layers.layer_set import LayerSet
 from uncertainty_suite.layers.mean_field import mean_field_logits, monte_carlo_softmax
+from uncertainty_suite.layers.members import SplitMembers, TileMembers, split_members
 from uncertainty_suite.layers.random_features import OrthogonalRandomFeatures
 from uncertainty_suite.layers.spectral_normalization import SpectralNormalization
 from uncertainty_suite.layers.split import draw_samples, has_stochastic, seed_draws, split_at_stochastic
@@ -16,6 +18,7 @@ from uncertainty_suite.marks import mark
 __all__ = [
     "DotProductAttention",
     "Dropout",
+    "FastWeights",
     "FusedBatchNormalization",
     "IsToken",
     "LayerSet",
@@ -23,9 +26,13 @@ __all__ = [
     "OrthogonalRandomFeatures",
     "Positions",
     "RandomFeatureGaussianProcess",
+    "RandomSigns",
     "SpectralNormalization",
+    "SplitMembers",
+    "TileMembers",
     "TokenMean",
     "draw_samples",
+    "fast_weight_initializer",
     "has_stochastic",
     "kl_divergence",
     "mark",
@@ -34,4 +41,5 @@ __all__ = [
     "seed_draws",
     "self_attention",
     "split_at_stochastic",
+    "split_members",
 ]

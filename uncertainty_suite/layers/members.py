@@ -1,0 +1,108 @@
+"""Members of an ensemble side by side in one batch: copies of it, and their outputs again.
+
+Rows are member-major: the first `batch` rows belong to member 0, the next ones to member 1, and so on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uncertainty_suite import keras, tf
+
+
+@keras.saving.register_keras_serializable(package="uncertainty_suite")
+class TileMembers(keras.layers.Layer):
+    """Repeat a batch for each member: rows `[members * batch, ...]`, member-major, from `[batch, ...]`.
+
+    Args:
+        members: Number of members.
+
+    Call arguments:
+        inputs: A tensor, or a tree of tensors, of any type.
+
+    Example:
+        >>> TileMembers(2)(tf.constant([1, 2, 3]))  # [1, 2, 3, 1, 2, 3]
+    """
+
+    def __init__(self, members: int, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)  # ids of tokens are not rounded to half precision
+        self.members = members
+
+    def call(self, inputs: Any) -> Any:
+        return keras.tree.map_structure(lambda x: tf.concat([x] * self.members, axis=0), inputs)
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        return keras.tree.map_structure(lambda x: keras.KerasTensor(self._tiled(x.shape), x.dtype), inputs)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return self._tiled(input_shape)
+
+    def _tiled(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (None if shape[0] is None else self.members * shape[0], *shape[1:])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "members": self.members}
+
+
+def by_member(rows: tf.Tensor, members: int) -> tf.Tensor:
+    """Return `[members, batch, ...]` from member-major rows `[members * batch, ...]`.
+
+    Raises:
+        tf.errors.InvalidArgumentError: The number of rows is no multiple of the members.
+    """
+    # All other sizes are given: with one more to be found out, rows that cannot be shared out would be cut elsewhere.
+    sizes = [tf.shape(rows)[axis] if size is None else size for axis, size in enumerate(rows.shape)]
+    count = -1 if rows.shape[0] is None else rows.shape[0] // members
+    return tf.reshape(rows, [members, count, *sizes[1:]])
+
+
+@keras.saving.register_keras_serializable(package="uncertainty_suite")
+class SplitMembers(keras.layers.Layer):
+    """Give outputs a member axis: `[batch, members, ...]` from member-major rows `[members * batch, ...]`.
+
+    Args:
+        members: Number of members.
+        mean: Whether to return their mean instead, `[batch, ...]`.
+
+    Example:
+        >>> SplitMembers(2)(tf.constant([1, 2, 3, 4, 5, 6]))  # [[1, 4], [2, 5], [3, 6]]
+    """
+
+    def __init__(self, members: int, mean: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.members = members
+        self.mean = mean
+
+    def call(self, rows: tf.Tensor) -> tf.Tensor:
+        split = by_member(rows, self.members)
+        if self.mean:
+            return tf.reduce_mean(split, axis=0)
+        return tf.transpose(split, [1, 0, *range(2, len(split.shape))])
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        batch = None if input_shape[0] is None else input_shape[0] // self.members
+        return (batch, *input_shape[1:]) if self.mean else (batch, self.members, *input_shape[1:])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "members": self.members, "mean": self.mean}
+
+
+def split_members(said: dict[str, Any], members: int) -> dict[str, Any]:
+    """Return what a network says of examples from what it says of member-major rows; an `at_output` of a layer set.
+
+    Args:
+        said: `features` `[members * batch, d]`, `outputs`, and what else the head returns.
+        members: Number of members.
+
+    Returns:
+        `features` `[batch, d]`, the mean over members, as what scores an example takes one vector of it; of the others
+        all members, e.g. `outputs` `[batch, members, units]`.
+
+    Example:
+        >>> tile = TileMembers(4, name="tile_members")
+        >>> layer_set = LayerSet(at_input=tile, at_output=functools.partial(split_members, members=4))
+    """
+    return {
+        name: SplitMembers(members, mean=name == "features", dtype=tensor.dtype, name=f"{name}_by_member")(tensor)
+        for name, tensor in said.items()
+    }
