@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from tests.models.test_models import ARCHITECTURES, features_for, make
-from tests.tiny import load_script, section_of
+from tests.tiny import arrays_of, load_script, section_of, tiny_config, untimed
+from uncertainty_suite import layers, tf, training
+from uncertainty_suite.errors import InputError
 
 
 def section(method, **overrides):
@@ -40,10 +42,59 @@ def test_members_with_unit_fast_weights_are_the_plain_network(architecture):
 
 @pytest.mark.parametrize(
     ("method", "total", "trainable"),
-    [("batch_ensemble", 36_575_500, 36_557_548)],
+    [("batch_ensemble", 36_575_500, 36_557_548), ("mimo", 36_510_830, 36_492_878)],
 )
 def test_parameter_counts_of_uncertainty_baselines(method, total, trainable):
     layer_set = load_script(method).get_layer_set(section(method))
     model = make("wide_resnet", (32, 32, 3), 10, layer_set)
     assert model.count_params() == total
     assert sum(variable.shape.num_elements() for variable in model.trainable_variables) == trainable
+
+
+def test_a_network_of_one_input_and_one_head_is_the_deterministic_one(finished):
+    alone = {"mimo__size": 1, "mimo__batch_repetitions": 1, "model__dropout_rate": 0.0}
+    folder, _ = finished("mimo", **alone)
+    baseline, _ = finished("deterministic", model__dropout_rate=0.0)
+    mine, theirs = (arrays_of(each / "predictions/test.npz") for each in (folder, baseline))
+    # Examples come in another order within a batch, so sums are rounded otherwise.
+    np.testing.assert_allclose(mine["log_probs"], theirs["log_probs"], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.25, 1.0])
+def test_every_member_sees_every_example_of_a_batch_as_often(alike):
+    config = section("mimo", size=3, batch_repetitions=4, input_repetition_probability=alike)
+    rows, others = (load_script("mimo").member_rows(config, 10, tf.constant([seed, 0])) for seed in (0, 1))
+    members = rows.numpy().reshape(3, 40)
+    for member in members:
+        np.testing.assert_array_equal(np.bincount(member), [4] * 10)
+    common = np.all(members == members[0], axis=0)
+    assert common[40 - round(40 * alike) :].all()
+    assert common.mean() < alike + 0.1  # of the others a hundredth is alike by chance
+    assert np.any(others != rows)
+
+
+def test_a_shallow_ensemble_of_one_head_is_the_deterministic_network(finished):
+    _, results = finished("shallow_ensemble", shallow_ensemble__size=1)
+    _, baseline = finished("deterministic")
+    assert untimed(results) == untimed(baseline)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_members_with_full_masks_are_the_network_without_dropout(architecture):
+    input_shape, options = ARCHITECTURES[architecture]
+    layer_set = layers.LayerSet(dropout=lambda rate, **kwargs: layers.MemberMasks(rate, 3, scale=1.0, **kwargs))
+    model = make(architecture, input_shape, 5, layer_set, **options)
+    plain = make(architecture, input_shape, 5, **options)
+    copy_weights(model, plain)
+    features = features_for(plain)
+    trunk, rest = layers.split_at(model, lambda layer: isinstance(layer, layers.MemberMasks))
+    said = rest(layers.TileMembers(3)(trunk(features)))
+    for name, expected in plain(features).items():
+        np.testing.assert_allclose(said[name], np.concatenate([expected] * 3), rtol=1e-5, atol=1e-6)
+
+
+def test_masks_without_a_place_are_refused(tmp_path):
+    config = tiny_config("masksembles", model__dropout_rate=0.0)
+    with pytest.raises(InputError, match="Masksembles has nothing to do in 'resnet_mlp' without dropout"):
+        load_script("masksembles").main(config, training.Options(output_dir=tmp_path / "run"))
+    assert not list(tmp_path.rglob("checkpoints"))

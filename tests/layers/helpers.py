@@ -18,8 +18,8 @@ GOLDEN_DIR = pathlib.Path(
 class Golden:
     """The cases of one golden file: `golden["case"]["array"]`, and `golden.parameters["case"]`."""
 
-    def __init__(self, name: str):
-        path = GOLDEN_DIR / "layers" / f"{name}.npz"
+    def __init__(self, name: str, folder: pathlib.Path = GOLDEN_DIR / "layers"):
+        path = folder / f"{name}.npz"
         self.cases, self.parameters = {}, {}
         if path.exists():
             with np.load(path, allow_pickle=False) as arrays:

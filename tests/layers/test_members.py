@@ -1,15 +1,33 @@
 import numpy as np
 import pytest
 
+from tests.layers.helpers import Golden
 from uncertainty_suite import keras, tf
-from uncertainty_suite.layers import SplitMembers, TileMembers, split_members
+from uncertainty_suite.layers import MemberHead, MergeMembers, SplitMembers, TileMembers, split_members
 from uncertainty_suite.testing import check_layer
+
+MIMO = Golden("mimo")
 
 
 def test_layer_promises(tmp_path):
     check_layer(lambda: TileMembers(3), (6, 4), [(None, 6, 4)], 0, 0, tmp_path)
     check_layer(lambda: SplitMembers(2), (6, 4), [(None, 2, 6, 4)], 0, 0, tmp_path)
     check_layer(lambda: SplitMembers(2, mean=True), (6, 4), [(None, 6, 4)], 0, 0, tmp_path)
+    check_layer(lambda: MergeMembers(2), (6, 4), [(None, 6, 8)], 0, 0, tmp_path)
+    check_layer(lambda: MemberHead(3, members=2), (4,), [(None, 2, 3)], 2 * 15, 0, tmp_path)
+
+
+@MIMO.parametrize("head")
+def test_golden_values_of_heads_and_inputs(case):
+    arrays, members = MIMO[case], MIMO.parameters[case]["ensemble_size"]
+    head = MemberHead(MIMO.parameters[case]["classes"], members, dtype="float64")
+    head.build(arrays["x"].shape)
+    for variable, value in zip(head.variables, (arrays["kernel"], arrays["bias"])):
+        variable.assign(value)
+    np.testing.assert_allclose(head(arrays["x"]), arrays["y"], rtol=1e-10)
+    rows = arrays["images"].swapaxes(0, 1)  # [members, batch, ...]
+    rows = rows.reshape(-1, *rows.shape[2:])
+    np.testing.assert_array_equal(MergeMembers(members)(rows), arrays["images_as_network_input"])
 
 
 def test_rows_are_member_major_and_splitting_undoes_tiling():

@@ -7,11 +7,19 @@ from uncertainty_suite.layers.dropout import Dropout, MonteCarloDropout
 from uncertainty_suite.layers.fast_weights import FastWeights, RandomSigns, fast_weight_initializer
 from uncertainty_suite.layers.gaussian_process import RandomFeatureGaussianProcess
 from uncertainty_suite.layers.layer_set import LayerSet
+from uncertainty_suite.layers.masks import MemberMasks, member_masks
 from uncertainty_suite.layers.mean_field import mean_field_logits, monte_carlo_softmax
-from uncertainty_suite.layers.members import SplitMembers, TileMembers, split_members
+from uncertainty_suite.layers.members import (
+    MemberHead,
+    MergeMembers,
+    SplitMembers,
+    TileMembers,
+    by_member,
+    split_members,
+)
 from uncertainty_suite.layers.random_features import OrthogonalRandomFeatures
 from uncertainty_suite.layers.spectral_normalization import SpectralNormalization
-from uncertainty_suite.layers.split import draw_samples, has_stochastic, seed_draws, split_at_stochastic
+from uncertainty_suite.layers.split import draw_samples, has_stochastic, seed_draws, split_at, split_at_stochastic
 from uncertainty_suite.layers.tokens import IsToken, Positions, TokenMean
 from uncertainty_suite.marks import mark
 
@@ -22,6 +30,9 @@ __all__ = [
     "FusedBatchNormalization",
     "IsToken",
     "LayerSet",
+    "MemberHead",
+    "MemberMasks",
+    "MergeMembers",
     "MonteCarloDropout",
     "OrthogonalRandomFeatures",
     "Positions",
@@ -31,15 +42,18 @@ __all__ = [
     "SplitMembers",
     "TileMembers",
     "TokenMean",
+    "by_member",
     "draw_samples",
     "fast_weight_initializer",
     "has_stochastic",
     "kl_divergence",
     "mark",
     "mean_field_logits",
+    "member_masks",
     "monte_carlo_softmax",
     "seed_draws",
     "self_attention",
+    "split_at",
     "split_at_stochastic",
     "split_members",
 ]

@@ -106,3 +106,83 @@ def split_members(said: dict[str, Any], members: int) -> dict[str, Any]:
         name: SplitMembers(members, mean=name == "features", dtype=tensor.dtype, name=f"{name}_by_member")(tensor)
         for name, tensor in said.items()
     }
+
+
+@keras.saving.register_keras_serializable(package="uncertainty_suite")
+class MergeMembers(keras.layers.Layer):
+    """Give each example the inputs of all members: `[batch, ..., c * members]` from `[members * batch, ..., c]`.
+
+    Channel c of member m becomes channel c * members + m, as in Havasi et al. 2021, https://arxiv.org/abs/2010.06610.
+
+    Args:
+        members: Number of members.
+
+    Call arguments:
+        rows: A tensor of member-major rows, or a tree of such tensors, of any type.
+
+    Example:
+        >>> MergeMembers(2)(tf.constant([[1, 2], [3, 4]]))  # [[1, 3, 2, 4]]
+    """
+
+    def __init__(self, members: int, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+        self.members = members
+
+    def call(self, rows: Any) -> Any:
+        return keras.tree.map_structure(self._merge, rows)
+
+    def _merge(self, rows: tf.Tensor) -> tf.Tensor:
+        split = by_member(rows, self.members)
+        last = tf.transpose(split, [*range(1, len(split.shape)), 0])  # [batch, ..., c, members]
+        sizes = [tf.shape(last)[axis] if size is None else size for axis, size in enumerate(last.shape[1:-2], start=1)]
+        count = -1 if last.shape[0] is None else last.shape[0]
+        return tf.reshape(last, [count, *sizes, last.shape[-2] * self.members])
+
+    def compute_output_spec(self, rows: Any) -> Any:
+        return keras.tree.map_structure(lambda x: keras.KerasTensor(self._merged(x.shape), x.dtype), rows)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return self._merged(input_shape)
+
+    def _merged(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        batch = None if shape[0] is None else shape[0] // self.members
+        return (batch, *shape[1:-1], shape[-1] * self.members)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "members": self.members}
+
+
+@keras.saving.register_keras_serializable(package="uncertainty_suite")
+class MemberHead(keras.layers.Layer):
+    """Give each member a head of its own on the same features: outputs `[batch, members, units]` from `[batch, d]`.
+
+    One dense layer, whose columns m * units to (m + 1) * units - 1 are the head of member m (Lee et al. 2015,
+    https://arxiv.org/abs/1511.06314; Havasi et al. 2021, https://arxiv.org/abs/2010.06610).
+
+    Args:
+        units: Outputs of a member.
+        members: Number of members.
+
+    Example:
+        >>> head = functools.partial(MemberHead, members=3)  # of a layer set
+    """
+
+    def __init__(self, units: int, members: int, **kwargs: Any) -> None:
+        super().__init__(**{"dtype": "float32", **kwargs})  # as of the plain head
+        self.units = units
+        self.members = members
+        self.dense = keras.layers.Dense(units * members, dtype=self.dtype_policy, name=self.name)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.dense.build(input_shape)
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        outputs = self.dense(features)
+        count = -1 if outputs.shape[0] is None else outputs.shape[0]
+        return tf.reshape(outputs, [count, self.members, self.units])
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (input_shape[0], self.members, self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "units": self.units, "members": self.members}

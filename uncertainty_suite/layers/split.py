@@ -1,9 +1,9 @@
-"""Splitting a stochastic network where its randomness begins, and drawing many samples of what comes after."""
+"""Splitting a network where its samples begin to differ, and drawing many samples of what comes after."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -48,20 +48,29 @@ def seed_draws(models: Iterable[keras.Model], *entropy: int) -> None:
 def split_at_stochastic(model: keras.Model) -> tuple[keras.Model, keras.Model]:
     """Split a functional model into what is the same in every sample and what is not.
 
-    The trunk ends where the first stochastic layer (see `has_stochastic`) begins, on every path to it; for many samples
-    of one batch it need be computed only once. `rest(trunk(x))` is `model(x)`, and shares its layers.
-
-    Args:
-        model: A functional model.
-
-    Returns:
-        `trunk`, from the model's input to the tensors between the two, and `rest`, from these to the model's output, of
-        the same structure, e.g. a dict; both take `training`. Outputs that are not stochastic are computed by `trunk`
-        and passed on by `rest`.
+    The rest begins with the first stochastic layers (see `has_stochastic`), as in `split_at`.
 
     Example:
         >>> trunk, rest = split_at_stochastic(model)
         >>> samples = draw_samples(rest, trunk(x), num_samples=10)
+    """
+    return split_at(model, has_stochastic)
+
+
+def split_at(model: keras.Model, begins: Callable[[keras.layers.Layer], bool]) -> tuple[keras.Model, keras.Model]:
+    """Split a functional model before the first of some layers.
+
+    The trunk ends where the first such layer begins, on every path to it; for many samples of one batch it need be
+    computed only once. `rest(trunk(x))` is `model(x)`, and shares its layers.
+
+    Args:
+        model: A functional model.
+        begins: Says of a layer whether the rest begins with it.
+
+    Returns:
+        `trunk`, from the model's input to the tensors between the two, and `rest`, from these to the model's output, of
+        the same structure, e.g. a dict; both take `training`. Outputs that none of these layers changes are computed by
+        `trunk` and passed on by `rest`.
     """
     stochastic: dict[int, bool] = {}
     cut: dict[int, keras.KerasTensor] = {}  # the last deterministic tensors on each path
@@ -71,7 +80,7 @@ def split_at_stochastic(model: keras.Model) -> tuple[keras.Model, keras.Model]:
             operation, node_index, _ = tensor._keras_history
             inputs = operation._inbound_nodes[node_index].input_tensors
             by_inputs = [is_stochastic(x) for x in inputs]  # all of them, and not only up to the first that is
-            draws = isinstance(operation, keras.layers.Layer) and has_stochastic(operation)
+            draws = isinstance(operation, keras.layers.Layer) and begins(operation)
             stochastic[id(tensor)] = draws or any(by_inputs)
             if stochastic[id(tensor)]:
                 cut.update({id(x): x for x, random in zip(inputs, by_inputs) if not random})
