@@ -21,6 +21,7 @@ from uncertainty_suite.layers.random_features import OrthogonalRandomFeatures
 from uncertainty_suite.layers.spectral_normalization import SpectralNormalization
 from uncertainty_suite.layers.split import draw_samples, has_stochastic, seed_draws, split_at, split_at_stochastic
 from uncertainty_suite.layers.tokens import IsToken, Positions, TokenMean
+from uncertainty_suite.layers.variational import Variational
 from uncertainty_suite.marks import mark
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "SplitMembers",
     "TileMembers",
     "TokenMean",
+    "Variational",
     "by_member",
     "draw_samples",
     "fast_weight_initializer",

@@ -4,48 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError
-
-
-def _random_mask(shape: tf.Tensor, rate: float, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """Return a mask of a shape: 0 with probability `rate`, else 1 / (1 - rate).
-
-    Drawing the mask is much of the work of a pass through dropout, so no more random bits are drawn for a value than
-    the rate needs: 1 for 1/2, 2 for 1/4, up to 8 for a multiple of 1/256; else 16, for the nearest multiple of 1/65536.
-    """
-    rate = min(max(round(rate * 2**16), 1), 2**16 - 1) / 2**16
-    numerator, denominator = (1 - rate).as_integer_ratio()  # of the probability to keep a value; a power of two
-    size = tf.reduce_prod(shape)
-    if denominator > 256:
-        words = tf.random.stateless_uniform([-(-size // 2)], seed, minval=None, maxval=None, dtype=tf.int32)
-        values = tf.reshape(tf.bitcast(words, tf.int16), [-1])[:size]  # from -2^15
-        kept = values >= tf.constant(int(rate * 2**16) - 2**15, tf.int16)
-        return tf.reshape(tf.cast(kept, dtype) / (1 - rate), shape)
-    num_bits = denominator.bit_length() - 1
-    words = tf.random.stateless_uniform([num_bits, -(-size // 32)], seed, minval=None, maxval=None, dtype=tf.uint32)
-    kept, *words = tf.unstack(words)
-    # A bit that is 1 with probability p becomes one with p / 2 by "and" with a fair bit, with (p + 1) / 2 by "or". So
-    # the binary digits of the wanted probability, from the last one, say which; the last one is 1.
-    for i, word in enumerate(words, start=1):
-        kept = (tf.bitwise.bitwise_or if numerator >> i & 1 else tf.bitwise.bitwise_and)(kept, word)
-    # One row of eight values for each value of a byte: looking them up is faster than shifting and comparing.
-    rows = np.unpackbits(np.arange(256, dtype=np.uint8)[:, np.newaxis], axis=1) / (1 - rate)
-    mask = tf.gather(tf.constant(rows, dtype), tf.cast(tf.bitcast(kept, tf.uint8), tf.int32))
-    return tf.reshape(tf.reshape(mask, [-1])[:size], shape)
-
-
-def _next_seed(generator: keras.random.SeedGenerator) -> tf.Tensor:
-    """Return a fresh seed, another one on each replica."""
-    seed = generator.next()
-    replica_context = tf.distribute.get_replica_context()
-    if replica_context is not None:
-        # Replicas hold equal generators but see different examples: without this they would share their masks.
-        replica = tf.cast(replica_context.replica_id_in_sync_group, seed.dtype)
-        seed += tf.stack([tf.zeros_like(replica), 2**32 * replica])
-    return seed
+from uncertainty_suite.layers.draws import next_seed, random_mask
 
 
 @keras.saving.register_keras_serializable(package="uncertainty_suite")
@@ -96,7 +57,7 @@ class Dropout(keras.layers.Layer):
         return tf.stack([shape[i] if size is None else size for i, size in enumerate(self.noise_shape)])
 
     def _drop(self, inputs: tf.Tensor, mask_shape: tf.Tensor) -> tf.Tensor:
-        mask = _random_mask(mask_shape, self.rate, _next_seed(self.seed_generator), inputs.dtype)
+        mask = random_mask(mask_shape, self.rate, next_seed(self.seed_generator), inputs.dtype)
         # What is dropped is 0, even if it was infinite or NaN. The operation takes no longer than a product, but GPUs
         # may have it in float32 only and not in bfloat16, whose products float32 holds exactly.
         if inputs.dtype == tf.bfloat16:

@@ -1,0 +1,71 @@
+"""Methods whose weights have a distribution."""
+
+import types
+
+import numpy as np
+import pytest
+
+from tests.tiny import arrays_of, load_script, newest_checkpoint, section_of, tiny_config
+from uncertainty_suite import datasets, layers, models, training
+
+VARIATIONAL = ("variational_inference",)
+
+
+def train(method, folder, task="two_moons", **overrides) -> dict:
+    """Run a script in a folder, and return its results."""
+    return load_script(method).main(tiny_config(method, task, **overrides), training.Options(output_dir=folder))
+
+
+# Variational inference.
+
+
+@pytest.mark.parametrize("method", VARIATIONAL)
+def test_without_variance_it_is_the_network_of_the_means(method, tmp_path):
+    train(method, tmp_path / "run", **{f"{method}__initial_stddev": 1e-12, f"{method}__kl_weight": 1e-9})
+    config = tiny_config(method)
+    data = datasets.get("two_moons", "test")
+    model = models.build(config.model, data, types.SimpleNamespace(num_outputs=2))
+    saved = newest_checkpoint(tmp_path / "run")
+    for variable in model.variables:
+        if variable.name != "seed_generator_state":
+            layer, name = variable.path.split("/")
+            plain, within = f"model/{layer}/{name}", f"model/{layer}/{layer}/{name}"
+            variable.assign(saved[plain if plain in saved else within])
+    expected = model(np.asarray(data.features), training=False)["outputs"].numpy()
+    expected -= np.log(np.exp(expected).sum(axis=1, keepdims=True))
+    test = arrays_of(tmp_path / "run/predictions/test.npz")
+    np.testing.assert_allclose(test["log_probs"], expected, atol=1e-5)
+    np.testing.assert_allclose(test["uncertainty/mutual_information"], 0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("estimator", "reparameterization"), ("prior_stddev", 0.5), ("kl_weight", 0.1), ("annealing_epochs", 1.0)],
+)
+def test_every_setting_of_variational_inference_changes_the_output(field, value, finished, tmp_path):
+    _, results = finished("variational_inference")
+    changed = train("variational_inference", tmp_path / "run", **{f"variational_inference__{field}": value})
+    assert changed["metrics"]["test/nll"] != results["metrics"]["test/nll"]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "input_shape", "options"),
+    [
+        ("wide_resnet", (8, 8, 3), {"depth": 10, "width": 1}),
+        ("transformer", (6,), {"vocabulary_size": 10, "num_layers": 1, "num_hidden": 8, "num_heads": 2}),
+    ],
+)
+def test_every_kernel_of_an_architecture_has_a_distribution(architecture, input_shape, options):
+    script = load_script("variational_inference")
+    defaults = {name: one.default for name, one in section_of(script).parameters.items()}
+    layer_set = script.get_layer_set(types.SimpleNamespace(**defaults))
+    data, likelihood = types.SimpleNamespace(input_shape=input_shape), types.SimpleNamespace(num_outputs=3)
+    model = models.build({"name": architecture, **options}, data, likelihood, layer_set)
+    names = [variable.name for variable in model.trainable_variables]
+    assert names.count("rho") == names.count("kernel") + names.count("embeddings") > 3
+    assert float(layers.kl_divergence(model)) > 0
+    inputs = np.random.default_rng(0).integers(1, 9, (2, *input_shape)).astype(np.float32)
+    trunk, rest = layers.split_at_stochastic(model)
+    outputs = layers.draw_samples(rest, trunk(inputs, training=False), num_samples=3)["outputs"]
+    assert outputs.shape == (3, 2, 3)
+    assert len({sample.numpy().tobytes() for sample in outputs}) == 3
