@@ -4,6 +4,7 @@ from uncertainty_suite.layers.attention import DotProductAttention, self_attenti
 from uncertainty_suite.layers.batch_normalization import FusedBatchNormalization
 from uncertainty_suite.layers.divergence import kl_divergence
 from uncertainty_suite.layers.dropout import Dropout, MonteCarloDropout
+from uncertainty_suite.layers.factor_analysis import FactorAnalysisSoftmax
 from uncertainty_suite.layers.fast_weights import FastWeights, RandomSigns, fast_weight_initializer
 from uncertainty_suite.layers.gaussian_process import RandomFeatureGaussianProcess
 from uncertainty_suite.layers.layer_set import LayerSet
@@ -27,6 +28,7 @@ from uncertainty_suite.marks import mark
 __all__ = [
     "DotProductAttention",
     "Dropout",
+    "FactorAnalysisSoftmax",
     "FastWeights",
     "FusedBatchNormalization",
     "IsToken",
