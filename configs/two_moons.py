@@ -12,6 +12,16 @@ from ml_collections import ConfigDict
 # What differs from the task's settings, for some methods.
 METHODS = {
     "deep_ensemble": {"evaluation": {"ensemble_curve": True}},
+    "het_sngp": {
+        "het_sngp": {
+            "spec_norm_bound": 0.9,
+            "feature_type": "random",
+            "feature_stddev": 1.0,
+            "scale_features": True,
+            "normalize_input": False,
+            "variance_factor": (1.0,),
+        }
+    },
     "sngp": {
         "sngp": {
             "spec_norm_bound": 0.9,
