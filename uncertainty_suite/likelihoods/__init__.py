@@ -15,10 +15,23 @@ from typing import Any
 
 from uncertainty_suite.likelihoods.base import Likelihood, Saved
 from uncertainty_suite.likelihoods.categorical import Categorical
+from uncertainty_suite.likelihoods.conjugate import Conjugate, Dirichlet, NormalInverseGamma, conjugate
 from uncertainty_suite.likelihoods.gaussian import Gaussian
 from uncertainty_suite.registry import Registry
 
-__all__ = ["Categorical", "Gaussian", "Likelihood", "Saved", "get", "info", "names"]
+__all__ = [
+    "Categorical",
+    "Conjugate",
+    "Dirichlet",
+    "Gaussian",
+    "Likelihood",
+    "NormalInverseGamma",
+    "Saved",
+    "conjugate",
+    "get",
+    "info",
+    "names",
+]
 
 _REGISTRY: Registry[type[Likelihood]] = Registry("likelihood")
 _REGISTRY.register(Categorical)

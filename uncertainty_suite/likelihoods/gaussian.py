@@ -14,7 +14,7 @@ from uncertainty_suite.likelihoods.base import Likelihood, Saved, further_uncert
 from uncertainty_suite.predictions import Predictions
 
 LEAST_STDDEV = 1e-3  # of the standardised target, so that one example fitted exactly has no infinite likelihood
-_HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
 class Gaussian(Likelihood):
@@ -59,7 +59,7 @@ class Gaussian(Likelihood):
     def loss(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """See `Likelihood.loss`: of the standardised target."""
         mean, stddev = _split(outputs)
-        return 0.5 * ((self._standardized(labels, mean) - mean) / stddev) ** 2 + tf.math.log(stddev) + _HALF_LOG_2PI
+        return 0.5 * ((self._standardized(labels, mean) - mean) / stddev) ** 2 + tf.math.log(stddev) + HALF_LOG_2PI
 
     def progress(self, outputs: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Likelihood.progress`: `mse`, the mean squared error of the standardised target."""
@@ -131,7 +131,13 @@ class Gaussian(Likelihood):
 
     @staticmethod
     def decomposed(saved: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
-        """See `Likelihood.decomposed`: the mean of the variances and the variance of the means."""
+        """See `Likelihood.decomposed`: the mean of the variances and the variance of the means.
+
+        Where the method itself says what part of the variance is epistemic, as `epistemic_stddev`, it is that.
+        """
+        if "uncertainty/epistemic_stddev" in saved:
+            epistemic = saved["uncertainty/epistemic_stddev"].astype(np.float64) ** 2
+            return Gaussian.uncertainties(saved)["stddev"] ** 2 - epistemic, epistemic
         if len(saved["mean"]) == 1:
             return None
         return (saved["stddev"] ** 2).mean(axis=0), saved["mean"].var(axis=0)
