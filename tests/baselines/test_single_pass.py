@@ -6,7 +6,7 @@ from tests.tiny import load_script, section_of, tiny_config
 from uncertainty_suite import training
 from uncertainty_suite.errors import InputError
 
-FOR_CLASSES = ("heteroscedastic", "het_sngp")
+FOR_CLASSES = ("heteroscedastic", "het_sngp", "duq")
 
 
 def train(method, folder, task="two_moons", **overrides):

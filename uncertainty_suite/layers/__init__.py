@@ -2,6 +2,7 @@
 
 from uncertainty_suite.layers.attention import DotProductAttention, self_attention
 from uncertainty_suite.layers.batch_normalization import FusedBatchNormalization
+from uncertainty_suite.layers.centroids import CentroidKernel
 from uncertainty_suite.layers.divergence import kl_divergence
 from uncertainty_suite.layers.dropout import Dropout, MonteCarloDropout
 from uncertainty_suite.layers.factor_analysis import FactorAnalysisSoftmax
@@ -26,6 +27,7 @@ from uncertainty_suite.layers.variational import Variational
 from uncertainty_suite.marks import mark
 
 __all__ = [
+    "CentroidKernel",
     "DotProductAttention",
     "Dropout",
     "FactorAnalysisSoftmax",
