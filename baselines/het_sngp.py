@@ -12,8 +12,9 @@ are not drawn from their posterior, as in the code of its authors. For classific
 
     python baselines/het_sngp.py --config=configs/two_moons.py --config.het_sngp.temperature=1.5
 
-takes seconds on two CPU cores. Every value of the configuration can be overridden in that way. A run that was stopped
-goes on, bit for bit, when the same command is given again. Expected results stand at the top of each configuration.
+takes about a minute on two CPU cores. Every value of the configuration can be overridden in that way. A run that was
+stopped goes on, bit for bit, when the same command is given again. Expected results stand at the top of each
+configuration.
 """
 
 from uncertainty_suite import evaluation, keras, launch, layers, models, tf, training

@@ -10,8 +10,9 @@ two classes have two utilities (theirs have one logit). `--config.heteroscedasti
 
     python baselines/heteroscedastic.py --config=configs/two_moons.py --config.heteroscedastic.temperature=1.5
 
-takes seconds on two CPU cores. Every value of the configuration can be overridden in that way. A run that was stopped
-goes on, bit for bit, when the same command is given again. Expected results stand at the top of each configuration.
+takes about a minute on two CPU cores. Every value of the configuration can be overridden in that way. A run that was
+stopped goes on, bit for bit, when the same command is given again. Expected results stand at the top of each
+configuration.
 """
 
 from uncertainty_suite import evaluation, keras, launch, layers, models, tf, training

@@ -147,6 +147,7 @@ def test_refuses_nan(name, train, test):
         ("knn", {"k": 1}, {"k": 20}),
         ("mahalanobis", {"shrinkage": 1e-6}, {"shrinkage": 1.0}),
         ("relative_mahalanobis", {"shrinkage": 1e-6}, {"shrinkage": 1.0}),
+        ("gaussian_density", {"shrinkage": 1e-6}, {"shrinkage": 1.0}),
         ("vim", {"dimension": 3}, {"dimension": 4}),
         ("react", {"percentile": 90}, {"percentile": 60}),
     ],

@@ -153,3 +153,61 @@ def test_knn_of_too_few_is_one_line_and_known_before_training():
         ood_scores.get("knn").check_fit_examples(45)
     ood_scores.get("knn").check_fit_examples(50)
     ood_scores.get("energy").check_fit_examples(0)
+
+
+@pytest.fixture(scope="module")
+def golden_densities(golden_dir):
+    """A function of a case that returns its arrays, computed by the code of the paper's authors."""
+
+    def arrays_of(case):
+        with np.load(golden_dir / "methods" / "ddu.npz", allow_pickle=False) as arrays:
+            return {key.partition("/")[2]: arrays[key] for key in arrays.files if key.startswith(f"{case}/")}
+
+    return arrays_of
+
+
+@pytest.mark.parametrize(
+    ("case", "jitter"),
+    [
+        ("plain", "0.001"),
+        ("float32", "0.001"),
+        ("rank_deficient", "0.001"),
+        ("rank_deficient", "1e-06"),
+        ("class_smaller_than_dimension", "0.001"),
+        ("class_smaller_than_dimension", "1e-06"),
+    ],
+)
+def test_golden_gaussian_density(case, jitter, golden_densities):
+    values = golden_densities(case)
+    eigenvalues = np.linalg.eigvalsh(values["covariances_without_jitter"])
+    shrinkage = float(jitter) / eigenvalues.mean()
+    score = ood_scores.get("gaussian_density", shrinkage=shrinkage).fit(values)
+    expected = -values[f"jitter{jitter}/score_with_class_prior"]
+    rtol = 1e-3 if "float32" in case else 1e-6
+    np.testing.assert_allclose(score({"features": values["features_test"]}), expected, rtol=rtol)
+
+
+def test_gaussian_density_is_that_of_scipy():
+    from scipy.stats import multivariate_normal
+
+    train = gaussians(300)
+    train["labels"][:100] = 0  # classes of unequal size, and no Gaussians any more
+    density = 0.0
+    for label in (0, 1):
+        features = train["features"][train["labels"] == label]
+        gaussian = multivariate_normal(features.mean(axis=0), np.cov(features.T))
+        density = density + len(features) / 300 * gaussian.pdf(POINTS)
+    score = ood_scores.get("gaussian_density", shrinkage=1e-12).fit(train)
+    np.testing.assert_allclose(score({"features": POINTS}), -np.log(density), rtol=1e-7)
+
+
+def test_gaussian_density_far_away_keeps_its_order():
+    score = ood_scores.get("gaussian_density").fit(gaussians(200))
+    far = score({"features": np.outer(10.0 ** np.arange(2, 8), np.ones(3))})  # where the density itself is 0
+    assert np.isfinite(far).all() and (np.diff(far) > 0).all()
+
+
+def test_gaussian_density_needs_two_examples_of_a_class():
+    train = {"features": np.random.default_rng(0).normal(size=(5, 2)), "labels": np.array([0, 0, 1, 0, 0])}
+    with pytest.raises(InputError, match="Class 1 has 1 of 5 examples"):
+        ood_scores.get("gaussian_density").fit(train)

@@ -102,7 +102,8 @@ class FactorAnalysisSoftmax(keras.layers.Layer):
             return log_sum(noise, location, stddev, factors) - tf.math.log(float(noise.shape[0]))
         seed = next_seed(self.seed_generator)
         parts = self._num_parts(inputs.shape[0], classes)
-        shape = [self.num_samples // parts, tf.shape(inputs)[0], classes + self.num_factors]
+        batch_size = tf.shape(inputs)[0] if inputs.shape[0] is None else inputs.shape[0]
+        shape = [self.num_samples // parts, batch_size, classes + self.num_factors]
 
         def part(seed: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
             return log_sum(tf.random.stateless_normal(shape, seed), *parameters)

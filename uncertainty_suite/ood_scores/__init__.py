@@ -18,7 +18,7 @@ Example:
 """
 
 from uncertainty_suite.ood_scores.base import REGISTRY, Score, get, info, names
-from uncertainty_suite.ood_scores.features import KNN, Mahalanobis, RelativeMahalanobis
+from uncertainty_suite.ood_scores.features import KNN, ClassGaussians, GaussianDensity, Mahalanobis, RelativeMahalanobis
 from uncertainty_suite.ood_scores.heads import ReAct, ViM
 from uncertainty_suite.ood_scores.logits import DempsterShafer, Energy, MaxLogit
 from uncertainty_suite.ood_scores.probabilities import Entropy, ExpectedEntropy, MaxProb, MutualInformation, Variance
@@ -26,10 +26,12 @@ from uncertainty_suite.ood_scores.probabilities import Entropy, ExpectedEntropy,
 __all__ = [
     "KNN",
     "REGISTRY",
+    "ClassGaussians",
     "DempsterShafer",
     "Energy",
     "Entropy",
     "ExpectedEntropy",
+    "GaussianDensity",
     "Mahalanobis",
     "MaxLogit",
     "MaxProb",
