@@ -9,7 +9,7 @@ from uncertainty_suite.errors import InputError
 from uncertainty_suite.runs import RunFolder
 
 FOR_CLASSES = ("heteroscedastic", "het_sngp", "duq", "ddu")
-FOR_TARGETS = ()
+FOR_TARGETS = ("mixture_density", "quantile_regression")
 
 
 def train(method, folder, task="two_moons", **overrides):

@@ -84,7 +84,7 @@ class Dirichlet(Categorical, Conjugate):
         return 1.0 + _EVIDENCE[self._evidence](tf.cast(outputs, tf.float64))
 
     def loss(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """See `Likelihood.loss`; the expected loss of the class's docstring, which is not a likelihood's for all."""
+        """Return the expected loss of each label, as the class's docstring has it; see `Likelihood.loss`."""
         alpha, label = self._with_label(outputs, labels)
         return tf.cast(_DIRICHLET_LOSSES[self._loss](alpha, label), outputs.dtype)
 
@@ -109,9 +109,10 @@ class Dirichlet(Categorical, Conjugate):
         total = tf.reduce_sum(alpha, axis=-1, keepdims=True)
         probs = alpha / total
         expected_entropy = tf.reduce_sum(probs * (tf.math.digamma(total + 1) - tf.math.digamma(alpha + 1)), axis=-1)
+        entropy = -tf.reduce_sum(probs * tf.math.log(probs), axis=-1)
         own = {
             "vacuity": self.num_outputs / total[..., 0],
-            "mutual_information": -tf.reduce_sum(probs * tf.math.log(probs), axis=-1) - expected_entropy,
+            "mutual_information": tf.maximum(entropy - expected_entropy, 0),  # below zero by rounding
             "expected_entropy": expected_entropy,
         }
         further = {name: tf.reduce_mean(values, axis=0) for name, values in own.items()}
