@@ -8,6 +8,7 @@ from uncertainty_suite.layers.dropout import Dropout, MonteCarloDropout
 from uncertainty_suite.layers.factor_analysis import FactorAnalysisSoftmax
 from uncertainty_suite.layers.fast_weights import FastWeights, RandomSigns, fast_weight_initializer
 from uncertainty_suite.layers.gaussian_process import RandomFeatureGaussianProcess
+from uncertainty_suite.layers.inducing_points import GaussianSamples, InducingPointGaussianProcess
 from uncertainty_suite.layers.layer_set import LayerSet
 from uncertainty_suite.layers.masks import MemberMasks, member_masks
 from uncertainty_suite.layers.mean_field import mean_field_logits, monte_carlo_softmax
@@ -33,6 +34,8 @@ __all__ = [
     "FactorAnalysisSoftmax",
     "FastWeights",
     "FusedBatchNormalization",
+    "GaussianSamples",
+    "InducingPointGaussianProcess",
     "IsToken",
     "LayerSet",
     "MemberHead",
