@@ -8,7 +8,7 @@ from uncertainty_suite import training
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.runs import RunFolder
 
-FOR_CLASSES = ("heteroscedastic", "het_sngp", "duq", "ddu")
+FOR_CLASSES = ("heteroscedastic", "het_sngp", "duq", "ddu", "posterior_network")
 FOR_TARGETS = ("mixture_density", "quantile_regression")
 
 

@@ -21,6 +21,7 @@ from uncertainty_suite.layers.members import (
     split_members,
 )
 from uncertainty_suite.layers.random_features import OrthogonalRandomFeatures
+from uncertainty_suite.layers.reversible import AffineCoupling, FlowDensities, RadialFlow
 from uncertainty_suite.layers.spectral_normalization import SpectralNormalization
 from uncertainty_suite.layers.split import draw_samples, has_stochastic, seed_draws, split_at, split_at_stochastic
 from uncertainty_suite.layers.tokens import IsToken, Positions, TokenMean
@@ -28,11 +29,13 @@ from uncertainty_suite.layers.variational import Variational
 from uncertainty_suite.marks import mark
 
 __all__ = [
+    "AffineCoupling",
     "CentroidKernel",
     "DotProductAttention",
     "Dropout",
     "FactorAnalysisSoftmax",
     "FastWeights",
+    "FlowDensities",
     "FusedBatchNormalization",
     "GaussianSamples",
     "InducingPointGaussianProcess",
@@ -44,6 +47,7 @@ __all__ = [
     "MonteCarloDropout",
     "OrthogonalRandomFeatures",
     "Positions",
+    "RadialFlow",
     "RandomFeatureGaussianProcess",
     "RandomSigns",
     "SpectralNormalization",
