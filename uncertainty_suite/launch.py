@@ -19,23 +19,25 @@ from uncertainty_suite import configuration, training
 from uncertainty_suite.configuration import Section
 from uncertainty_suite.errors import InputError, unknown_name
 from uncertainty_suite.leaderboard.tables import COSTS, headline
-from uncertainty_suite.training.options import Options
+from uncertainty_suite.training.options import STRATEGIES, Options
 from uncertainty_suite.training.schema import CHOICES, complete
 
 __all__ = ["Options", "get_config", "run"]
 
 _ENVIRONMENT = {errno.EACCES, errno.EDQUOT, errno.EIO, errno.ENOSPC, errno.EPERM, errno.EROFS}
 _HELP_FLAGS = {"help", "helpfull", "helpshort", "helpxml", "?"}
-_OPTION_FLAGS = ("output_dir", "data_dir", "checkpoint_every", "steps_per_call", "on_nan", "deterministic_ops")
+_OPTION_FLAGS = (
+    *("output_dir", "data_dir", "checkpoint_every", "steps_per_call", "on_nan", "deterministic_ops", "strategy"),
+)
 
 
 def run(main: Callable[..., Any], section: Section | None = None, **script_flags: flags.FlagHolder) -> None:
     """Parse the command line, call `main(config, options, ...)`, and exit.
 
     Flags: `--config` (a file, and `--config.<field>` for each value in it), `--output_dir` and `--data_dir`; those that
-    change no result and so are no part of the configuration, `--checkpoint_every`, `--steps_per_call` and
-    `--deterministic_ops`; `--on_nan`, which changes the result of a run that would otherwise have none; and absl's own,
-    such as `--help`, `--helpfull`, `--flagfile`, `--undefok` and `--verbosity`.
+    change no result and so are no part of the configuration, `--checkpoint_every`, `--steps_per_call`, `--strategy`
+    and `--deterministic_ops`; `--on_nan`, which changes the result of a run that would otherwise have none; and absl's
+    own, such as `--help`, `--helpfull`, `--flagfile`, `--undefok` and `--verbosity`.
 
     The exit status is 1 after an error that is the user's to mend, which is one line on stderr, and as shells have it
     130 after Ctrl-C and 143 after SIGTERM, once a checkpoint is saved.
@@ -57,6 +59,7 @@ def run(main: Callable[..., Any], section: Section | None = None, **script_flags
         logging.use_absl_handler()
         if not values["verbosity"].present:
             logging.set_verbosity(logging.INFO)
+            logging.logging.getLogger("tensorflow").setLevel("WARNING")  # it says how it adds up, for each variable
         given: dict[str, Any] = {name: values[name].value for name in _OPTION_FLAGS}
         options = Options(**given, config_file=file)
         training.interruption.install()
@@ -126,6 +129,14 @@ def _define_flags(values: flags.FlagValues) -> None:
         "stop",
         ["stop", "rollback"],
         "When a loss or gradient is not finite: stop, or go back to the epoch's start with half the learning rate.",
+        values,
+    )
+    flags.DEFINE_enum(
+        "strategy",
+        "auto",
+        STRATEGIES,
+        "Where training runs: one_device; mirrored, all GPUs of this machine; multi_worker, the processes of TF_CONFIG "
+        "or of a SLURM job step; tpu. auto: what TF_CONFIG and the GPUs say. The batch size is over all of them.",
         values,
     )
     flags.DEFINE_bool(

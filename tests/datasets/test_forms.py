@@ -7,6 +7,7 @@ import tensorflow as tf
 from uncertainty_suite import datasets
 from uncertainty_suite.datasets.forms import Images, Tokens, Vectors
 from uncertainty_suite.errors import InputError
+from uncertainty_suite.training.strategy import distribute
 
 NUM_EXAMPLES = 41
 
@@ -144,7 +145,7 @@ def test_a_tree_is_trained_on_in_full_batches(batch_size, monkeypatch):
 def test_a_tree_is_split_over_devices(two_devices):
     data = datasets.Dataset(_two_inputs(), "train")
     (expected,) = data.load(10, training=True).take(1).as_numpy_iterator()
-    batch = next(iter(two_devices.experimental_distribute_dataset(data.load(10, training=True))))
+    batch = next(distribute(data, 10, 0, two_devices))
     parts = two_devices.experimental_local_results(batch["features"]["numbers"])
     np.testing.assert_array_equal(tf.concat(parts, axis=0), expected["features"]["numbers"])
 

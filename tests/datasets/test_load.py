@@ -267,27 +267,3 @@ def test_the_form_does_not_depend_on_the_batch():
     data = datasets.get("digits", split="photos").like("fashion_mnist")
     small, large = (np.concatenate([b["features"] for b in data.load(size).as_numpy_iterator()]) for size in (7, 500))
     np.testing.assert_array_equal(small, large)
-
-
-# Distribution
-
-
-@pytest.mark.parametrize("batch_size", [32, 33])
-def test_a_strategy_splits_each_batch(batch_size):
-    data = _images()
-    expected = _take(data, 5, batch_size)
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    batches = iter(strategy.experimental_distribute_dataset(data.load(batch_size, training=True)))
-    for batch in expected:
-        distributed = next(batches)
-        for key, value in batch.items():
-            parts = strategy.experimental_local_results(distributed[key])
-            assert len(parts) == 2
-            np.testing.assert_array_equal(tf.concat(parts, axis=0), value)
-
-
-def test_a_strategy_keeps_shapes_static():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    batches = strategy.experimental_distribute_dataset(_images().load(32, training=True))
-    shapes = {tuple(spec.shape) for spec in batches.element_spec["features"]._component_specs}
-    assert shapes == {(16, 32, 32, 3)}

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from uncertainty_suite import keras, tf
+from tests.layers.helpers import local_values, two_replicas
+from uncertainty_suite import keras, replicas, tf
 from uncertainty_suite.layers import FusedBatchNormalization
 
 OPTIONS = {"momentum": 0.9, "epsilon": 1e-5}
@@ -89,3 +90,43 @@ def test_saves_and_loads(tmp_path):
     model(inputs, training=True)
     model.save(tmp_path / "model.keras")
     np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras")(inputs), model(inputs))
+
+
+@pytest.mark.parametrize("shape", [(7, 3, 2, 4), (7, 4)])
+def test_two_replicas_normalise_with_the_statistics_of_the_whole_batch(shape):
+    plain, fused = make_pair(shape)
+    inputs = inputs_of(shape) + 100.0  # a mean that squares would drown in
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs = plain(inputs, training=True)
+        loss = tf.reduce_mean(outputs**3)
+    expected = tape.gradient(loss, [inputs, *plain.trainable_variables])
+    strategy = two_replicas()
+    with strategy.scope():
+        mirrored = FusedBatchNormalization(**OPTIONS)
+        mirrored.build(shape)
+    mirrored.set_weights([weight.numpy() for weight in fused.weights])
+    parts = [inputs[part] for part in replicas.share_out(7, 2)]
+
+    def step(inputs):
+        with replicas.sharing(7) as part, tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = mirrored(inputs, training=True)
+            loss = tf.reduce_mean(outputs**3)
+            weight = tf.constant(part.share)
+            gradients = tape.gradient(loss, [inputs, *mirrored.trainable_variables], output_gradients=weight)
+        return outputs, gradients[0], replicas.sum_over(gradients[1:])
+
+    run = tf.function(lambda x: strategy.run(step, (x,)))
+    shared = strategy.experimental_distribute_values_from_function(lambda c: parts[c.replica_id_in_sync_group])
+    mine, of_inputs, of_weights = run(shared)
+    pairs = [
+        (tf.concat(strategy.experimental_local_results(mine), axis=0), outputs),
+        (tf.concat(strategy.experimental_local_results(of_inputs), axis=0), expected[0]),
+        *zip((strategy.experimental_local_results(each)[0] for each in of_weights), expected[1:]),
+    ]
+    for value, wanted in pairs:
+        np.testing.assert_allclose(value, wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max())
+    for name in ("moving_mean", "moving_variance"):
+        for copy in local_values(getattr(mirrored, name)):
+            np.testing.assert_allclose(copy, getattr(plain, name), rtol=1e-5)

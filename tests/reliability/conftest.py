@@ -87,6 +87,22 @@ class Scripts:
         """Wait until the script has ended."""
         return Ended(*json.loads(self._server.stdout.readline()), self._log.read_text())
 
+    def start_all(self, requests: list[dict[str, Any]]) -> list[int]:
+        """Start several scripts at once and return their process ids; `end_all` must follow."""
+        logs = [str(self._log.with_name(f"log{index}.txt")) for index in range(len(requests))]
+        for log in logs:
+            Path(log).write_text("")
+        requests = [{**request, "log": log} for request, log in zip(requests, logs)]
+        self._server.stdin.write(json.dumps(requests) + "\n")
+        self._server.stdin.flush()
+        self._logs = logs
+        return json.loads(self._server.stdout.readline())
+
+    def end_all(self) -> list[Ended]:
+        """Wait until all of them have ended."""
+        ended = json.loads(self._server.stdout.readline())
+        return [Ended(*each, Path(log).read_text()) for each, log in zip(ended, self._logs)]
+
     def run(self, argv: list[str], **request: Any) -> Ended:
         self.start(argv, **request)
         return self.end()

@@ -2,10 +2,12 @@
 
 It reads requests from stdin, one JSON object a line: the script's `argv`, the file `log` for its output, and optionally
 `folder` and `kill_at`: the child kills itself by SIGKILL before its file operation of that number in the folder;
-`signal_at`, a part of a path and a number: the child sends itself that signal before it opens such a file; and `user`,
-the number of the user that the child becomes. It answers with two lines: the child's process id when it starts;
-its exit status, negative for a signal, and the number of its file operations when it ends. The child uses the machine
-as a script of its own would: importing TensorFlow starts nothing that a fork breaks, as long as no operation has run.
+`signal_at`, a part of a path and a number: the child sends itself that signal before it opens such a file; `user`, the
+number of the user that the child becomes; `environment`, its variables; and `devices`, into how many the CPU is split.
+It answers with two lines: the child's process id when it starts; its exit status, negative for a signal, and the number
+of its file operations when it ends. A list of requests starts several children at once, and two lists answer it. The
+child uses the machine as a script of its own would: importing TensorFlow starts nothing that a fork breaks, as long as
+no operation has run.
 """
 
 import importlib
@@ -23,16 +25,30 @@ def main() -> None:
         importlib.import_module(name)  # which the package does at first use only
     for line in sys.stdin:
         request = json.loads(line)
-        count_in, count_out = os.pipe()
-        child = os.fork()
-        if child == 0:
-            run_script(request, count_out)
-        os.close(count_out)
-        print(child, flush=True)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        operations = len(os.read(count_in, 1 << 16))
-        os.close(count_in)
-        print(json.dumps([status, operations]), flush=True)
+        several = isinstance(request, list)
+        children = [start(each) for each in (request if several else [request])]
+        processes = [child for child, _ in children]
+        print(json.dumps(processes if several else processes[0]), flush=True)
+        ended = [end(*child) for child in children]
+        print(json.dumps(ended if several else ended[0]), flush=True)
+
+
+def start(request: dict) -> tuple[int, int]:
+    """Fork a child that runs a script; return its process id and what counts its file operations."""
+    count_in, count_out = os.pipe()
+    child = os.fork()
+    if child == 0:
+        run_script(request, count_out)
+    os.close(count_out)
+    return child, count_in
+
+
+def end(child: int, count_in: int) -> tuple[int, int]:
+    """Wait for a child; return its status and the number of its file operations."""
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    operations = len(os.read(count_in, 1 << 16))
+    os.close(count_in)
+    return status, operations
 
 
 def run_script(request: dict, count_out: int) -> None:
@@ -46,6 +62,12 @@ def run_script(request: dict, count_out: int) -> None:
         signal_at_file(*request["signal_at"])
     if "user" in request:
         os.setuid(request["user"])
+    os.environ.update(request.get("environment", {}))
+    if "devices" in request:
+        tensorflow = sys.modules["tensorflow"]
+        devices = [tensorflow.config.LogicalDeviceConfiguration()] * request["devices"]
+        cpu = tensorflow.config.list_physical_devices("CPU")[0]
+        tensorflow.config.set_logical_device_configuration(cpu, devices)
     sys.argv = request["argv"]
     status = 0
     try:

@@ -1,13 +1,10 @@
-import json
-import os
-import socket
-import subprocess
-import sys
-
 import numpy as np
+import pytest
 
-from tests.conftest import ROOT
-from uncertainty_suite import tf, training
+from uncertainty_suite import datasets, tf, training
+from uncertainty_suite.datasets.forms import Vectors
+from uncertainty_suite.errors import InputError
+from uncertainty_suite.training.strategy import describe, distribute
 
 
 def test_one_strategy_in_a_process():
@@ -30,42 +27,51 @@ def test_many_steps_in_one_call(two_devices):
     assert float(total) == sum(range(12))
 
 
-def test_averages_over_replicas(two_devices):
-    train_steps = training.compile_steps([lambda batch: {"mean": tf.reduce_mean(batch["x"])}], two_devices)
-    data = tf.data.Dataset.range(8).batch(4).map(lambda x: {"x": tf.cast(x, tf.float32)})
-    (values,) = train_steps([iter(two_devices.experimental_distribute_dataset(data))], 2)
-    np.testing.assert_array_equal(values["mean"], [1.5, 5.5])
+def test_means_over_replicas_are_those_of_the_batch(two_devices):
+    train_steps = training.compile_steps([lambda batch: {"mean": tf.reduce_mean(batch["x"])}], two_devices, 5)
+
+    def load(context):
+        data = tf.data.Dataset.range(10).map(lambda x: {"x": tf.cast(x, tf.float32) ** 2})
+        first, second = data.take(5).batch(3), data.skip(5).batch(3)  # parts of 3 and 2 examples
+        return first.concatenate(second).apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+
+    batches = iter(two_devices.distribute_datasets_from_function(load))
+    (values,) = train_steps([batches], 2)
+    squares = np.arange(10.0) ** 2
+    np.testing.assert_allclose(values["mean"], squares.reshape(2, 5).mean(axis=1), rtol=1e-6)
 
 
-def test_two_processes_train_together_and_the_chief_alone_writes(tmp_path):
-    ports = []
-    for _ in range(2):
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            ports.append(free.getsockname()[1])
-    cluster = {"worker": [f"localhost:{port}" for port in ports]}
-    processes = []
-    for index in range(2):
-        task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
-        processes.append(
-            subprocess.Popen(
-                [
-                    *(sys.executable, str(ROOT / "baselines/deterministic.py")),
-                    *(f"--config={ROOT}/configs/two_moons.py", "--config.epochs=2", "--config.model.num_hidden=8"),
-                    f"--output_dir={tmp_path}/run",
-                ],
-                env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CONFIG": json.dumps(task)},
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-    logs = [process.communicate(timeout=180)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], logs
-    history = (tmp_path / "run/history.jsonl").read_text().splitlines()
-    assert [json.loads(line)["epoch"] for line in history] == [1, 2]
-    results = json.loads((tmp_path / "run/results.json").read_text())
-    assert 0 < results["metrics"]["test/nll"] < 10
-    products = (2 * 8 + 6 * 8**2 + 8 * 2) + (6 * 8**2 + 8 * 2) + (5 * 8**2 + 8 * 2)  # forward, and of both gradients
-    assert results["metrics"]["train_flops"] == json.loads(history[-1])["step"] * 128 * 2 * products
-    provenance = json.loads((tmp_path / "run/provenance.json").read_text())
-    assert "resumed" not in provenance
+def test_several_replicas_need_the_size_of_the_batch(two_devices):
+    with pytest.raises(ValueError, match="its size is needed"):
+        training.compile_steps([lambda batch: {}], two_devices)
+
+
+def test_unknown_strategy():
+    with pytest.raises(InputError, match=r"Unknown strategy 'mirror'\. Did you mean 'mirrored'"):
+        training.get_strategy("mirror")
+
+
+def test_the_default_adds_nothing():
+    assert training.get_strategy("one_device") is tf.distribute.get_strategy()
+    assert training.get_strategy("auto") is tf.distribute.get_strategy()
+
+
+@pytest.mark.parametrize("batch_size", [32, 33])
+@pytest.mark.parametrize("num_examples", [200, 20_000])  # an epoch made at once, and batch by batch
+def test_a_batch_is_shared_out_in_its_order(batch_size, num_examples, two_devices):
+    features = np.arange(num_examples * 300, dtype=np.float32).reshape(num_examples, 300)
+    source = datasets.from_arrays("numbers", {"train": (features, np.arange(num_examples) % 3)}, form=Vectors(300))
+    data = datasets.Dataset(source, "train").seeded(3)
+    expected = data.load(batch_size, training=True, start_step=5).take(3).as_numpy_iterator()
+    batches = distribute(data, batch_size, 5, two_devices)
+    for batch in expected:
+        distributed = next(batches)
+        for key, value in batch.items():
+            parts = two_devices.experimental_local_results(distributed[key])
+            assert [len(part) for part in parts] == [-(-batch_size // 2), batch_size // 2]
+            np.testing.assert_array_equal(tf.concat(parts, axis=0), value)
+
+
+def test_the_log_says_how_a_batch_is_shared_out(two_devices):
+    assert describe(32, tf.distribute.get_strategy()) == "32 examples"
+    assert describe(33, two_devices) == "33 examples over all 2 replicas (17 on 1 and 16 on 1)"

@@ -574,7 +574,12 @@ class Dataset:
         return digest.hexdigest()
 
     def load(
-        self, batch_size: int, training: bool = False, start_step: int = 0, max_examples: int = 0
+        self,
+        batch_size: int,
+        training: bool = False,
+        start_step: int = 0,
+        max_examples: int = 0,
+        parts: Sequence[slice] | None = None,
     ) -> tf.data.Dataset:
         """Return the batches: one ordered pass, or the endless shuffled and augmented stream of training.
 
@@ -589,6 +594,8 @@ class Dataset:
             training: False: stored order, once, the last batch may be smaller.
             start_step: Number of batches of the training stream to leave out.
             max_examples: The ordered pass ends after so many, all if 0.
+            parts: Adjacent parts of every training batch that are wanted, which come one after the other in its place:
+                those of the replicas of one host (see `replicas.share_out`), so that no host makes what is another's.
 
         Returns:
             Batches as dicts: `features` `[batch, *input_shape]`, float32, or int32 for tokens, or a tree of these;
@@ -620,7 +627,7 @@ class Dataset:
             bytes_per_example=sum(form.bytes_per_example for _, form in leaves(self.form)),
         )
         if training:
-            return pipeline.endless(examples, batch_size, start_step, self._view.seed, self.augment)
+            return pipeline.endless(examples, batch_size, start_step, self._view.seed, self.augment, parts)
         return pipeline.ordered(examples, batch_size, min(max_examples or self.num_examples, self.num_examples))
 
     def _get_bring(self) -> Callable[[Tree, tf.Tensor], Tree]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -59,14 +60,21 @@ def ordered(examples: Examples, batch_size: int, num_examples: int) -> tf.data.D
     index = tf.data.Dataset.range(num_examples).batch(batch_size)
     get_batch = examples.get_batches()
     batches = index.map(lambda index: get_batch({"index": index}), tf.data.AUTOTUNE)
-    return _finished(batches)
+    return finished(batches)
 
 
-def endless(examples: Examples, batch_size: int, start_step: int, seed: int, augment: bool) -> tf.data.Dataset:
+def endless(
+    examples: Examples,
+    batch_size: int,
+    start_step: int,
+    seed: int,
+    augment: bool,
+    parts: Sequence[slice] | None = None,
+) -> tf.data.Dataset:
     """Return the shuffled stream of training from a step on; every batch is full.
 
     The order of an epoch depends on (seed, epoch), the augmentation of an example on (seed, epoch, place in the stored
-    split) alone.
+    split) alone. With `parts`, adjacent ones, each batch comes in these, one after the other; no more of it is made.
     """
     get_batch = examples.get_batches()
 
@@ -79,13 +87,28 @@ def endless(examples: Examples, batch_size: int, start_step: int, seed: int, aug
     num_examples = len(examples.labels)
     steps = -(-num_examples // batch_size)
     epochs, steps_into_epoch = _epochs(examples, batch_size, start_step, steps, seed, augment)
-    if examples.bytes_per_example * num_examples <= _EPOCH_BYTES:
+    if parts is None and examples.bytes_per_example * num_examples <= _EPOCH_BYTES:
         batches = epochs.flat_map(get_epoch).skip(steps_into_epoch)
     else:
         chosen = epochs.flat_map(tf.data.Dataset.from_tensor_slices).skip(steps_into_epoch)
+        if parts is not None:
+            chosen = chosen.map(lambda chosen: map_leaves(lambda x: x[parts[0].start : parts[-1].stop], chosen))
         batches = chosen.map(get_batch, tf.data.AUTOTUNE)
+    if parts is not None:
+        batches = batches.flat_map(functools.partial(in_parts, parts=parts))
     # Known to be endless, a strategy need not ask in every step whether there is a batch left.
-    return _finished(batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)))
+    return finished(batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)))
+
+
+def in_parts(batch: Tree, parts: Sequence[slice]) -> tf.data.Dataset:
+    """Return the parts of a batch that begins with the first one."""
+    datasets = [
+        tf.data.Dataset.from_tensors(
+            map_leaves(lambda x, part=part: x[part.start - parts[0].start : part.stop - parts[0].start], batch)
+        )
+        for part in parts
+    ]
+    return functools.reduce(lambda before, after: before.concatenate(after), datasets)
 
 
 def _epochs(
@@ -114,7 +137,8 @@ def _epochs(
     return tf.data.Dataset.range(first_epoch, tf.int64.max).map(get_choice), steps_into_epoch
 
 
-def _finished(batches: tf.data.Dataset) -> tf.data.Dataset:
+def finished(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Return batches made in their order, some ahead."""
     options = tf.data.Options()
     options.deterministic = True
     # Workers of a cluster share the examples of each batch; there are no files to be shared out instead.

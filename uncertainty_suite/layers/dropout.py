@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from uncertainty_suite import keras, tf
+from uncertainty_suite import keras, replicas, tf
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.layers.draws import next_seed, random_mask
 
@@ -14,7 +14,8 @@ class Dropout(keras.layers.Layer):
     """Drop inputs at random in training, by masks that take half of the random bits of Keras' layer, or fewer.
 
     Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html. Same arguments and distribution as Keras'
-    layer, but other masks for the same seed, and different ones on each replica.
+    layer, but other masks for the same seed. Replicas that share a batch out draw the masks of the whole batch and take
+    their part, so that an example's mask does not depend on their number.
 
     Args:
         rate: Fraction of the inputs to drop, in [0, 1), rounded to the nearest multiple of 1/65536, by which the kept
@@ -56,8 +57,20 @@ class Dropout(keras.layers.Layer):
             return shape
         return tf.stack([shape[i] if size is None else size for i, size in enumerate(self.noise_shape)])
 
+    def _mask(self, inputs: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+        part = replicas.current()
+        shared = self.noise_shape is not None and self.noise_shape[0] is not None  # by all examples
+        if part is None or not (shared or inputs.shape[0] == part.size):
+            return random_mask(shape, self.rate, next_seed(self.seed_generator), inputs.dtype)
+        seed = self.seed_generator.next()
+        if shared:
+            return random_mask(shape, self.rate, seed, inputs.dtype)
+        # Drawn for the whole batch, the masks of its examples do not depend on how it is shared out.
+        whole = tf.concat([[part.batch_size], shape[1:]], axis=0)
+        return random_mask(whole, self.rate, seed, inputs.dtype)[part.start : part.start + part.size]
+
     def _drop(self, inputs: tf.Tensor, mask_shape: tf.Tensor) -> tf.Tensor:
-        mask = random_mask(mask_shape, self.rate, next_seed(self.seed_generator), inputs.dtype)
+        mask = self._mask(inputs, mask_shape)
         # What is dropped is 0, even if it was infinite or NaN. The operation takes no longer than a product, but GPUs
         # may have it in float32 only and not in bfloat16, whose products float32 holds exactly.
         if inputs.dtype == tf.bfloat16:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import math
 import sys
@@ -21,7 +22,15 @@ from uncertainty_suite.training import interruption, lock
 from uncertainty_suite.training.checkpoint import Checkpoint, NotFiniteError, named_variables
 from uncertainty_suite.training.optimizers import scale_learning_rate
 from uncertainty_suite.training.run import Run
-from uncertainty_suite.training.strategy import CompiledSteps, Step, compile_steps
+from uncertainty_suite.training.strategy import (
+    CompiledSteps,
+    Step,
+    compile_steps,
+    describe,
+    distribute,
+    gather,
+    is_cluster,
+)
 
 _SECONDS_PER_CALL = 1.0  # of one compiled call: long enough to cost nothing, short enough for progress to move
 _STEPS_PER_CALL_OF_A_CLUSTER = 10  # its processes must all take as many, so no clock can say how many
@@ -114,14 +123,15 @@ class Loop:
             )
         if not run.options.restore_only:
             logging.info(
-                "%s: %s parameters, %d epochs of %d steps, %d examples a step over all devices, from step %d.",
+                "%s: %s parameters, %d epochs of %d steps, %s a step, from step %d.",
                 self._name,
                 f"{model.count_params():,}",
                 self._epochs,
                 self._steps_per_epoch,
-                run.config.batch_size,
+                describe(run.config.batch_size, run.strategy),
                 self.step,
             )
+            self._check_agreement()
 
     def _restore(self) -> None:
         state = self._checkpoint.restore()
@@ -152,6 +162,23 @@ class Loop:
             scale_learning_rate(self._optimizer, self._rollbacks[-1]["learning_rate_factor"])
             self._run.rollbacks += [{**rollback, "training": self._name} for rollback in self._rollbacks]
 
+    def _check_agreement(self) -> None:
+        """Refuse to train in a cluster whose processes would not train the same: they must go on from the same step."""
+        if not is_cluster(self._run.strategy):
+            return
+        same = int.from_bytes(hashlib.sha256(f"{self._id}{self._data.fingerprint()}".encode()).digest()[:7])
+        everywhere = gather([same, self.step], self._run.strategy)
+        if len(np.unique(everywhere[:, 0])) > 1:
+            raise InputError(
+                "The processes of the cluster have other data or other configurations. Give all of them the same "
+                "command and the same data."
+            )
+        if len(np.unique(everywhere[:, 1])) > 1:
+            raise InputError(
+                f"The processes of the cluster go on from other steps ({', '.join(map(str, everywhere[:, 1]))}): "
+                f"{self._path} must be one folder that all machines see. Choose such an --output_dir."
+            )
+
     @property
     def starts_epoch(self) -> bool:
         """Whether the next step is the first one of an epoch."""
@@ -166,8 +193,7 @@ class Loop:
     def batches(self) -> Any:
         """The endless iterator over the batches that are left, shared out to the replicas."""
         if self._batches is None:
-            batches = self._data.load(self._run.config.batch_size, training=True, start_step=self.step)
-            self._batches = iter(self._run.strategy.experimental_distribute_dataset(batches))
+            self._batches = distribute(self._data, self._run.config.batch_size, self.step, self._run.strategy)
         return self._batches
 
     def __iter__(self) -> Iterator[int]:
@@ -182,7 +208,7 @@ class Loop:
         if self._most_rollbacks and self.step == 0:
             self._save()
         saved_at, saved_step = time.perf_counter(), self.step
-        cluster = None if self._one_process() else _STEPS_PER_CALL_OF_A_CLUSTER
+        cluster = _STEPS_PER_CALL_OF_A_CLUSTER if is_cluster(self._run.strategy) else None
         fixed = options.steps_per_call or cluster
         steps_per_call, compiled = fixed or 1, False
         # On a terminal the bar moves; in a log file it is a line now and then.
@@ -234,7 +260,7 @@ class Loop:
             RolledBack: The same, where `Options.on_nan` has it so.
         """
         if self._train_steps is None:
-            self._train_steps = compile_steps([self.train_step], self._run.strategy)
+            self._train_steps = compile_steps([self.train_step], self._run.strategy, self._run.config.batch_size)
         (values,) = self._train_steps([self.batches], num_steps)
         (self.step_flops,) = self._train_steps.flops
         self.update(values)
@@ -317,10 +343,6 @@ class Loop:
         except NotFiniteError as error:
             raise self._not_finite(f"The variable {error} is not finite", self.step - 1) from error
 
-    def _one_process(self) -> bool:
-        resolver = self._run.strategy.cluster_resolver
-        return resolver is None or not resolver.task_type
-
     def _keep(self) -> list[int]:
         return [self._epoch_start(self.step)] if self._most_rollbacks else []
 
@@ -350,6 +372,8 @@ class Loop:
             raise RuntimeError(f"The checkpoint of step {step} was not kept.")
         self.step, self.history, self._epoch_values = step, state["history"], state["epoch_values"]
         self._save()
+        if is_cluster(self._run.strategy):
+            gather([step], self._run.strategy)  # nobody goes on before the chief has written that
         message = (
             f"{what}: rolled back to step {step}, the start of that epoch; from there on the learning rate is {factor} "
             f"times the configuration's (rollback {len(self._rollbacks)} of at most {self._most_rollbacks})."

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from uncertainty_suite import datasets, keras, tf
+from uncertainty_suite import datasets, keras, replicas, tf
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.marks import marks
 from uncertainty_suite.registry import Registry
@@ -142,17 +143,40 @@ def update(model: keras.Model, optimizer: keras.Optimizer, tape: tf.GradientTape
         model: The model, all of whose trained variables are changed.
         optimizer: Its optimizer.
         tape: What has watched the objective.
-        objective: A mean over the replica's part of the batch; over replicas the gradient is averaged. The gradient
-            of a variable is multiplied by the factor that `layers.mark` gave it.
+        objective: A mean over the replica's part of the batch; the gradient is that of the mean over the whole batch.
+            That of a variable is multiplied by the factor that `layers.mark` gave it.
     """
-    gradients = tape.gradient(objective, model.trainable_variables)
+    part, count = replicas.current(), tf.distribute.get_strategy().num_replicas_in_sync
+    weight = None
+    if count > 1:  # before the gradient is taken, which passes between replicas where a layer has added up over them
+        weight = tf.constant(1 / count if part is None else part.share, objective.dtype)
+    gradients = tape.gradient(objective, model.trainable_variables, output_gradients=weight)
     factors = [marks(variable).gradient_factor for variable in model.trainable_variables]
     gradients = [each if factor == 1 else factor * each for each, factor in zip(gradients, factors)]
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    if replicas > 1:  # the optimizer adds them up
-        gradients = [None if each is None else each / replicas for each in gradients]
-    optimizer.apply(gradients, model.trainable_variables)
+    if count == 1:
+        optimizer.apply(gradients, model.trainable_variables)
+        return tf.linalg.global_norm(gradients)
+    there = [index for index, gradient in enumerate(gradients) if gradient is not None]
+    for index, gradient in zip(there, replicas.sum_over([gradients[index] for index in there])):
+        gradients[index] = gradient
+    with _adding_nothing_up(optimizer):
+        optimizer.apply(gradients, model.trainable_variables)
     return tf.linalg.global_norm(gradients)
+
+
+@contextlib.contextmanager
+def _adding_nothing_up(optimizer: keras.Optimizer) -> Iterator[None]:
+    """Within this, an optimizer takes gradients for sums over replicas, which it else makes itself.
+
+    It keeps them to itself, and their norm is wanted; to add up twice would send everything over the network twice.
+    """
+    if not hasattr(optimizer, "_all_reduce_sum_gradients"):
+        raise RuntimeError("This version of Keras adds gradients up elsewhere, so several replicas cannot be trained.")
+    optimizer._all_reduce_sum_gradients = list
+    try:
+        yield
+    finally:
+        vars(optimizer).pop("_all_reduce_sum_gradients", None)  # of all replicas' threads the first one does it
 
 
 def annealed(optimizer: keras.Optimizer, steps: int) -> tf.Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 
 from uncertainty_suite.errors import InputError, unknown_name
 
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 _UNITS = {"s": 1, "min": 60, "h": 3600}
 _MOST_ROLLBACKS = 5
 _ON_NAN = ("stop", "rollback")
@@ -26,7 +27,8 @@ class Options:
             start of that epoch with half the learning rate, up to five times in one training, then it stops too; only
             a run that would have no result gets another one.
         deterministic_ops: Whether TensorFlow takes only operations that repeat bit for bit; for GPUs, and slower.
-        strategy: The distribution strategy; by default the one for the devices that are there.
+        strategy: Where training runs: a name that `training.get_strategy` knows, or a `tf.distribute.Strategy`. No
+            result depends on it, but for the order in which float32 numbers are added up.
         config_file: The configuration file that was read, with its variant, so that a run can be opened again.
         restore_only: Whether a finished training is only restored: nothing is trained or written, and `evaluate` hands
             over the predict function.
@@ -41,7 +43,7 @@ class Options:
     steps_per_call: int | None = None
     on_nan: str = "stop"
     deterministic_ops: bool = False
-    strategy: Any = None
+    strategy: Any = "auto"
     config_file: str | None = None
     restore_only: bool = False
 
@@ -50,6 +52,8 @@ class Options:
             raise InputError("--output_dir is empty. Name a folder, or leave the flag out.")
         if self.steps_per_call is not None and self.steps_per_call < 1:
             raise InputError(f"--steps_per_call must be at least 1, received {self.steps_per_call}.")
+        if isinstance(self.strategy, str) and self.strategy not in STRATEGIES:
+            raise unknown_name("value of --strategy", self.strategy, STRATEGIES)
         if self.on_nan not in _ON_NAN:
             raise unknown_name("value of --on_nan", self.on_nan, _ON_NAN)
         self._checkpoint_interval()

@@ -10,7 +10,7 @@ from uncertainty_suite import tf
 from uncertainty_suite.training import interruption
 from uncertainty_suite.training.loop import Loop
 from uncertainty_suite.training.run import Run, num_cpus
-from uncertainty_suite.training.strategy import compile_steps
+from uncertainty_suite.training.strategy import CompiledSteps, compile_steps
 
 T = TypeVar("T")
 
@@ -35,6 +35,10 @@ def group_size(num_trainings: int) -> int:
     """Return how many trainings are best run at once on one CPU: two for each core, the rest shared out evenly."""
     groups = max(1, num_trainings // (2 * num_cpus()))
     return max(1, math.ceil(num_trainings / groups))
+
+
+def _compile(run: Run, loops: Sequence[Loop]) -> CompiledSteps:
+    return compile_steps([loop.train_step for loop in loops], run.strategy, run.config.batch_size)
 
 
 def train_together(run: Run, loops: Sequence[Loop]) -> None:
@@ -62,7 +66,7 @@ def train_together(run: Run, loops: Sequence[Loop]) -> None:
                 break
             stopping = interruption.received()  # then all save in this round
             if under_way != compiled:  # at first; and when some have ended, those that are left
-                take_steps, compiled = compile_steps([loop.train_step for loop in under_way], run.strategy), under_way
+                take_steps, compiled = _compile(run, under_way), under_way
             steps = min(num_steps[loop] or 0 for loop in under_way)
             taken = take_steps([loop.batches for loop in under_way], steps)
             for loop, values, flops in zip(under_way, taken, take_steps.flops):

@@ -29,7 +29,7 @@ from uncertainty_suite.runs import PROTOCOL_VERSION, SCHEMA_VERSION, RunFolder
 from uncertainty_suite.tasks import Split, Task, plan
 from uncertainty_suite.training import lock, schema
 from uncertainty_suite.training.options import Options
-from uncertainty_suite.training.strategy import get_strategy, is_chief
+from uncertainty_suite.training.strategy import check_batch_size, gather, get_strategy, is_chief, is_cluster
 
 if TYPE_CHECKING:
     from uncertainty_suite.predictions import Predictions
@@ -105,7 +105,9 @@ class Run:
         schema.validate(self.saved_config, section)
         self._splits = plan(self.saved_config, self._fits_scores())
         self._check_splits()
-        self.strategy = self.options.strategy or get_strategy()
+        given = self.options.strategy
+        self.strategy = get_strategy(given) if isinstance(given, str) else given
+        check_batch_size(self.config.batch_size, self.strategy)
         self.chief = is_chief(self.strategy)
         if self.options.deterministic_ops:
             tf.config.experimental.enable_op_determinism()
@@ -271,11 +273,15 @@ class Run:
 
     def _new_provenance(self) -> dict[str, Any]:
         config_file = {"config_file": self.options.config_file} if self.options.config_file else {}
-        return {**provenance(), "script": str(self._script.resolve()), **config_file}
+        return {**self._conditions(), "script": str(self._script.resolve()), **config_file}
+
+    def _conditions(self) -> dict[str, Any]:
+        strategy = {"name": type(self.strategy).__name__, "replicas": self.strategy.num_replicas_in_sync}
+        return {**provenance(), "strategy": strategy}
 
     def _note_resume(self) -> None:
-        first, now = self._provenance or {}, provenance()
-        same = ("revision", "versions", "hardware")
+        first, now = self._provenance or {}, self._conditions()
+        same = ("revision", "versions", "hardware", "strategy")
         changed = {name: now[name] for name in same if first.get(name) != now[name]}
         if changed:
             old, new = ({name: values.get(name) for name in changed} for values in (first, now))
@@ -352,11 +358,14 @@ class Run:
         }
         write_json(self.path / "results.json", self.results)
         self._lock.release()
+        if is_cluster(self.strategy):
+            gather([0], self.strategy)
         return self.results
 
     def _wait_for_results(self) -> dict[str, Any]:
         """Return what the chief writes, once it has: leaving before would end the cluster that it still needs."""
-        while True:
+        gather([0], self.strategy)  # which notices if the chief is gone
+        while True:  # a network file system may take a moment
             results = RunFolder(self.path).results
             if results is not None and results["config"] == self.saved_config:
                 return results
