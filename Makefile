@@ -17,7 +17,9 @@ $(VENV)/installed: setup.py pyproject.toml
 	touch $@
 
 benchmark: install
-	$(RUN) benchmarks/baselines.py --methods $(CORE)
+	$(RUN) -m uncertainty_suite.sweep configs/two_moons.py configs/digits.py \
+		--methods $(CORE) --seeds 0:3 --output_dir runs/benchmark
+	$(RUN) -m uncertainty_suite.figures runs/benchmark/two_moons/*/seed0 --output_dir runs/benchmark/figures
 
 # A process a core; each takes whole test modules, whose tests share what is slow to make.
 test: install

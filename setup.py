@@ -25,8 +25,9 @@ setup(
         "matplotlib>=3.9",
         "ml-collections>=1.0",
         "numpy>=1.26",
+        "rich>=13.0",
         "scikit-learn>=1.5",
-        "scipy>=1.13",
+        "scipy>=1.15",
         "tensorboard>=2.18",
         "tensorflow>=2.18",
         "tensorflow-datasets>=4.9.7",
@@ -34,6 +35,7 @@ setup(
     ],
     extras_require={
         "benchmarks": ["torch>=2.6"],  # PyTorch's side of benchmarks/speed.py
+        "ray": ["ray[default]>=2.40"],  # `python -m uncertainty_suite.sweep --address`
         # On no package index, so nothing may need it: `metrics.get("rm/<name>")` uses it where it is present.
         "robustness-metrics": [
             "robustness_metrics @ git+https://github.com/google-research/robustness_metrics.git",
@@ -42,6 +44,7 @@ setup(
             "tf-keras>=2.18",
         ],
         # Playwright drives the Chromium that the system has; its own browsers are not needed.
+        "slurm": ["submitit>=1.5"],  # `python -m uncertainty_suite.sweep --engine slurm`
         "test": [
             "codespell>=2.3",
             "hypothesis>=6.100",
@@ -50,7 +53,9 @@ setup(
             "pre-commit>=4.0",
             "pytest>=8.2",
             "pytest-xdist>=3.6",
+            "ray[default]>=2.40",
             "ruff>=0.9",
+            "submitit>=1.5",
             "threadpoolctl>=3.5",
             "types-requests>=2.31",
             "types-tqdm>=4.66",

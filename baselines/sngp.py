@@ -23,7 +23,7 @@ from uncertainty_suite.errors import InputError
 CONFIG = Section(
     "sngp",
     tuned=("mean_field_factor",),
-    spec_norm_bound=Parameter(6.0, "greatest spectral norm of a layer", above=0),
+    spec_norm_bound=Parameter(6.0, "greatest spectral norm of a layer", above=0, search=(0.5, 10.0, "log")),
     spec_norm_iterations=Parameter(1, "power iterations a training step", at_least=1),
     num_features=Parameter(1024, "random features of the Gaussian process", at_least=1),
     kernel_scale=Parameter(1.0, "squared length scale of its kernel", above=0),
@@ -31,7 +31,7 @@ CONFIG = Section(
     feature_stddev=Parameter(0.05, "standard deviation of their directions", above=0),
     scale_features=Parameter(False, "multiply them by sqrt(2 / num_features)"),
     normalize_input=Parameter(True, "layer normalisation before them, in place of the kernel scale"),
-    ridge_penalty=Parameter(1.0, "prior precision of the output weights", above=0),
+    ridge_penalty=Parameter(1.0, "prior precision of the output weights", above=0, search=(0.1, 10.0, "log")),
     momentum=Parameter(-1.0, "of a moving average of the precision; at or below 0 for the exact sum", below=1),
     precision=Parameter(
         "after_training", "when the precision matrix is computed", choices=("after_training", "every_step")

@@ -57,6 +57,7 @@ def get_config(variant=""):
         *("energy", "max_logit", "dempster_shafer", "mahalanobis", "relative_mahalanobis", "knn", "vim", "react"),
     )
     config.methods = ConfigDict(METHODS)
+    config.search = ConfigDict({"optimizer": {"learning_rate": (0.03, 0.6, "log"), "l2": (3e-5, 1e-3, "log")}})
 
     if variant == "wide_resnet_28_10":
         config.batch_size = 512

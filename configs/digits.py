@@ -10,7 +10,10 @@ and 0.69, 0.82 and 0.87.
 from ml_collections import ConfigDict
 
 # What differs from the task's settings, for some methods.
-METHODS = {"deep_ensemble": {"evaluation": {"ensemble_curve": True}}}
+METHODS = {
+    "deep_ensemble": {"evaluation": {"ensemble_curve": True}},
+    "mc_dropout": {"search": {"model": {"dropout_rates": ((0.1, 0.1), (0.1, 0.3), (0.25, 0.5), (0.4, 0.6))}}},
+}
 
 
 def get_config():
@@ -30,4 +33,5 @@ def get_config():
     config.evaluation.ood_validation = ("digits/textures",)
     config.evaluation.ood_scores = ("energy", "mahalanobis", "knn")
     config.methods = ConfigDict(METHODS)
+    config.search = ConfigDict({"optimizer": {"learning_rate": (3e-4, 1e-2, "log")}})
     return config

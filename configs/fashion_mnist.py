@@ -36,4 +36,5 @@ def get_config():
         *("energy", "max_logit", "dempster_shafer", "mahalanobis", "relative_mahalanobis", "knn", "vim", "react"),
     )
     config.methods = ConfigDict(METHODS)
+    config.search = ConfigDict({"optimizer": {"learning_rate": (3e-4, 1e-2, "log")}})
     return config

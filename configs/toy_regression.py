@@ -40,4 +40,5 @@ def get_config():
     config.evaluation.ood_far = ("toy_regression/ood",)
 
     config.methods = ConfigDict(METHODS)
+    config.search = ConfigDict({"optimizer": {"learning_rate": (3e-4, 3e-2, "log")}})
     return config

@@ -23,6 +23,7 @@ METHODS = {
         }
     },
     "posterior_network": {"optimizer": {"learning_rate": 1e-3}},  # with less, the flows stay near where they start
+    "mc_dropout": {"search": {"model": {"dropout_rate": (0.02, 0.5, "log")}}},
     "sngp": {
         "sngp": {
             "spec_norm_bound": 0.9,
@@ -54,4 +55,5 @@ def get_config():
     config.evaluation.ood_scores = ("energy",)
 
     config.methods = ConfigDict(METHODS)
+    config.search = ConfigDict({"optimizer": {"learning_rate": (3e-5, 3e-3, "log")}})
     return config

@@ -1,7 +1,7 @@
 """UCI regression: nine tables, the network with one hidden layer of the literature, and the published folds.
 
     python baselines/mc_dropout.py --config=configs/uci.py:yacht --config.dataset.fold=3
-    python benchmarks/baselines.py --tasks uci:yacht uci:boston --folds 20 --seeds 1
+    python -m uncertainty_suite.sweep configs/uci.py:yacht configs/uci.py:boston --methods sngp --folds 0:20
 
 The variant names the table: boston, concrete, energy, kin8nm, naval, power, protein, wine or yacht. A fold takes
 seconds to a minute on two CPU cores; expect the numbers in `leaderboards/README.md`. Hernandez-Lobato and Adams 2015
@@ -33,7 +33,11 @@ def get_methods(table):
     """Return what differs from the task's settings, for some methods."""
     epochs = {method: {"epochs": of_method.get(table, 40)} for method, of_method in EPOCHS_OF.items()}
     return {
-        "mc_dropout": {**epochs["mc_dropout"], "model": {"dropout_rate": 0.05}},
+        "mc_dropout": {
+            **epochs["mc_dropout"],
+            "model": {"dropout_rate": 0.05},
+            "search": {"model": {"dropout_rate": (0.005, 0.2, "log")}},
+        },
         "deep_ensemble": {"deep_ensemble": {"size": 5}},
         "sngp": {
             **epochs["sngp"],
@@ -61,4 +65,5 @@ def get_config(variant=""):
     config.model = ConfigDict({"name": "mlp", "num_layers": 1, "num_hidden": num_hidden, "dropout_rate": 0.0})
     config.optimizer = ConfigDict({"name": "adam", "learning_rate": 0.01, "schedule": "cosine"})
     config.methods = ConfigDict(get_methods(variant))
+    config.search = ConfigDict({"optimizer": {"learning_rate": (1e-3, 3e-2, "log")}})
     return config

@@ -31,6 +31,7 @@ class Assembled:
             `trained_here`, whether all that predicts was trained by a script of the suite; `config_file`.
         costs: Metrics that predictions do not tell, e.g. `num_parameters`.
         batch_size: Global batch size of the training, 0 where it is unknown.
+        tuned: What was chosen on held-out data, as records have it.
     """
 
     config: dict[str, Any]
@@ -39,14 +40,13 @@ class Assembled:
     provenance: Mapping[str, Any]
     costs: Mapping[str, float]
     batch_size: int = 0
+    tuned: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def default_path(config: Mapping[str, Any]) -> Path:
     """Return `runs/<data set>/<method>-<hash>/seed<seed>`, as a training has it."""
-    fold, seed = configuration.replicate(dict(config))
     experiment = f"{safe(config['method'])}-{configuration.config_hash(dict(config))[:8]}"
-    replicate = f"fold{fold}-seed{seed}" if "fold" in config["dataset"] else f"seed{seed}"
-    return Path("runs", config["dataset"]["name"], experiment, replicate)
+    return Path("runs", config["dataset"]["name"], experiment, configuration.replicate_name(dict(config)))
 
 
 def evaluation_of(evaluation: Mapping[str, Any], save: Iterable[str], arrays: Iterable[str]) -> dict[str, Any]:
@@ -101,6 +101,7 @@ def write_run(path: Path, what: Assembled, predictions: Iterable[tuple[Split, Sa
             raise InputError(f"The metric {name} is {value}, so {path}/results.json is not written.")
     results = {
         **measured._asdict(),  # with what had no value, and why
+        "tuned": {**what.tuned, **measured.tuned},
         **{("task" if name == "name" else name): value for name, value in task.items()},
         "schema_version": SCHEMA_VERSION,
         "protocol_version": PROTOCOL_VERSION,

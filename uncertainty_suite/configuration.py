@@ -31,9 +31,12 @@ class Parameter:
         choices: The values allowed, or none where the type alone decides.
         of: For a tuple, the type of what is in it.
         kind: The type, where there is no default.
+        search: The values that a sweep with `--tune` tries: a range `(low, high, "log")` or `(low, high, "linear")`, or
+            values to choose from. Without it, it is not searched.
 
     Example:
         >>> num_samples = Parameter(10, "forward passes of a prediction", at_least=1)
+        >>> ridge_penalty = Parameter(1.0, "prior precision", above=0, search=(0.1, 10.0, "log"))
     """
 
     default: Any
@@ -45,6 +48,7 @@ class Parameter:
     choices: tuple[Any, ...] = ()
     of: type = str
     kind: type | None = None
+    search: tuple[Any, ...] = ()
 
     @property
     def type(self) -> type:
@@ -166,6 +170,42 @@ def load(path: str | Path, *args: Any) -> ConfigDict:
     return config
 
 
+def tuned_path(file: str | Path) -> Path:
+    """Return where the values lie that a search has chosen for a task.
+
+    Args:
+        file: The configuration file, with `:<variant>` after it where it has variants.
+
+    Example:
+        >>> tuned_path("configs/uci.py:yacht")
+        PosixPath('configs/tuned/uci_yacht.json')
+    """
+    path, _, variant = str(file).partition(":")
+    name = f"{Path(path).stem}_{variant}" if variant else Path(path).stem
+    return Path(path).parent / "tuned" / f"{name}.json"
+
+
+def read_tuned(path: str | Path, method: str) -> dict[str, dict[str, Any]]:
+    """Return what a search has chosen for a method, by field: `chosen`, and what was tried, by which criterion.
+
+    Args:
+        path: As `tuned_path` returns it; there need be no such file.
+        method: The script's file name, without its ending.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    if not Path(path).exists():
+        return {}
+    try:
+        fields = read_json(Path(path)).get(method, {}).get("tuned", {})
+        if any("chosen" not in said for said in fields.values()):
+            raise ValueError("a field of it has nothing chosen")
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise InputError(f"{path} cannot be read ({error}). Delete it, or tune again.") from error
+    return fields
+
+
 def load_module(path: str | Path) -> ModuleType:
     """Import a Python file by its path, a configuration or a training script, wherever it lies.
 
@@ -190,13 +230,14 @@ def to_json(config: ConfigDict) -> dict[str, Any]:
 
 def from_json(config: dict[str, Any]) -> ConfigDict:
     """Return the configuration that `to_json` made plain."""
-
-    def with_tuples(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: with_tuples(each) for key, each in value.items()}
-        return tuple(value) if isinstance(value, list) else value
-
     return ConfigDict(with_tuples(config))
+
+
+def with_tuples(value: Any) -> Any:
+    """Return a value of JSON as a configuration has it: with tuples for lists."""
+    if isinstance(value, dict):
+        return {key: with_tuples(each) for key, each in value.items()}
+    return tuple(map(with_tuples, value)) if isinstance(value, list) else value
 
 
 def read(folder: str | Path) -> dict[str, Any]:
@@ -227,6 +268,12 @@ def config_hash(config: dict[str, Any]) -> str:
 def replicate(config: dict[str, Any]) -> tuple[int, int]:
     """Return what tells the runs of an experiment apart: the fold of the data, 0 where it has none, and the seed."""
     return config["dataset"].get("fold", 0), config["seed"]
+
+
+def replicate_name(config: dict[str, Any]) -> str:
+    """Return the name of a run's folder below that of its experiment: `seed0`, or `fold3-seed0`."""
+    fold, seed = replicate(config)
+    return f"fold{fold}-seed{seed}" if "fold" in config["dataset"] else f"seed{seed}"
 
 
 def trained_id(config: dict[str, Any]) -> str:

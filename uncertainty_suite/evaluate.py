@@ -3,13 +3,16 @@
     python -m uncertainty_suite.evaluate runs/digits/*/seed*
     python -m uncertainty_suite.evaluate RUN --metrics mce sce --ood_scores energy --posthoc temperature_scaling raps
     python -m uncertainty_suite.evaluate RUN --ood noise/uniform --corruptions fog --save logits
+    python -m uncertainty_suite.evaluate runs/sweep/trials/digits/sngp/*/seed0 --config configs/digits.py
 
 Metrics, scores and calibrations are computed from the saved predictions, without the model and without TensorFlow.
 Metrics that were not asked for when the run was made are added to its `results.json`; those that were come out as they
 were recorded, or the command says which do not.
 
 Other splits and arrays (`--ood`, `--ood_near`, `--corruptions`, `--save`) are predicted from the trained network,
-without training: the run is then what its command would have made with them in its configuration.
+without training: the run is then what its command would have made with them in its configuration. `--config` evaluates
+as a configuration file says, whatever the run's own said: so the trials of a search, of which only the validation split
+was predicted, can be members of an ensemble.
 
 A run that cannot be evaluated is named on stderr, the others are evaluated, and the exit status is 1.
 """
@@ -20,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from uncertainty_suite import configuration, evaluation, trained, training
+from uncertainty_suite import configuration, evaluation, launch, trained, training
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.files import write_json
 from uncertainty_suite.runs import RunFolder
@@ -51,10 +54,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--ood_validation", nargs="+", default=[], metavar="SET", help="OOD sets to choose on to add")
     parser.add_argument("--corruptions", nargs="+", default=[], help="corruptions to add")
     parser.add_argument("--save", nargs="+", default=[], help="arrays to save: samples, logits, features")
+    parser.add_argument("--config", metavar="FILE", help="evaluate as this configuration file says")
     parser.add_argument("--predict", action="store_true", help="predict anew, as metrics that compare samples need")
     parser.add_argument("--data_dir", help="prepared data sets")
     arguments = parser.parse_args(argv)
-    predict = arguments.predict or any(getattr(arguments, name) for name in _PREDICTED)
+    predict = arguments.predict or arguments.config or any(getattr(arguments, name) for name in _PREDICTED)
     failed = False
     for folder in arguments.runs:
         run = RunFolder(folder)
@@ -95,14 +99,18 @@ def measure_anew(run: RunFolder, metrics: Sequence[str], ood_scores: Sequence[st
 
 def predict_anew(run: RunFolder, more: dict[str, Any]) -> str:
     """Predict from a run's trained network with more in its configuration's `evaluation`, measure, and say what."""
+    script = trained.script_of(run)
     config = configuration.from_json(run.config)
     before = configuration.to_json(config)
+    if more.get("config"):
+        section = getattr(script, "CONFIG", None)
+        config.evaluation = launch.get_config(more["config"], section, Path(script.__file__).stem).evaluation
     for name, field in {**dict(zip(_MEASURED, _MEASURED)), **_PREDICTED}.items():
         config.evaluation[field] = tuple(dict.fromkeys([*config.evaluation[field], *more[name]]))
     if configuration.to_json(config) == before and run.results is not None:
         return "has all of that already"
-    script = trained.script_of(run)
-    results = script.main(config, training.Options(output_dir=run.path, data_dir=more["data_dir"]))
+    tuned = (run.results or {}).get("tuned", {})
+    results = script.main(config, training.Options(output_dir=run.path, data_dir=more["data_dir"], tuned=tuned))
     return f"predicted anew, {len(results['metrics'])} metrics"
 
 

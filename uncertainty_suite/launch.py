@@ -8,7 +8,7 @@ import errno
 import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -61,7 +61,8 @@ def run(main: Callable[..., Any], section: Section | None = None, **script_flags
             logging.set_verbosity(logging.INFO)
             logging.logging.getLogger("tensorflow").setLevel("WARNING")  # it says how it adds up, for each variable
         given: dict[str, Any] = {name: values[name].value for name in _OPTION_FLAGS}
-        options = Options(**given, config_file=file)
+        tuned = configuration.read_tuned(configuration.tuned_path(file), Path(sys.argv[0]).stem)
+        options = Options(**given, config_file=file, tuned=tuned)
         training.interruption.install()
         own = {name: holder.value for name, holder in script_flags.items()}
         results = _main_to_its_end(main, config, options, **own)
@@ -83,7 +84,13 @@ def run(main: Callable[..., Any], section: Section | None = None, **script_flags
         _exit(f"{error.strerror}: {error.filename or 'no file named'}", 1)
 
 
-def get_config(file: str | Path, section: Section | None, method: str, overrides: Sequence[str] = ()) -> ConfigDict:
+def get_config(
+    file: str | Path,
+    section: Section | None,
+    method: str,
+    overrides: Sequence[str] = (),
+    tuned: Mapping[str, Any] | None = None,
+) -> ConfigDict:
     """Return the configuration that a script's `main` gets from a command line.
 
     Args:
@@ -91,6 +98,7 @@ def get_config(file: str | Path, section: Section | None, method: str, overrides
         section: The script's hyper-parameters.
         method: The script's file name, without its ending.
         overrides: What follows on the command line, `--config.<field>=<value>` each.
+        tuned: Values that a search has chosen, by field; by default those of `configuration.tuned_path`.
 
     Raises:
         InputError: The file cannot be read, or a field or value is not allowed.
@@ -99,7 +107,7 @@ def get_config(file: str | Path, section: Section | None, method: str, overrides
         >>> script = configuration.load_module("baselines/sngp.py")
         >>> config = get_config("configs/uci.py:yacht", script.CONFIG, "sngp", ["--config.seed=1"])
     """
-    return _parse(flags.FlagValues(), ["", f"--config={file}", *overrides], section, method)[0]
+    return _parse(flags.FlagValues(), ["", f"--config={file}", *overrides], section, method, tuned)[0]
 
 
 def _define_flags(values: flags.FlagValues) -> None:
@@ -148,7 +156,11 @@ def _define_flags(values: flags.FlagValues) -> None:
 
 
 def _parse(
-    values: flags.FlagValues, argv: Sequence[str], section: Section | None, method: str
+    values: flags.FlagValues,
+    argv: Sequence[str],
+    section: Section | None,
+    method: str,
+    tuned: Mapping[str, Any] | None = None,
 ) -> tuple[ConfigDict, str]:
     """Parse a command line, and return the configuration that it asks for and the file that it names.
 
@@ -165,7 +177,10 @@ def _parse(
         raise InputError(f"--config is missing. Try: python {argv[0]} --config=configs/two_moons.py")
     path, _, variant = file.partition(":")
     chosen = {field: text for field, text in overrides if field in CHOICES}
-    config = complete(configuration.load(path, *[variant] if variant else []), section, method, chosen)
+    if tuned is None:
+        found = configuration.read_tuned(configuration.tuned_path(file), method)
+        tuned = configuration.with_tuples({field: said["chosen"] for field, said in found.items()})
+    config = complete(configuration.load(path, *[variant] if variant else []), section, method, chosen, tuned)
     fields = configuration.flatten(config.to_dict())
     ignored = _undefined_is_ok(arguments)
     given = []

@@ -11,7 +11,7 @@ from uncertainty_suite.errors import InputError
 from uncertainty_suite.evaluation.prediction import Predictor
 from uncertainty_suite.runs import RunFolder
 
-_BASELINES = Path(__file__).parents[1] / "baselines"
+BASELINES = Path(__file__).parents[1] / "baselines"
 
 
 def load(run: str | Path, data_dir: str | Path | None = None) -> Predictor:
@@ -59,13 +59,11 @@ def script_of(run: RunFolder) -> Any:
     """
     read_config_file(run)
     name = str((run.provenance or {}).get("script", ""))
-    for path in (Path(name), _BASELINES / Path(name).name):
+    for path in (Path(name), BASELINES / Path(name).name):
         if path.is_file():
             module: ModuleType = configuration.load_module(path)
             return module
-    raise InputError(
-        f"The script of {run.path}, {name or 'which it does not name'}, is not there, nor in {_BASELINES}."
-    )
+    raise InputError(f"The script of {run.path}, {name or 'which it does not name'}, is not there, nor in {BASELINES}.")
 
 
 def read_config_file(run: RunFolder) -> None:

@@ -2,7 +2,8 @@
 
 Each function takes run folders by the label that stands for them, `{"sngp": "runs/digits/sngp/seed0", ...}`, one for
 the figure of a run and several for a comparison, and returns a `matplotlib.figure.Figure`; for `decomposition_sweep` a
-label stands for several runs. Nothing touches pyplot, and the same predictions give the same bytes.
+label stands for several runs, and `parallel_coordinates` takes what a search has tried. Nothing touches pyplot, and the
+same predictions give the same bytes.
 
 `python -m uncertainty_suite.figures RUN...` draws all that the predictions of some runs allow, which follows from the
 task's likelihood and splits. TensorFlow is imported only where the pixels of a TFDS data set are needed.
@@ -24,6 +25,7 @@ from uncertainty_suite.figures.report import compare, draw
 from uncertainty_suite.figures.selective import failure_detection, risk_coverage
 from uncertainty_suite.figures.shift import shift_by_severity
 from uncertainty_suite.figures.style import save
+from uncertainty_suite.figures.trials import parallel_coordinates
 from uncertainty_suite.figures.two_moons import two_moons_surfaces
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "draw",
     "failure_detection",
     "ood_detection",
+    "parallel_coordinates",
     "predicted_against_true",
     "predictive_curve",
     "quantile_calibration",

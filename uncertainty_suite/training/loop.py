@@ -16,7 +16,7 @@ from absl import logging
 from tqdm import tqdm
 
 from uncertainty_suite import datasets, keras, tf
-from uncertainty_suite.errors import InputError
+from uncertainty_suite.errors import DivergedError, InputError
 from uncertainty_suite.files import append_line, remove_partial, write_atomic
 from uncertainty_suite.training import interruption, lock
 from uncertainty_suite.training.checkpoint import Checkpoint, NotFiniteError, named_variables
@@ -256,7 +256,7 @@ class Loop:
         """Take the steps handed out last.
 
         Raises:
-            InputError: A scalar of a step is not finite. The checkpoints are those of before.
+            DivergedError: A scalar of a step is not finite. The checkpoints are those of before.
             RolledBack: The same, where `Options.on_nan` has it so.
         """
         if self._train_steps is None:
@@ -272,7 +272,7 @@ class Loop:
             values: Each scalar of the train step, float `[num_steps]`, among them `loss`.
 
         Raises:
-            InputError: As `take`.
+            DivergedError: As `take`.
             RolledBack: As `take`.
         """
         # The first step counts, and in one step the loss, whose gradient is not finite either.
@@ -349,7 +349,7 @@ class Loop:
     def _epoch_start(self, step: int) -> int:
         return step - step % self._steps_per_epoch
 
-    def _not_finite(self, what: str, step: int) -> InputError | RolledBack:
+    def _not_finite(self, what: str, step: int) -> DivergedError | RolledBack:
         self._optimizer.iterations.assign(step)  # for the rate at that step; it is restored, or the training over
         what += f" at step {step} (epoch {step // self._steps_per_epoch + 1}) of {self._name}, with a learning rate of "
         what += f"{float(self._optimizer.learning_rate):.3g}"
@@ -360,7 +360,7 @@ class Loop:
         advice = "a smaller --config.optimizer.learning_rate or a longer warm-up"
         if not self._most_rollbacks:
             advice += ", or --on_nan=rollback"
-        return InputError(f"{what}. Try {advice}, in another --output_dir; the last good checkpoint stays.")
+        return DivergedError(f"{what}. Try {advice}, in another --output_dir; the last good checkpoint stays.")
 
     def _roll_back(self, what: str, step: int) -> RolledBack:
         """Make the state at `step`, the start of an epoch, the newest checkpoint, with half the learning rate."""

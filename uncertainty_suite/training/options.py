@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ class Options:
         strategy: Where training runs: a name that `training.get_strategy` knows, or a `tf.distribute.Strategy`. No
             result depends on it, but for the order in which float32 numbers are added up.
         config_file: The configuration file that was read, with its variant, so that a run can be opened again.
+        command: What made the run, for its provenance; by default the command line of this process.
+        tuned: What was chosen by a search before the run, by field, for its record; see `configuration.read_tuned`. Of
+            a field that has another value than the chosen one nothing is recorded.
         restore_only: Whether a finished training is only restored: nothing is trained or written, and `evaluate` hands
             over the predict function.
 
@@ -45,6 +49,8 @@ class Options:
     deterministic_ops: bool = False
     strategy: Any = "auto"
     config_file: str | None = None
+    command: str | None = None
+    tuned: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     restore_only: bool = False
 
     def __post_init__(self) -> None:

@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 
 from uncertainty_suite import configuration, datasets, keras, likelihoods, ood_scores, tf
 from uncertainty_suite.configuration import Section
-from uncertainty_suite.errors import InputError
+from uncertainty_suite.errors import DivergedError, InputError
 from uncertainty_suite.files import remove_partial, write_json
 from uncertainty_suite.runs import PROTOCOL_VERSION, SCHEMA_VERSION, RunFolder
 from uncertainty_suite.tasks import Split, Task, plan
@@ -70,7 +70,7 @@ class Run:
         results: What an earlier process wrote into `results.json`, or None if the run is not finished.
         rollbacks: Those of its trainings, which `results.json` will hold as a part of its provenance, if there are any.
         models: Those that were trained, in the order in which their loops were made.
-        tuned: What was chosen on the validation split, by field; see `evaluation.tune`.
+        tuned: What was chosen on the validation split, by field; see `evaluation.tune` and `Options.tuned`.
     """
 
     def __init__(
@@ -98,13 +98,8 @@ class Run:
         """
         self.options = options or Options()
         self._script = Path(script)
-        self.config = schema.complete(config, section, self._script.stem)
-        with self.config.unlocked():
-            self.config.method = self.config.method or self._script.stem
+        self.config, self._splits = check(config, self._script.stem, section, self.options.data_dir)
         self.saved_config = configuration.to_json(self.config)
-        schema.validate(self.saved_config, section)
-        self._splits = plan(self.saved_config, self._fits_scores())
-        self._check_splits()
         given = self.options.strategy
         self.strategy = get_strategy(given) if isinstance(given, str) else given
         check_batch_size(self.config.batch_size, self.strategy)
@@ -116,7 +111,12 @@ class Run:
         self.folder = RunFolder(self.path)
         self.rollbacks: list[dict[str, Any]] = []
         self.models: list[keras.Model] = []
-        self.tuned: dict[str, dict[str, Any]] = {}
+        values = configuration.flatten(self.saved_config)
+        self.tuned: dict[str, dict[str, Any]] = {
+            field: dict(said)
+            for field, said in self.options.tuned.items()
+            if field in values and values[field] == said.get("chosen")
+        }
         self.results: dict[str, Any] | None = None
         self._provenance: dict[str, Any] | None = None
         self._fingerprints: dict[str, str] = {}
@@ -177,21 +177,10 @@ class Run:
         """Shape of one example, as a network receives it; a tree of shapes where there are several inputs."""
         return self._data("train").input_shape
 
-    def _fits_scores(self) -> bool:
-        return any(ood_scores.info(name).fit_needs for name in self.config.evaluation.ood_scores)
-
-    def _check_splits(self) -> None:
-        # Builders refuse unknown names and splits, and read nothing before it is needed.
-        self._data("train")
-        for split in self._splits:
-            self._data(split)
-
     def _default_path(self) -> Path:
-        fold, seed = configuration.replicate(self.saved_config)
         without_seed = {**self.saved_config, "evaluation": None}
         experiment = f"{self.config.method}-{configuration.config_hash(without_seed)[:8]}"
-        replicate = f"fold{fold}-seed{seed}" if "fold" in self.config.dataset else f"seed{seed}"
-        return Path("runs", self.config.dataset.name, experiment, replicate)
+        return Path("runs", self.config.dataset.name, experiment, configuration.replicate_name(self.saved_config))
 
     def _read_evaluation_data(self) -> None:
         """Read what evaluation needs hours later, so that what is missing or damaged is known now, and keep it.
@@ -205,7 +194,7 @@ class Run:
                 _ = data.num_examples  # reads it
         self._evaluation_data = list(read.values())
         _ = self.task  # which for a Gaussian likelihood reads the training targets
-        if self._fits_scores():
+        if _fits_scores(self.config):
             schema.check_fit_examples(self.saved_config["evaluation"], self._data("train").num_examples)
 
     def _open(self, shared: bool) -> None:
@@ -276,8 +265,9 @@ class Run:
         return {**self._conditions(), "script": str(self._script.resolve()), **config_file}
 
     def _conditions(self) -> dict[str, Any]:
+        command = {"command": self.options.command} if self.options.command else {}
         strategy = {"name": type(self.strategy).__name__, "replicas": self.strategy.num_replicas_in_sync}
-        return {**provenance(), "strategy": strategy}
+        return {**provenance(), **command, "strategy": strategy}
 
     def _note_resume(self) -> None:
         first, now = self._provenance or {}, self._conditions()
@@ -317,7 +307,7 @@ class Run:
                 whose FLOPs are.
 
         Raises:
-            InputError: A metric is not finite.
+            DivergedError: A metric is not finite.
         """
         if not self.chief or evaluated is None:
             return self._wait_for_results()
@@ -334,7 +324,7 @@ class Run:
             metrics["train_flops"] = sum(flops)
         for name, value in metrics.items():
             if not math.isfinite(value):
-                raise InputError(f"The metric {name} is {value}, so {self.path}/results.json is not written.")
+                raise DivergedError(f"The metric {name} is {value}, so {self.path}/results.json is not written.")
         rollbacks = {"rollbacks": self.rollbacks} if self.rollbacks else {}
         task = self.task.to_json()
         self.results = {
@@ -370,6 +360,38 @@ class Run:
             if results is not None and results["config"] == self.saved_config:
                 return results
             time.sleep(0.5)
+
+
+def check(
+    config: ConfigDict, method: str, section: Section | None = None, data_dir: str | Path | None = None
+) -> tuple[ConfigDict, tuple[Split, ...]]:
+    """Return a configuration as a run takes it, complete and checked, and the splits that its evaluation predicts.
+
+    No data are read and TensorFlow is not imported, so that many runs can be checked before the first one begins.
+
+    Args:
+        config: A task's configuration, with or without the method's section.
+        method: The script's file name, without its ending; the method's name unless `config.method` gives one.
+        section: The script's hyper-parameters, where it has some.
+        data_dir: Folder of prepared data sets.
+
+    Raises:
+        InputError: A value is not allowed, or a name or split is unknown.
+    """
+    config = schema.complete(config, section, method)
+    with config.unlocked():
+        config.method = config.method or method
+    saved = configuration.to_json(config)
+    schema.validate(saved, section)
+    splits = plan(saved, _fits_scores(config))
+    data_of(config.dataset, "train", data_dir)
+    for split in splits:  # builders refuse unknown names and splits
+        data_of(config.dataset, split, data_dir)
+    return config, splits
+
+
+def _fits_scores(config: ConfigDict) -> bool:
+    return any(ood_scores.info(name).fit_needs for name in config.evaluation.ood_scores)
 
 
 def data_of(

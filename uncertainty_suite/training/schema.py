@@ -88,17 +88,22 @@ CHOICES: dict[str, Callable[[str], Mapping[str, Any]]] = {
 
 
 def complete(
-    config: ConfigDict, section: Section | None, method: str, chosen: Mapping[str, Any] | None = None
+    config: ConfigDict,
+    section: Section | None,
+    method: str,
+    chosen: Mapping[str, Any] | None = None,
+    tuned: Mapping[str, Any] | None = None,
 ) -> ConfigDict:
     """Return a task's configuration with all that a method's run depends on.
 
     Args:
         config: What a configuration file gives. Its table `methods` has, for some methods, a piece of configuration
-            that differs from the task's.
+            that differs from the task's; its table `search` is no part of a run, see `search_ranges`.
         section: The script's hyper-parameters; None where it has none.
         method: The script's file name, without its ending.
         chosen: What the command line chooses by name, e.g. `{"model.name": "wide_resnet"}`: the options that the file
             gives for another choice are left out. Their other fields are not looked at.
+        tuned: Values of fields that a search has chosen, which come before the file's.
 
     Returns:
         A new, locked configuration. Completing it again changes nothing.
@@ -107,13 +112,14 @@ def complete(
         InputError: A field is missing or unknown, or a name is.
     """
     own = section.name if section else method
-    values = copy.deepcopy(config.to_dict())
-    table = values.pop("methods", {})
+    if section and own in {field.partition(".")[0] for field in FIELDS}:
+        raise InputError(f"The script's section is named '{own}', as a part of every configuration is. Rename it.")
+    values = _of_method(config, own)
+    values.pop("search", None)
     if section:
-        if own in {field.partition(".")[0] for field in FIELDS}:
-            raise InputError(f"The script's section is named '{own}', as a part of every configuration is. Rename it.")
         values.setdefault(own, {})
-    _merge(values, table.get(own, {}))
+    for field, value in (tuned or {}).items():
+        _set(values, field, value)
     _choose(values, chosen or {})
     flat = configuration.flatten(values)
     defaults: dict[str, Any] = {name: one.default for name, one in FIELDS.items()}
@@ -142,6 +148,31 @@ def complete(
                 raise _missing(field)
             _set(values, field, default)
     return ConfigDict(values).lock()
+
+
+def search_ranges(config: ConfigDict, section: Section | None, method: str) -> dict[str, tuple[Any, ...]]:
+    """Return the values to search of each field, as `Parameter.search` has them: the task's, then the script's own.
+
+    Args:
+        config: What a configuration file gives. Its table `search` has ranges by field, as nested as the fields are;
+            `()` takes back a range of the script's.
+        section: The script's hyper-parameters.
+        method: The script's file name, without its ending.
+    """
+    own = section.name if section else method
+    ranges = configuration.flatten(_of_method(config, own).get("search", {}))
+    if section:
+        for name, one in section.parameters.items():
+            ranges.setdefault(f"{own}.{name}", one.search)
+    return {field: tuple(values) for field, values in ranges.items() if values}
+
+
+def _of_method(config: ConfigDict, own: str) -> dict[str, Any]:
+    """Return what a configuration file gives a method: its piece of the table `methods` over the rest."""
+    values = copy.deepcopy(config.to_dict())
+    table = values.pop("methods", {})
+    _merge(values, table.get(own, {}))
+    return values
 
 
 def _merge(values: dict[str, Any], piece: Mapping[str, Any]) -> None:
