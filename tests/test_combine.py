@@ -249,3 +249,95 @@ def test_trained_networks_are_asked_again(finished, tmp_path):
     assert read_record(ensemble.path).metrics["num_parameters"] == sum(
         RunFolder(folder).results["metrics"]["num_parameters"] for folder in folders
     )
+
+
+# Members that are chosen on validation.
+
+
+def with_validation(path, sharpness, seed):
+    """Let a run have predicted a validation split, with more or less luck."""
+    run = RunFolder(path)
+    test = run.predictions("test")
+    rng = np.random.default_rng(seed)
+    labels = np.random.default_rng(0).integers(0, 4, 200)
+    logits = sharpness * np.eye(4)[labels] + rng.normal(0, 1, (200, 4))
+    log_probs = logits - logsumexp(logits, axis=1, keepdims=True)
+    config = json.loads((path / "config.json").read_text())
+    config["evaluation"]["splits"] = ["test", "validation"]
+    task = json.loads((path / "task.json").read_text())
+    split = next(each for each in task["splits"] if each["key"] == "test")
+    task["splits"].append({**split, "key": "validation", "role": "validation", "source": "toy/validation"})
+    saved = {key: run.predictions(key) for key in [each.key for each in run.task.splits]}
+    (path / "config.json").write_text(json.dumps(config))
+    (path / "task.json").write_text(json.dumps(task))
+    results = json.loads((path / "results.json").read_text())
+    results |= {"config": config, "config_hash": configuration.config_hash(config), "splits": task["splits"]}
+    (path / "results.json").write_text(json.dumps(results))
+    run = RunFolder(path)
+    for key, arrays in saved.items():
+        run.save_predictions(key, arrays)
+    extra = {name: np.zeros(200, np.float32) for name in test if name not in ("log_probs", "labels", "element_id")}
+    validation = {"log_probs": log_probs.astype(np.float32), "labels": labels, "element_id": np.arange(200)}
+    run.save_predictions("validation", {**extra, **validation})
+    return run
+
+
+@pytest.fixture
+def pool(tmp_path):
+    """Runs with validation predictions, of different quality."""
+    sharpness = (1.0, 2.0, 2.2, 0.5, 1.8)
+    paths = [write_finished(tmp_path, f"m{i}", skill=1.0 + i / 10) for i in range(len(sharpness))]
+    return [with_validation(path, sharp, i) for i, (path, sharp) in enumerate(zip(paths, sharpness))]
+
+
+def nll(probs, labels):
+    return -np.log(probs[np.arange(len(labels)), labels].astype(np.float64)).mean()
+
+
+def greedy_by_hand(probs, labels, size):
+    """Caruana's selection with replacement, by sums."""
+    chosen, best, total = [], np.inf, np.zeros_like(probs[0])
+    while len(set(chosen)) < size:
+        losses = [nll((total + each) / (len(chosen) + 1), labels) for each in probs]
+        if min(losses) >= best:
+            break
+        best = min(losses)
+        chosen.append(int(np.argmin(losses)))
+        total = total + probs[chosen[-1]]
+    return chosen, best
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_members_are_chosen_greedily_with_replacement(size, pool, tmp_path):
+    probs = [probs_of(run, "validation").astype(np.float64) for run in pool]
+    labels = pool[0].predictions("validation")["labels"]
+    expected, loss = greedy_by_hand(probs, labels, size)
+    ensemble = combine([run.path for run in pool], tmp_path / "run", "hyper", greedy=size)
+    said = ensemble.results["tuned"]["combined.members"]
+    assert [said["values"].index(name) for name in said["chosen"]] == expected
+    assert said["scores"][-1] == pytest.approx(loss, rel=1e-5)
+    assert (len(said["values"]), said["criterion"], said["split"]) == (5, "nll", "validation")
+    assert loss <= min(nll(each, labels) for each in probs)
+    for key in ("test", "validation"):
+        mean = np.mean([probs_of(pool[member], key) for member in expected], axis=0)
+        np.testing.assert_allclose(probs_of(ensemble, key), mean, rtol=1e-5)
+    unique = list(dict.fromkeys(expected))
+    made_from = ensemble.results["provenance"]["made_from"]
+    assert [one["id"] for one in made_from["runs"]] == [pool[member].id for member in unique]
+    counts = [expected.count(member) for member in unique]
+    assert made_from.get("weights", [1] * len(unique)) == counts
+    parameters = sum(pool[member].results["metrics"]["num_parameters"] for member in unique)
+    assert ensemble.results["metrics"]["num_parameters"] == parameters
+
+
+def test_a_member_can_have_more_weight(pool, tmp_path):
+    probs = [probs_of(run, "validation").astype(np.float64) for run in pool]
+    chosen, _ = greedy_by_hand(probs, pool[0].predictions("validation")["labels"], 5)
+    assert len(chosen) > len(set(chosen))  # or the test above would not show it
+
+
+def test_a_greedy_choice_is_refused_without_validation(runs, tmp_path, capsys):
+    assert main([*map(str, runs), "--output_dir", str(tmp_path / "run"), "--greedy", "2"]) == 1
+    assert "Members are chosen on the validation split, and not all runs have predicted" in capsys.readouterr().err
+    assert main([*map(str, runs), "--output_dir", str(tmp_path / "run"), "--greedy", "0"]) == 1
+    assert "--greedy must be at least 1, received 0" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
     python -m uncertainty_suite.combine RUN RUN ... --output_dir runs/mnist/three_sngps/seed0 --method three_sngps
     python -m uncertainty_suite.combine RUN RUN ... --output_dir DIR --predict
+    python -m uncertainty_suite.combine RUN RUN ... --output_dir DIR --greedy 4
 
 The ensemble is a run like any other: a folder that can be evaluated anew, drawn, compared, and added to the records.
 Its prediction is the mixture of those of its runs, each with the same weight. For several seeds of it combine each
@@ -13,6 +14,12 @@ group of runs once: the seed of an ensemble is the least of its runs.
   between runs. Of a regression all samples are saved anyway, and are repeated where runs have different numbers.
 - With `--predict` all samples, those of the runs' evaluation, are predicted anew from the trained networks, which needs
   TensorFlow and the data.
+
+With `--greedy SIZE` members are chosen from the runs, on the validation split: first the run of the least NLL, then
+again and again the one with which the mixture has the least. The same run can be taken again, and then has as much more
+weight (with replacement, as in Caruana et al. 2004). It ends with the SIZE-th different run, or where no run makes the
+mixture better. Of runs that differ in their hyper-parameters, such as the trials of a search, this is a hyper-deep
+ensemble (Wenzel et al. 2020, arXiv:2006.13570).
 
 Metrics, OOD scores and calibrations are those that all runs have, on the splits that all have.
 
@@ -30,7 +37,7 @@ import argparse
 import collections
 import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--output_dir", required=True, type=Path, metavar="DIR", help="the folder of the ensemble")
     parser.add_argument("--method", default="combined", help="its name in tables; default: combined")
     parser.add_argument("--predict", action="store_true", help="predict anew from the trained networks, all samples")
+    parser.add_argument("--greedy", type=int, metavar="SIZE", help="choose members on the validation split")
     parser.add_argument("--data_dir", help="prepared data sets, to predict anew")
     arguments = parser.parse_args(argv)
     try:
@@ -94,6 +102,7 @@ def combine(
     method: str = "combined",
     predict: bool = False,
     data_dir: str | Path | None = None,
+    greedy: int | None = None,
 ) -> RunFolder:
     """Make a run of several, whose predictions are the mean of theirs.
 
@@ -103,6 +112,7 @@ def combine(
         method: Its name.
         predict: Predict anew from the trained networks, to have all samples, instead of reading what is saved.
         data_dir: Folder of prepared data sets, to predict anew.
+        greedy: How many different runs are chosen, at most, on the validation split; None for all.
 
     Returns:
         The new run's folder.
@@ -119,6 +129,16 @@ def combine(
     _check(records, folders)
     if not (method and method.isprintable()):
         raise InputError(f"The name of the method must be a printable text, received {method!r}.")
+    if greedy is not None and greedy < 1:
+        raise InputError(f"--greedy must be at least 1, received {greedy}.")
+    pool, seed = records, min(record.seed for record in records)
+    weights = [1] * len(records)
+    tuned: dict[str, dict[str, Any]] = {}
+    if greedy is not None:
+        chosen, tuned = _chosen(records, folders, greedy)
+        counts = collections.Counter(chosen)
+        records, folders = [records[i] for i in counts], [folders[i] for i in counts]
+        weights = list(counts.values())
     task = folders[0].task
     splits = [split for split in _splits(folders[0]) if all(split in _splits(folder) for folder in folders)]
     if all(split.role != "validation" for split in splits):  # with which OOD validation sets are compared
@@ -130,26 +150,80 @@ def combine(
     stacked = [] if predict else _stacked(folders, inside, task.likelihood)
     del inside
 
-    parts = [{"method": one.method, "model": one.model, "config_hash": one.config_hash} for one in records]
+    parts = [{"method": one.method, "model": one.model, "config_hash": one.config_hash} for one in pool]
     evaluation = dict(folders[0].config["evaluation"])
     for field in ("metrics", "ood_scores", "posthoc"):
         lists = [folder.config["evaluation"][field] for folder in folders]
         evaluation[field] = [each for each in lists[0] if all(each in others for others in lists)]
     config = {
         "method": method,
-        "seed": min(record.seed for record in records),
+        "seed": seed,
         "dataset": dict(records[0].config["dataset"]),
         "model": {"name": "+".join(dict.fromkeys(record.model for record in records))},
         "evaluation": assembled.evaluation_of(evaluation, stacked, [*arrays, *stacked]),
         # Not which runs, but of which experiments: so the groups of several seeds are replicates of one experiment.
-        "combined": {"parts": sorted(parts, key=lambda part: tuple(part.values())), "predict": predict},
+        "combined": {
+            "parts": sorted(parts, key=lambda part: tuple(part.values())),
+            "predict": predict,
+            **({} if greedy is None else {"greedy": greedy}),
+        },
     }
-    what = _describe(config, Task(task.name, task.likelihood, tuple(splits), task.in_distribution), records, folders)
+    kept = Task(task.name, task.likelihood, tuple(splits), task.in_distribution)
+    what = _describe(config, kept, records, folders, weights, tuned)
     pieces = (
         _predicted(folders, splits, what, data_dir) if predict else _saved(folders, splits, stacked, task.likelihood)
     )
-    mixed = ((split, _mixture(each, split, evaluation["metrics"], stacked, task.likelihood)) for split, each in pieces)
+    weighted = ((split, (_weighted(piece, weights) for piece in each)) for split, each in pieces)
+    mixed = (
+        (split, _mixture(each, split, evaluation["metrics"], stacked, task.likelihood)) for split, each in weighted
+    )
     return assembled.write_run(Path(output_dir), what, mixed)
+
+
+def _chosen(
+    records: Sequence[Record], folders: Sequence[RunFolder], size: int
+) -> tuple[list[int], dict[str, dict[str, Any]]]:
+    """Return the runs that a greedy choice takes, one after the other, and what a record says of it."""
+    split = next(iter(folders[0].task.of("validation")), None)
+    if split is None or any(split not in folder.task.splits for folder in folders):
+        raise InputError("Members are chosen on the validation split, and not all runs have predicted the same one.")
+    likelihood = folders[0].task.likelihood
+    saved = [folder.predictions(split.key) for folder in folders]
+    pieces = list(_pieces(split, saved, folders, (), likelihood))
+
+    def loss(members: Sequence[int]) -> float:
+        metric = metrics.get(likelihood.criterion)
+        for piece in pieces:
+            mixed = _mixed([piece.said[member] for member in members], likelihood)
+            metric.add_batch(likelihood.metric_input(likelihood.to_saved(mixed)), label=piece.labels)
+        return metric.result()[likelihood.criterion]
+
+    chosen: list[int] = []
+    scores: list[float] = []
+    while len(set(chosen)) < size:
+        losses = [loss([*chosen, member]) for member in range(len(folders))]
+        best = int(np.argmin(losses))
+        if scores and losses[best] >= scores[-1]:
+            break
+        chosen.append(best)
+        scores.append(losses[best])
+    names = [
+        f"{record.method}-{record.config_hash[:8]}/{configuration.replicate_name(folder.config)}"
+        for record, folder in zip(records, folders)
+    ]
+    said = {
+        "values": names,
+        "chosen": [names[member] for member in chosen],
+        "scores": scores,  # after each of them
+        "criterion": likelihood.criterion,
+        "split": split.key,
+    }
+    return chosen, {"combined.members": said}
+
+
+def _weighted(piece: _Piece, weights: Sequence[int]) -> _Piece:
+    """Return a piece in which each run says what it says as often as its weight."""
+    return piece._replace(said=[one for one, weight in zip(piece.said, weights) for _ in range(weight)])
 
 
 def _splits(run: RunFolder) -> list[Split]:
@@ -191,18 +265,26 @@ def _members(run: RunFolder) -> list[dict[str, Any]]:
 
 
 def _describe(
-    config: dict[str, Any], task: Task, records: Sequence[Record], folders: Sequence[RunFolder]
+    config: dict[str, Any],
+    task: Task,
+    records: Sequence[Record],
+    folders: Sequence[RunFolder],
+    weights: Sequence[int],
+    tuned: Mapping[str, Any],
 ) -> assembled.Assembled:
     """Return what the ensemble's folder says of it."""
     fingerprints = {key: value for record in records for key, value in record.data_fingerprint.items()}
     kept = {"train", *(split.key for split in task.splits)}
     sizes = {record.batch_size_global for record in records}
+    made_from: dict[str, Any] = {"runs": [member for folder in folders for member in _members(folder)]}
+    if set(weights) != {1}:
+        made_from["weights"] = list(weights)
     return assembled.Assembled(
         config=config,
         task=task,
         fingerprints={key: value for key, value in fingerprints.items() if key in kept},
         provenance={
-            "made_from": {"runs": [member for folder in folders for member in _members(folder)]},
+            "made_from": made_from,
             "trained_here": all(record.provenance.get("trained_here", True) for record in records),
             **{name: value for name, value in records[0].provenance.items() if name == "config_file"},
         },
@@ -212,6 +294,7 @@ def _describe(
             if all(name in record.metrics for record in records)
         },
         batch_size=sizes.pop() if len(sizes) == 1 else 0,
+        tuned=tuned,
     )
 
 
