@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.models.test_models import ARCHITECTURES, features_for, make
-from tests.tiny import arrays_of, load_script, section_of, tiny_config, untimed
+from tests.tiny import arrays_of, load_script, newest_checkpoint, section_of, tiny_config, untimed
 from uncertainty_suite import layers, tf, training
 from uncertainty_suite.errors import InputError
 
@@ -98,3 +98,66 @@ def test_masks_without_a_place_are_refused(tmp_path):
     with pytest.raises(InputError, match="Masksembles has nothing to do in 'resnet_mlp' without dropout"):
         load_script("masksembles").main(config, training.Options(output_dir=tmp_path / "run"))
     assert not list(tmp_path.rglob("checkpoints"))
+
+
+def test_a_packed_network_of_one_member_is_the_deterministic_one(finished):
+    whole = {"packed_ensemble__size": 1, "packed_ensemble__alpha": 1.0}
+    _, results = finished("packed_ensemble", **whole)
+    _, baseline = finished("deterministic")
+    assert untimed(results) == untimed(baseline)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_members_of_full_width_are_networks_apart(architecture):
+    input_shape, options = ARCHITECTURES[architecture]
+    layer_set = load_script("packed_ensemble").get_layer_set(section("packed_ensemble", size=2, alpha=2.0))
+    model = make(architecture, input_shape, 5, layer_set, **options)
+    plain = make(architecture, input_shape, 5, **options)
+    features = features_for(plain)
+    outputs = model(features)["outputs"]
+    for member in range(2):
+        values = {variable.path.replace(f"/part_{member}/", "/"): variable for variable in model.variables}
+        for variable in plain.variables:
+            if "seed_generator" not in variable.path:
+                variable.assign(values[variable.path])
+        np.testing.assert_allclose(outputs[:, member], plain(features)["outputs"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "convnet", "transformer"])
+def test_groups_divide_the_kernels_within_a_member(architecture):
+    input_shape, options = ARCHITECTURES[architecture]
+
+    def count(**overrides):
+        layer_set = load_script("packed_ensemble").get_layer_set(section("packed_ensemble", size=2, **overrides))
+        model = make(architecture, input_shape, 5, layer_set, **options)
+        assert model(features_for(model))["outputs"].shape == (4, 2, 5)
+        return sum(variable.shape.num_elements() for variable in model.trainable_variables)
+
+    assert count(alpha=2.0, gamma=2) < count(alpha=2.0, gamma=1)
+    assert count(alpha=1.0) < count(alpha=2.0)
+
+
+def test_a_snapshot_ensemble_of_one_is_the_deterministic_network(finished):
+    folder, _ = finished("snapshot_ensemble", snapshot_ensemble__size=1)
+    baseline, _ = finished("deterministic")
+    mine, theirs = (arrays_of(each / "predictions/test.npz") for each in (folder, baseline))
+    np.testing.assert_allclose(mine["log_probs"], theirs["log_probs"], rtol=1e-5, atol=1e-6)
+
+
+def test_a_snapshot_is_the_network_at_the_end_of_its_cycle(finished):
+    # A constant learning rate has no cycles, so the first member is the network of half the training.
+    folder, _ = finished("snapshot_ensemble")
+    saved = newest_checkpoint(folder)
+    kept = {name.removeprefix("state/bank/"): each for name, each in saved.items() if name.startswith("state/")}
+    assert kept
+    for member, epochs in enumerate((1, 2)):
+        baseline, _ = finished("deterministic", epochs=epochs)
+        expected = newest_checkpoint(baseline)
+        for name, values in kept.items():
+            np.testing.assert_array_equal(values[member], expected[f"model/{name}"])
+
+
+def test_cycles_that_do_not_fill_the_training_are_refused(tmp_path):
+    config = tiny_config("snapshot_ensemble", epochs=3)
+    with pytest.raises(InputError, match=r"config\.epochs is 3, and .* goes through its schedule 2 times"):
+        load_script("snapshot_ensemble").main(config, training.Options(output_dir=tmp_path / "run"))

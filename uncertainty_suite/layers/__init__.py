@@ -22,6 +22,7 @@ from uncertainty_suite.layers.members import (
 )
 from uncertainty_suite.layers.random_features import OrthogonalRandomFeatures
 from uncertainty_suite.layers.reversible import AffineCoupling, FlowDensities, RadialFlow
+from uncertainty_suite.layers.side_by_side import SideBySide
 from uncertainty_suite.layers.spectral_normalization import SpectralNormalization
 from uncertainty_suite.layers.split import draw_samples, has_stochastic, seed_draws, split_at, split_at_stochastic
 from uncertainty_suite.layers.tokens import IsToken, Positions, TokenMean
@@ -50,6 +51,7 @@ __all__ = [
     "RadialFlow",
     "RandomFeatureGaussianProcess",
     "RandomSigns",
+    "SideBySide",
     "SpectralNormalization",
     "SplitMembers",
     "TileMembers",

@@ -16,6 +16,10 @@ def _norm(**kwargs: Any) -> keras.layers.Layer:
     return FusedBatchNormalization(momentum=0.9, epsilon=1e-5, **kwargs)
 
 
+def _projection(units: int, **kwargs: Any) -> keras.layers.Layer:
+    return keras.layers.Dense(units, trainable=False, **kwargs)
+
+
 def _layer_norm(**kwargs: Any) -> keras.layers.Layer:
     return keras.layers.LayerNormalization(epsilon=1e-5, **kwargs)
 
@@ -41,6 +45,7 @@ class LayerSet:
     Args:
         conv: Makes a convolution; called like `keras.layers.Conv2D`.
         dense: Makes a hidden dense layer; called like `keras.layers.Dense`.
+        projection: Makes a random dense layer that is not trained; called with the number of units.
         norm: Makes a normalisation of images; called with the name only. The default is batch normalisation with
             momentum 0.9 and epsilon 1e-5, as in wide residual networks.
         dropout: Makes a dropout; called with the rate.
@@ -60,6 +65,7 @@ class LayerSet:
 
     conv: Callable[..., Any] = keras.layers.Conv2D
     dense: Callable[..., Any] = keras.layers.Dense
+    projection: Callable[..., Any] = _projection
     norm: Callable[..., Any] = _norm
     dropout: Callable[..., Any] = Dropout
     head: Callable[..., Any] = _head

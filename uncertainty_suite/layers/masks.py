@@ -81,7 +81,7 @@ class MemberMasks(keras.layers.Layer):
         self.active = rate > 0
         self.supports_masking = True
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         if self.active:
             seed = keras.initializers.RandomUniform(seed=self.seed).seed  # one of Keras' where there is none
             masks = member_masks(self.members, input_shape[-1], self.scale, seed)

@@ -144,7 +144,7 @@ class MergeMembers(keras.layers.Layer):
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return self._merged(input_shape)
 
-    def _merged(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def _merged(self, shape: tuple[Any, ...]) -> tuple[int | None, ...]:
         batch = None if shape[0] is None else shape[0] // self.members
         return (batch, *shape[1:-1], shape[-1] * self.members)
 

@@ -40,7 +40,7 @@ def resnet_mlp(
     checks.require_counts("resnet_mlp", num_layers=num_layers, num_hidden=num_hidden)
     checks.require_rates("resnet_mlp", dropout_rate=dropout_rate)
     x = inputs if len(inputs.shape) == 2 else keras.layers.Flatten(name="flatten")(inputs)
-    x = keras.layers.Dense(num_hidden, trainable=False, name="projection")(x)
+    x = layers.projection(num_hidden, name="projection")(x)
     for i in range(1, num_layers + 1):
         residual = layers.dense(num_hidden, activation="relu", name=f"dense_{i}")(x)
         residual = layers.dropout(dropout_rate, name=f"dropout_{i}")(residual)
