@@ -42,7 +42,11 @@ def test_members_with_unit_fast_weights_are_the_plain_network(architecture):
 
 @pytest.mark.parametrize(
     ("method", "total", "trainable"),
-    [("batch_ensemble", 36_575_500, 36_557_548), ("mimo", 36_510_830, 36_492_878)],
+    [
+        ("batch_ensemble", 36_575_500, 36_557_548),
+        ("mimo", 36_510_830, 36_492_878),
+        ("rank1_bnn", 36_653_824, 36_635_872),
+    ],
 )
 def test_parameter_counts_of_uncertainty_baselines(method, total, trainable):
     layer_set = load_script(method).get_layer_set(section(method))
@@ -161,3 +165,22 @@ def test_cycles_that_do_not_fill_the_training_are_refused(tmp_path):
     config = tiny_config("snapshot_ensemble", epochs=3)
     with pytest.raises(InputError, match=r"config\.epochs is 3, and .* goes through its schedule 2 times"):
         load_script("snapshot_ensemble").main(config, training.Options(output_dir=tmp_path / "run"))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_members_without_scales_are_those_with_fast_weights(architecture):
+    input_shape, options = ARCHITECTURES[architecture]
+    points, posteriors = (
+        make(architecture, input_shape, 5, load_script(method).get_layer_set(section(method, size=2)), **options)
+        for method in ("batch_ensemble", "rank1_bnn")
+    )
+    copy_weights(points, posteriors)
+    features = features_for(points)
+    drawn = posteriors(features)["outputs"]
+    for variable in posteriors.variables:
+        if variable.path.endswith("_rho"):
+            variable.assign(tf.fill(variable.shape, -50.0))
+    expected = points(features)["outputs"]
+    np.testing.assert_allclose(posteriors(features)["outputs"], expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(drawn - expected).max() > 1e-3
+    assert layers.has_stochastic(posteriors)

@@ -6,7 +6,12 @@ from uncertainty_suite.layers.centroids import CentroidKernel
 from uncertainty_suite.layers.divergence import kl_divergence
 from uncertainty_suite.layers.dropout import Dropout, MonteCarloDropout
 from uncertainty_suite.layers.factor_analysis import FactorAnalysisSoftmax
-from uncertainty_suite.layers.fast_weights import FastWeights, RandomSigns, fast_weight_initializer
+from uncertainty_suite.layers.fast_weights import (
+    FastWeights,
+    RandomSigns,
+    StochasticFastWeights,
+    fast_weight_initializer,
+)
 from uncertainty_suite.layers.gaussian_process import RandomFeatureGaussianProcess
 from uncertainty_suite.layers.inducing_points import GaussianSamples, InducingPointGaussianProcess
 from uncertainty_suite.layers.layer_set import LayerSet
@@ -54,6 +59,7 @@ __all__ = [
     "SideBySide",
     "SpectralNormalization",
     "SplitMembers",
+    "StochasticFastWeights",
     "TileMembers",
     "TokenMean",
     "Variational",

@@ -1,11 +1,13 @@
-"""Layers whose members share a kernel and differ by a rank-one factor of it."""
+"""Layers whose members share a kernel and differ by a rank-one factor of it, which may have a distribution."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from uncertainty_suite import keras, tf
-from uncertainty_suite.errors import InputError
+from uncertainty_suite.errors import InputError, unknown_name
+from uncertainty_suite.layers.draws import next_seed
 from uncertainty_suite.layers.members import by_member
 from uncertainty_suite.marks import mark
 
@@ -106,7 +108,7 @@ class FastWeights(keras.layers.Wrapper):
         self.random_sign_init = random_sign_init
         self.gradient_factor = gradient_factor
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         super().build(input_shape)
         units = self.layer.compute_output_shape(input_shape)[-1]
         self.r = self._add_fast_weight("r", input_shape[-1])
@@ -121,20 +123,20 @@ class FastWeights(keras.layers.Wrapper):
         return mark(weight, penalized=False, gradient_factor=self.gradient_factor)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        outputs = self.layer(self._multiply(inputs, self.r))
-        return self.activation(self._multiply(outputs, self.s, self.bias if self.use_bias else None))
+        outputs = self.layer(self._multiply(inputs, "r"))
+        return self.activation(self._multiply(outputs, "s", self.bias if self.use_bias else None))
 
-    def _multiply(self, rows: tf.Tensor, weights: Any, bias: Any = None) -> tf.Tensor:
-        """Multiply the channels of each member's rows by its weights, and add its bias."""
-
-        def for_rows(values: Any) -> tf.Tensor:
-            values = tf.convert_to_tensor(values)
-            return tf.reshape(values, [self.members, *[1] * (len(rows.shape) - 1), values.shape[-1]])
-
-        products = by_member(rows, self.members) * for_rows(weights)
+    def _multiply(self, rows: tf.Tensor, weight: str, bias: Any = None) -> tf.Tensor:
+        """Multiply the channels of each member's rows by its weights, `r` or `s`, and add its bias."""
+        split = by_member(rows, self.members)
+        products = split * _of_rank(self._values(weight, split), len(split.shape))
         if bias is not None:
-            products += for_rows(bias)
+            products += _of_rank(tf.convert_to_tensor(bias)[:, tf.newaxis], len(split.shape))
         return tf.reshape(products, tf.shape(rows) if None in rows.shape else rows.shape)
+
+    def _values(self, weight: str, split: tf.Tensor) -> tf.Tensor:
+        """Return the weights of each member, `[members, 1, channels]`, or of each of its rows."""
+        return tf.convert_to_tensor(getattr(self, weight))[:, tf.newaxis]
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return self.layer.compute_output_shape(input_shape)
@@ -148,3 +150,127 @@ class FastWeights(keras.layers.Wrapper):
             "random_sign_init": self.random_sign_init,
             "gradient_factor": self.gradient_factor,
         }
+
+
+def _of_rank(values: tf.Tensor, rank: int) -> tf.Tensor:
+    """Return `[members, batch, channels]` with axes of size one before the channels, up to a rank."""
+    members, _, channels = values.shape
+    return tf.reshape(values, [members, -1, *[1] * (rank - 3), channels])
+
+
+_LEAST_STDDEV = 1e-7  # as in Edward2
+_LARGEST_DRAW = 10.0  # of a fast weight, as in Edward2: a Cauchy distribution has no largest one
+
+
+@keras.saving.register_keras_serializable(package="uncertainty_suite")
+class StochasticFastWeights(FastWeights):
+    """Fast weights with a distribution, from which every row of a batch has draws of its own, in prediction too.
+
+        y = activation(((x * r) W) * s + b_m),    r ~ q(r_m),  s ~ q(s_m)
+
+    Dusenberry et al. 2020, https://arxiv.org/abs/2005.07186. Of each weight of member m the posterior q is a normal or
+    a Cauchy distribution with a location and a scale that are trained; the kernel and the biases are points. The prior
+    is a distribution of the same kind, around 1. A normal's scale is its standard deviation. Draws are clipped to
+    [-10, 10]. The l2 penalty leaves locations and scales out.
+
+    Args:
+        layer: As for `FastWeights`.
+        members: Number of members.
+        activation: As for `FastWeights`.
+        use_bias: As for `FastWeights`.
+        random_sign_init: How locations begin; see `fast_weight_initializer`.
+        gradient_factor: What the gradients of locations and scales are multiplied by.
+        distribution: `normal` or `cauchy`.
+        initial_scale: About which value scales begin, above 0.
+        prior_scale: Scale of the prior, above 0.
+        seed: Integer seed of the draws; `None` takes one from Keras' global seed.
+        name: By default the name of `layer`.
+
+    Attributes:
+        stochastic: True.
+
+    Raises:
+        InputError: As `FastWeights`; the distribution is unknown, or a scale is not above 0.
+
+    Example:
+        >>> layer = StochasticFastWeights(keras.layers.Dense(16, use_bias=False), members=4, distribution="cauchy")
+        >>> objective = loss + layer.kl_divergence() / num_examples
+    """
+
+    stochastic = True
+
+    def __init__(
+        self,
+        layer: keras.layers.Layer,
+        members: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        random_sign_init: float = 0.5,
+        gradient_factor: float = 1.0,
+        distribution: str = "normal",
+        initial_scale: float = 0.03,
+        prior_scale: float = 0.1,
+        seed: int | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(layer, members, activation, use_bias, random_sign_init, gradient_factor, name, **kwargs)
+        if distribution not in ("normal", "cauchy"):
+            raise unknown_name("distribution", distribution, ["normal", "cauchy"])
+        if not min(initial_scale, prior_scale) > 0:
+            raise InputError(f"Scales must be above 0, received {initial_scale} and {prior_scale}.")
+        self.distribution = distribution
+        self.initial_scale = initial_scale
+        self.prior_scale = prior_scale
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed, name=self.name)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        super().build(input_shape)
+        self.r_rho = self._add_rho("r_rho", self.r.shape)
+        self.s_rho = self._add_rho("s_rho", self.s.shape)
+
+    def _add_rho(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
+        initializer = keras.initializers.RandomNormal(math.log(math.expm1(self.initial_scale)), 0.1)
+        rho = self.add_weight(shape=shape, initializer=initializer, name=name)
+        return mark(rho, penalized=False, gradient_factor=self.gradient_factor)
+
+    def _values(self, weight: str, split: tf.Tensor) -> tf.Tensor:
+        location = super()._values(weight, split)
+        scale = _scale(getattr(self, f"{weight}_rho"))[:, tf.newaxis]
+        noise = self._noise(tf.stack([self.members, tf.shape(split)[1], location.shape[-1]]), location.dtype)
+        return tf.clip_by_value(location + scale * noise, -_LARGEST_DRAW, _LARGEST_DRAW)
+
+    def _noise(self, shape: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+        seed = next_seed(self.seed_generator)
+        if self.distribution == "normal":
+            return tf.cast(tf.random.stateless_normal(shape, seed), dtype)
+        return tf.cast(tf.tan(math.pi * (tf.random.stateless_uniform(shape, seed) - 0.5)), dtype)
+
+    def kl_divergence(self) -> tf.Tensor:
+        """Return KL(q || prior) in nats, summed over members and weights: a scalar.
+
+        Of Cauchy distributions it is log(((g + g0)^2 + (x - x0)^2) / (4 g g0)) (Chyzak and Nielsen 2019,
+        https://arxiv.org/abs/1905.10965).
+        """
+        return tf.add_n([self._divergence(self.r, self.r_rho), self._divergence(self.s, self.s_rho)])
+
+    def _divergence(self, location: Any, rho: Any) -> tf.Tensor:
+        scale, squared = _scale(rho), (tf.convert_to_tensor(location) - 1.0) ** 2
+        if self.distribution == "normal":
+            ratio = (scale**2 + squared) / (2 * self.prior_scale**2)
+            return tf.reduce_sum(ratio - 0.5 - tf.math.log(scale / self.prior_scale))
+        return tf.reduce_sum(tf.math.log(((scale + self.prior_scale) ** 2 + squared) / (4 * scale * self.prior_scale)))
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "distribution": self.distribution,
+            "initial_scale": self.initial_scale,
+            "prior_scale": self.prior_scale,
+            "seed": self.seed,
+        }
+
+
+def _scale(rho: Any) -> tf.Tensor:
+    return tf.nn.softplus(tf.convert_to_tensor(rho)) + _LEAST_STDDEV

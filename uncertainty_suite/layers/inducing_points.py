@@ -9,7 +9,7 @@ import numpy as np
 
 from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.layers.dropout import next_seed
+from uncertainty_suite.layers.draws import next_seed
 from uncertainty_suite.marks import mark
 
 _JITTER = 1e-6  # on the diagonal of the kernel matrix, whose diagonal is 1; it is factored in float64
