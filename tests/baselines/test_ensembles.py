@@ -10,6 +10,12 @@ from tests.tiny import arrays_of, load_script, newest_checkpoint, section_of, ti
 from uncertainty_suite import layers, tf, training
 from uncertainty_suite.errors import InputError
 
+# The deepest takes as long as all others, and wide_resnet has what it has.
+everywhere = pytest.mark.parametrize(
+    "architecture",
+    [pytest.param(name, marks=[pytest.mark.slow] if name == "resnet20" else []) for name in ARCHITECTURES],
+)
+
 
 def section(method, **overrides):
     """Return a method's hyper-parameters: their defaults, and some of one's own."""
@@ -26,7 +32,7 @@ def copy_weights(model, plain):
             variable.assign(values[key])
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@everywhere
 def test_members_with_unit_fast_weights_are_the_plain_network(architecture):
     input_shape, options = ARCHITECTURES[architecture]
     layer_set = load_script("batch_ensemble").get_layer_set(section("batch_ensemble", size=3, random_sign_init=0.0))
@@ -83,7 +89,7 @@ def test_a_shallow_ensemble_of_one_head_is_the_deterministic_network(finished):
     assert untimed(results) == untimed(baseline)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@everywhere
 def test_members_with_full_masks_are_the_network_without_dropout(architecture):
     input_shape, options = ARCHITECTURES[architecture]
     layer_set = layers.LayerSet(dropout=lambda rate, **kwargs: layers.MemberMasks(rate, 3, scale=1.0, **kwargs))
@@ -111,7 +117,7 @@ def test_a_packed_network_of_one_member_is_the_deterministic_one(finished):
     assert untimed(results) == untimed(baseline)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@everywhere
 def test_members_of_full_width_are_networks_apart(architecture):
     input_shape, options = ARCHITECTURES[architecture]
     layer_set = load_script("packed_ensemble").get_layer_set(section("packed_ensemble", size=2, alpha=2.0))
@@ -167,7 +173,7 @@ def test_cycles_that_do_not_fill_the_training_are_refused(tmp_path):
         load_script("snapshot_ensemble").main(config, training.Options(output_dir=tmp_path / "run"))
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@everywhere
 def test_members_without_scales_are_those_with_fast_weights(architecture):
     input_shape, options = ARCHITECTURES[architecture]
     points, posteriors = (
