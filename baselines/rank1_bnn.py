@@ -3,16 +3,17 @@
 Dusenberry et al. 2020 (arXiv:2005.07186). In member m a layer computes y = activation(((x * r) W) * s + b_m), with r
 and s drawn from the member's posteriors for each example anew, by reparameterisation. The objective is the mean
 negative log-likelihood over members and examples, plus the l2 penalty of kernels, biases and normalisations, plus the
-divergences of all posteriors from a prior around 1, divided by the number of training examples; it comes in over
-`annealing_epochs`. Differs from `deterministic.py` in the layer set, in the objective and in `predict`.
+divergences of all posteriors from a prior around 1, divided by the number of training examples, which comes in over the
+first steps. Differs from `deterministic.py` in the layer set, in the objective and in `predict`.
 
 As in Uncertainty Baselines, the divergences of members are added up while their likelihoods are averaged, all members
 see every example of a batch, embeddings and normalisations are shared, and draws are clipped to [-10, 10]. Posteriors
-begin at random signs, of which the prior knows one only; with `random_sign_init` 1 all begin at the prior's mean.
-`cauchy` is the Cauchy distribution for posterior and prior, in place of the normal one. With scales of zero it is
-BatchEnsemble.
+begin at random signs, of which the prior knows one only; with `random_sign_init` 1 all begin at the prior's mean. With
+scales of zero it is BatchEnsemble. `cauchy` is the Cauchy distribution for posterior and prior, in place of the normal
+one: the paper's for classifiers with batch normalisation. A draw from its tails, up to 10, goes through a network
+without normalisation undamped, and a Gaussian's squared error has no limit: on toy_regression it ruins the training.
 
-    python baselines/rank1_bnn.py --config=configs/two_moons.py --config.rank1_bnn.distribution=cauchy
+    python baselines/rank1_bnn.py --config=configs/two_moons.py --config.rank1_bnn.prior_scale=0.05
 
 takes a minute on two CPU cores. Every value of the configuration can be overridden in that way. A run that was stopped
 goes on, bit for bit, when the same command is given again. Expected results stand at the top of each configuration.
