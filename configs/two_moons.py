@@ -24,6 +24,9 @@ METHODS = {
     },
     "posterior_network": {"optimizer": {"learning_rate": 1e-3}},  # with less, the flows stay near where they start
     "mc_dropout": {"search": {"model": {"dropout_rate": (0.02, 0.5, "log")}}},
+    # Learning rates of gradient descent on the mean loss.
+    "ivon": {"optimizer": {"learning_rate": 0.1, "hess_init": 0.5, "beta_2": 0.999}},
+    "sg_mcmc": {"optimizer": {"learning_rate": 0.03, "schedule": "cosine"}},
     "sngp": {
         "sngp": {
             "spec_norm_bound": 0.9,

@@ -19,6 +19,8 @@ TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE}
 # Words that are a method's name and mean something else here.
 NO_METHOD = {
     ("uncertainty_suite/datasets/pipeline.py", "deterministic"): "an option of tf.data",
+    ("uncertainty_suite/training/optimizers.py", "ivon"): "an optimizer, which its method uses",
+    ("uncertainty_suite/training/samplers.py", "ivon"): "the name of that optimizer",
 }
 # Where regular expressions are used, and for what: never to read the keys of results, which tasks and registries know.
 REGULAR_EXPRESSIONS = {

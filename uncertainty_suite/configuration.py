@@ -120,6 +120,7 @@ class Section:
         samples: str = "",
         tuned: tuple[str, ...] = (),
         likelihoods: tuple[str, ...] = (),
+        optimizers: tuple[str, ...] = (),
         **parameters: Parameter,
     ) -> None:
         """Declare a section.
@@ -127,6 +128,8 @@ class Section:
         Args:
             name: Its name in the configuration.
             likelihoods: The likelihoods that the method is for, where it is not for all.
+            optimizers: The optimizers that the method is for, where it is not for all, e.g. one that samples. The first
+                of them takes the place of a task's that is none of them.
             samples: The parameter that says how many samples a prediction has; without it there is one.
             tuned: The parameters, tuples, of whose values `evaluation.tune` chooses one on the validation split.
             **parameters: The hyper-parameters.
@@ -135,6 +138,7 @@ class Section:
         self.samples = samples
         self.tuned = tuned
         self.likelihoods = likelihoods
+        self.optimizers = optimizers
         self.parameters = parameters
 
     def help(self) -> str:

@@ -12,6 +12,8 @@ from uncertainty_suite.training.optimizers import scale_learning_rate
 class Data:
     """A data set as far as an optimizer looks at it."""
 
+    num_examples = 100
+
     def __init__(self, steps: int) -> None:
         self._steps = steps
 
@@ -168,3 +170,16 @@ def test_a_factor_that_comes_in_over_the_first_steps(steps, expected):
     factors = [step() for _ in expected]
     assert {factor.dtype for factor in factors} == {tf.float32}
     np.testing.assert_allclose(factors, expected)
+
+
+def test_a_schedule_can_be_left_for_a_constant_rate():
+    sgd = {"name": "sgd", "momentum": 0.9, "nesterov": True, "warmup_epochs": 0}
+    settings = {**sgd, "schedule": "cosine", "learning_rate": 0.2}
+    config = ConfigDict({"batch_size": 1, "epochs": 4, "optimizer": settings})
+    optimizer = training.get_optimizer(config, Model(), Data(10), constant_from=3, constant_factor=0.5)
+    whole = get_optimizer(epochs=4, schedule="cosine", learning_rate=0.2)
+    assert [rate(optimizer, step) for step in (0, 17, 29)] == [rate(whole, step) for step in (0, 17, 29)]
+    np.testing.assert_allclose([rate(optimizer, step) for step in (30, 39)], 0.1)
+    schedule = optimizer._learning_rate
+    again = type(schedule).from_config(schedule.get_config())
+    assert (float(again(29)), float(again(30))) == (float(schedule(29)), float(schedule(30)))

@@ -10,7 +10,7 @@ from uncertainty_suite.training.parallel import shared_out, train_together
 from uncertainty_suite.training.run import Restored, Run
 from uncertainty_suite.training.schema import complete, validate
 from uncertainty_suite.training.strategy import compile_steps, get_strategy
-from uncertainty_suite.training.weights import Bank, refresh_batch_norm
+from uncertainty_suite.training.weights import Bank, LowRankGaussian, refresh_batch_norm, with_weights
 
 __all__ = [
     "PROTOCOL_VERSION",
@@ -18,6 +18,7 @@ __all__ = [
     "Checkpoint",
     "Interrupted",
     "Loop",
+    "LowRankGaussian",
     "Options",
     "Restored",
     "RolledBack",
@@ -33,4 +34,5 @@ __all__ = [
     "train_together",
     "update",
     "validate",
+    "with_weights",
 ]

@@ -185,6 +185,11 @@ class Loop:
         return self.step % self._steps_per_epoch == 0
 
     @property
+    def epoch(self) -> int:
+        """Epochs that are complete."""
+        return self.step // self._steps_per_epoch
+
+    @property
     def flops(self) -> float | None:
         """FLOPs of the steps taken, or None where they cannot be counted."""
         return None if self.step_flops is None else self.step_flops * self.step

@@ -14,31 +14,78 @@ from uncertainty_suite.errors import InputError
 from uncertainty_suite.marks import marks
 from uncertainty_suite.registry import Registry
 
-# From a learning rate (a number or a schedule) and its options to a Keras optimizer.
+# From a learning rate (a number or a schedule), the number of training examples and its options to a Keras optimizer.
 OPTIMIZERS: Registry[Callable[..., Any]] = Registry("optimizer")
+# Those that are a part of methods, which name them in their section: with others they would mean nothing.
+OF_METHODS = ("ivon", "sghmc", "sgld")
 # From the learning rate, the steps of an epoch, the epochs of the training, the steps of the warm-up and its options to
 # a Keras schedule.
 SCHEDULES: Registry[Callable[..., Any]] = Registry("schedule")
 
 
 @OPTIMIZERS.register
-def adam(learning_rate: Any, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7) -> keras.Optimizer:
+def adam(
+    learning_rate: Any, num_examples: int, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7
+) -> keras.Optimizer:
     """Kingma and Ba 2015, https://arxiv.org/abs/1412.6980."""
     return keras.optimizers.Adam(learning_rate, beta_1, beta_2, epsilon, name="optimizer")
 
 
 @OPTIMIZERS.register
 def adamw(
-    learning_rate: Any, weight_decay: float = 0.004, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7
+    learning_rate: Any,
+    num_examples: int,
+    weight_decay: float = 0.004,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-7,
 ) -> keras.Optimizer:
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101)."""
     return keras.optimizers.AdamW(learning_rate, weight_decay, beta_1, beta_2, epsilon, name="optimizer")
 
 
 @OPTIMIZERS.register
-def sgd(learning_rate: Any, momentum: float = 0.9, nesterov: bool = True) -> keras.Optimizer:
+def sgd(learning_rate: Any, num_examples: int, momentum: float = 0.9, nesterov: bool = True) -> keras.Optimizer:
     """Stochastic gradient descent; Nesterov's momentum where there is one."""
     return keras.optimizers.SGD(learning_rate, momentum, nesterov=nesterov and momentum > 0, name="optimizer")
+
+
+@OPTIMIZERS.register
+def sgld(learning_rate: Any, num_examples: int, prior_stddev: float = 1.0, temperature: float = 1.0) -> keras.Optimizer:
+    """Stochastic gradient Langevin dynamics (Welling and Teh 2011); see `samplers.Langevin`."""
+    from uncertainty_suite.training.samplers import Langevin
+
+    return Langevin(learning_rate, num_examples, prior_stddev, temperature, name="optimizer")
+
+
+@OPTIMIZERS.register
+def sghmc(
+    learning_rate: Any,
+    num_examples: int,
+    friction: float = 0.1,
+    prior_stddev: float = 1.0,
+    temperature: float = 1.0,
+) -> keras.Optimizer:
+    """Stochastic gradient Hamiltonian Monte Carlo (Chen et al. 2014, https://arxiv.org/abs/1402.4102)."""
+    from uncertainty_suite.training.samplers import Langevin
+
+    return Langevin(learning_rate, num_examples, prior_stddev, temperature, friction, name="optimizer")
+
+
+@OPTIMIZERS.register
+def ivon(
+    learning_rate: Any,
+    num_examples: int,
+    hess_init: float = 1.0,
+    beta_1: float = 0.9,
+    beta_2: float = 0.99999,
+    weight_decay: float = 1e-4,
+    clip_radius: float = 0.0,
+) -> keras.Optimizer:
+    """The improved variational online Newton method (Shen et al. 2024, https://arxiv.org/abs/2402.17641)."""
+    from uncertainty_suite.training.samplers import IVON
+
+    return IVON(learning_rate, num_examples, hess_init, beta_1, beta_2, weight_decay, clip_radius, name="optimizer")
 
 
 @SCHEDULES.register
@@ -76,7 +123,14 @@ def step(
     return WarmupStepDecay(learning_rate, warmup_steps, decay_steps, decay_ratio)
 
 
-def get_optimizer(config: ConfigDict, model: keras.Model, data: datasets.Dataset, cycles: int = 1) -> keras.Optimizer:
+def get_optimizer(
+    config: ConfigDict,
+    model: keras.Model,
+    data: datasets.Dataset,
+    cycles: int = 1,
+    constant_from: int | None = None,
+    constant_factor: float = 1.0,
+) -> keras.Optimizer:
     """Build the optimizer that a configuration names, for the variables of a model that are trained.
 
     Under a distribution strategy, call it within the strategy's scope.
@@ -84,8 +138,10 @@ def get_optimizer(config: ConfigDict, model: keras.Model, data: datasets.Dataset
     Args:
         config: The whole configuration; of it `optimizer`, `batch_size` and `epochs`.
         model: The model, built.
-        data: The training data, whose number decides the steps of an epoch.
+        data: The training data, whose number decides the steps of an epoch, and which samplers are told.
         cycles: How often the learning rate goes through its schedule, warm-up included. Each cycle has as many epochs.
+        constant_from: After so many epochs the schedule is left, and the rate is constant; None for never.
+        constant_factor: That rate, as a factor on `config.optimizer.learning_rate`.
 
     Raises:
         InputError: The optimizer, the schedule or an option is not known, or the epochs cannot be shared out to cycles.
@@ -108,10 +164,15 @@ def get_optimizer(config: ConfigDict, model: keras.Model, data: datasets.Dataset
         from uncertainty_suite.training.schedules import Cycles
 
         schedule = Cycles(schedule, steps_per_epoch * epochs)
+    if constant_from is not None:
+        from uncertainty_suite.training.schedules import ConstantFrom
+
+        schedule = ConstantFrom(schedule, constant_from * steps_per_epoch, constant_factor * settings.learning_rate)
     optimizer = OPTIMIZERS.make(
         settings.name,
         schedule,
-        **{option: settings[option] for option in OPTIMIZERS.options(settings.name, skip=1)},
+        data.num_examples,
+        **{option: settings[option] for option in OPTIMIZERS.options(settings.name, skip=2)},
     )
     optimizer.build(model.trainable_variables)
     return optimizer

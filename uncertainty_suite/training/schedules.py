@@ -76,3 +76,34 @@ class Cycles(keras.optimizers.schedules.LearningRateSchedule):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Cycles":
         return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["steps"])
+
+
+@keras.saving.register_keras_serializable(package="uncertainty_suite")
+class ConstantFrom(keras.optimizers.schedules.LearningRateSchedule):
+    """Leave another schedule at a step, and keep a constant rate from there on.
+
+    So weights are averaged in Izmailov et al. 2018 (https://arxiv.org/abs/1803.05407).
+    """
+
+    def __init__(self, schedule: Any, step: int, learning_rate: float) -> None:
+        """Create the schedule.
+
+        Args:
+            schedule: The schedule until then.
+            step: The first step with the constant rate.
+            learning_rate: That rate.
+        """
+        self.schedule = schedule
+        self.step = step
+        self.learning_rate = learning_rate
+
+    def __call__(self, step: Any) -> Any:
+        return keras.ops.where(keras.ops.cast(step, "int64") < self.step, self.schedule(step), self.learning_rate)
+
+    def get_config(self) -> dict[str, Any]:
+        schedule = keras.saving.serialize_keras_object(self.schedule)
+        return {"schedule": schedule, "step": self.step, "learning_rate": self.learning_rate}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "ConstantFrom":
+        return cls(**{**config, "schedule": keras.saving.deserialize_keras_object(config["schedule"])})

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from uncertainty_suite import configuration, datasets, likelihoods, metrics, models, ood_scores, posthoc
 from uncertainty_suite.configuration import REQUIRED, Parameter, Section
 from uncertainty_suite.errors import InputError, unknown_name
-from uncertainty_suite.training.optimizers import OPTIMIZERS, SCHEDULES
+from uncertainty_suite.training.optimizers import OF_METHODS, OPTIMIZERS, SCHEDULES
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 
@@ -76,13 +76,18 @@ _OPTIONS: dict[str, Parameter] = {
     "weight_decay": Parameter(0.0, "a decay", at_least=0),
     "decay_ratio": Parameter(0.0, "a ratio", above=0),
     "decay_epochs": Parameter((), "epochs", of=float),
+    "prior_stddev": Parameter(1.0, "a standard deviation", above=0),
+    "temperature": Parameter(1.0, "a temperature", at_least=0),
+    "friction": Parameter(0.1, "a share", above=0, at_most=1),
+    "hess_init": Parameter(1.0, "a curvature", above=0),
+    "clip_radius": Parameter(0.0, "a radius", at_least=0),
 }
 
 # What is chosen by name, and the options that come with it.
 CHOICES: dict[str, Callable[[str], Mapping[str, Any]]] = {
     "dataset.name": datasets.options,
     "model.name": models.options,
-    "optimizer.name": lambda name: OPTIMIZERS.options(name, skip=1),
+    "optimizer.name": lambda name: OPTIMIZERS.options(name, skip=2),
     "optimizer.schedule": lambda name: SCHEDULES.options(name, skip=4),
 }
 
@@ -114,10 +119,12 @@ def complete(
     own = section.name if section else method
     if section and own in {field.partition(".")[0] for field in FIELDS}:
         raise InputError(f"The script's section is named '{own}', as a part of every configuration is. Rename it.")
-    values = _of_method(config, own)
+    values = _of_method(config, own, section)
     values.pop("search", None)
     if section:
         values.setdefault(own, {})
+        if section.optimizers and chosen and "optimizer.name" in chosen:
+            _check_optimizer(own, chosen["optimizer.name"], section)
     for field, value in (tuned or {}).items():
         _set(values, field, value)
     _choose(values, chosen or {})
@@ -160,17 +167,22 @@ def search_ranges(config: ConfigDict, section: Section | None, method: str) -> d
         method: The script's file name, without its ending.
     """
     own = section.name if section else method
-    ranges = configuration.flatten(_of_method(config, own).get("search", {}))
+    ranges = configuration.flatten(_of_method(config, own, section).get("search", {}))
     if section:
         for name, one in section.parameters.items():
             ranges.setdefault(f"{own}.{name}", one.search)
     return {field: tuple(values) for field, values in ranges.items() if values}
 
 
-def _of_method(config: ConfigDict, own: str) -> dict[str, Any]:
-    """Return what a configuration file gives a method: its piece of the table `methods` over the rest."""
+def _of_method(config: ConfigDict, own: str, section: Section | None) -> dict[str, Any]:
+    """Return what a configuration file gives a method: its piece of the table `methods` over the rest.
+
+    Where the method has optimizers of its own, the first of them takes the place of the file's.
+    """
     values = copy.deepcopy(config.to_dict())
     table = values.pop("methods", {})
+    if section and section.optimizers and values.get("optimizer", {}).get("name") not in section.optimizers:
+        _choose(values, {"optimizer.name": section.optimizers[0]})
     _merge(values, table.get(own, {}))
     return values
 
@@ -245,6 +257,7 @@ def validate(config: Mapping[str, Any], section: Section | None = None) -> None:
             f"'{config['method']}' has one. Leave it out."
         )
     _check_likelihood(config, section)
+    _check_optimizer(config["method"], config["optimizer"]["name"], section)
     _check_schedule(config)
     _check_evaluation(config, num_samples(config, section))
 
@@ -255,6 +268,21 @@ def _check_likelihood(config: Mapping[str, Any], section: Section | None) -> Non
         raise InputError(
             f"'{config['method']}' is for labels that are {' or '.join(section.likelihoods)}, and those of data set "
             f"'{config['dataset']['name']}' are {likelihood}. Take another method or another task."
+        )
+
+
+def _check_optimizer(method: str, name: str, section: Section | None) -> None:
+    allowed = section.optimizers if section else ()
+    if allowed and name not in allowed:
+        raise InputError(
+            f"'{method}' is for the optimizer {' or '.join(allowed)}, and config.optimizer.name is '{name}'. "
+            "Leave it out, or take another method."
+        )
+    if not allowed and name in OF_METHODS:
+        others = [each for each in OPTIMIZERS.names() if each not in OF_METHODS]
+        raise InputError(
+            f"The optimizer '{name}' is a part of methods that sample with it, and '{method}' does not. Set "
+            f"config.optimizer.name to one of: {', '.join(others)}."
         )
 
 

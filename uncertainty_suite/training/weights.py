@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,17 +69,13 @@ class Bank:
         Returns:
             What `model(inputs, training=False)` returns, with sets in front: `[count, batch, ...]`.
         """
-        others = [each for each in self._model.variables if all(each is not weight for weight in self._model.weights)]
         draws = layers.has_stochastic(self._model)
 
         def with_set(index: tf.Tensor) -> Any:
-            weights = [(weight, tf.gather(kept.value, index)) for weight, kept in self._pairs()]
-            with keras.StatelessScope(weights) as scope:
+            with keras.StatelessScope(self._set(index)) as scope:
                 outputs = self._model(inputs, training=False)
-            for variable in others if draws else ():  # states of random numbers: the scope has kept the new ones
-                value = scope.get_current_value(variable)
-                if value is not None:
-                    variable.assign(value)
+            if draws:
+                _go_on(self._model, scope)
             return outputs
 
         batch = keras.tree.flatten(inputs)[0].shape[0]
@@ -90,8 +88,135 @@ class Bank:
             parallel_iterations=1 if draws else None,  # sets that draw from the same generators do so in their order
         )
 
+    def refresh_batch_norm(self, data: datasets.Dataset, batch_size: int) -> None:
+        """Do for each set what `training.refresh_batch_norm` does for a network, in one pass over the data for all."""
+
+        def moments(inputs: Any) -> Any:
+            return tf.map_fn(
+                lambda index: _batch_moments(self._model, self._set(index), inputs),
+                tf.range(self.size),
+                fn_output_signature=[
+                    tuple(tf.TensorSpec(each.shape, each.dtype) for each in _statistics(norm))
+                    for norm in _norms(self._model)
+                ],
+                parallel_iterations=1,
+            )
+
+        for variable, value in _population_moments(self._model, moments, data, batch_size):
+            self.state[f"bank/{variable.path}"].assign(value)
+
     def _pairs(self) -> list[tuple[Any, Any]]:
         return list(zip(self._model.weights, self.state.values()))
+
+    def _set(self, index: tf.Tensor) -> list[tuple[Any, tf.Tensor]]:
+        return [(weight, tf.gather(kept.value, index)) for weight, kept in self._pairs()]
+
+
+class LowRankGaussian:
+    """A Gaussian over the trained weights of a network, fitted to the weights of several times.
+
+    Its covariance is `scale` times the sum of a diagonal matrix, the variances over all times, and D D^T / (K - 1),
+    where the K columns of D are deviations from the mean at the last K times (Maddox et al. 2019,
+    https://arxiv.org/abs/1902.02476, whose posterior has the scale 1/2). As in their code a deviation is from the mean
+    that counts its own time, too. In place of the mean of squares the sum of squared deviations is kept (Welford 1962),
+    so that in float32 small variances of large weights are not lost, and none is below 0. K is the number of columns
+    there are, where the authors' code divides by their greatest number less one.
+
+    Attributes:
+        state: Its variables by name, for `Loop(..., state=...)`.
+    """
+
+    def __init__(self, model: keras.Model, rank: int) -> None:
+        """Make room; make it in the scope in which the model was made.
+
+        Args:
+            model: The network, built.
+            rank: The most columns of D that are kept, at least 2.
+        """
+        self._weights = model.trainable_variables
+        self._rank = rank
+
+        def zeros(what: str, *axes: int) -> list[Any]:
+            return [
+                keras.Variable(
+                    np.zeros((*axes, *each.shape)), dtype=each.dtype, trainable=False, name=f"{what}_{each.name}"
+                )
+                for each in self._weights
+            ]
+
+        self._count = keras.Variable(0, dtype="int32", trainable=False, name="count")
+        self._mean, self._squares, self._deviations = zeros("mean"), zeros("squares"), zeros("deviation", rank)
+        kinds = {"mean": self._mean, "squares": self._squares, "deviations": self._deviations}
+        self.state = {"count": self._count} | {
+            f"{kind}/{weight.path}": variable
+            for kind, variables in kinds.items()
+            for weight, variable in zip(self._weights, variables)
+        }
+
+    def collect(self) -> None:
+        """Count the present weights."""
+        count = int(self._count)
+        for weight, mean, squares, deviations in zip(self._weights, self._mean, self._squares, self._deviations):
+            before = weight - mean
+            mean.assign_add(before / (count + 1))
+            deviation = weight - mean
+            squares.assign_add(before * deviation)
+            deviations.value.scatter_update(tf.IndexedSlices(deviation, tf.constant(count % self._rank)))
+        self._count.assign(count + 1)
+
+    def draw(self, scale: float, *entropy: int) -> list[tf.Tensor]:
+        """Return weights drawn from it, in the order of `model.trainable_variables`.
+
+        Args:
+            scale: Factor on the covariance; with 0 it is the mean.
+            *entropy: Integers of at least 0, which decide the noise.
+        """
+        seed = tf.constant(np.random.SeedSequence(entropy).generate_state(2), tf.int64)
+        noise = [
+            tf.random.stateless_normal(each.shape, tf.random.fold_in(seed, i), dtype=each.dtype)
+            for i, each in enumerate(self._weights, start=1)
+        ]
+        return self.transform(scale, noise, tf.random.stateless_normal([self._rank], seed))
+
+    def transform(self, scale: float, noise: Sequence[tf.Tensor], column_noise: tf.Tensor) -> list[tf.Tensor]:
+        """Return the weights that standard normal numbers stand for.
+
+        Args:
+            scale: Factor on the covariance.
+            noise: For the diagonal part, one tensor of the shape of each weight.
+            column_noise: For the columns of D, `[rank]`, in the order in which they were written.
+        """
+        count = int(self._count)
+        divisor = max(min(count, self._rank) - 1, 1)
+        drawn = []
+        for mean, squares, deviations, z in zip(self._mean, self._squares, self._deviations, noise):
+            change = tf.sqrt(squares / max(count, 1)) * z
+            change += tf.tensordot(tf.cast(column_noise, z.dtype), deviations.value, 1) / divisor**0.5
+            drawn.append(mean + scale**0.5 * change)
+        return drawn
+
+
+@contextlib.contextmanager
+def with_weights(model: keras.Model, weights: Sequence[tf.Tensor]) -> Iterator[None]:
+    """Let a model have other weights within this, in place of its trained variables, which do not change.
+
+    What else a pass changes, statistics of batch normalisation and states of random numbers, does change. A gradient by
+    a trained variable is that by the weight in its place, as far as this was computed from it.
+
+    Args:
+        model: The model.
+        weights: In the order of `model.trainable_variables`.
+
+    Example:
+        >>> with tf.GradientTape() as tape, training.with_weights(model, [w + 0.1 for w in model.trainable_variables]):
+        ...     outputs = model(inputs, training=True)["outputs"]
+    """
+    with keras.StatelessScope(list(zip(model.trainable_variables, weights))) as scope:
+        yield
+    for variable in model.non_trainable_variables:
+        value = scope.get_current_value(variable)
+        if value is not None:
+            variable.assign(value)
 
 
 def refresh_batch_norm(model: keras.Model, data: datasets.Dataset, batch_size: int) -> None:
@@ -109,35 +234,56 @@ def refresh_batch_norm(model: keras.Model, data: datasets.Dataset, batch_size: i
         data: The training data; its seed decides the order, of which the first epoch's is taken.
         batch_size: Examples a batch: those of training.
     """
-    norms = [each for each in model._flatten_layers() if isinstance(each, keras.layers.BatchNormalization)]
+    moments = _population_moments(model, lambda inputs: _batch_moments(model, [], inputs), data, batch_size)
+    for variable, value in moments:
+        variable.assign(value)
+
+
+def _norms(model: keras.Model) -> list[Any]:
+    return [each for each in model._flatten_layers() if isinstance(each, keras.layers.BatchNormalization)]
+
+
+def _statistics(norm: Any) -> tuple[Any, Any]:
+    return norm.moving_mean, norm.moving_variance
+
+
+def _go_on(model: keras.Model, scope: Any) -> None:
+    """Let the states of random numbers, which are no weights, go on outside of a scope from where they are in it."""
+    weights = {id(weight) for weight in model.weights}
+    for variable in model.variables:
+        value = None if id(variable) in weights else scope.get_current_value(variable)
+        if value is not None:
+            variable.assign(value)
+
+
+def _batch_moments(model: keras.Model, weights: list[tuple[Any, tf.Tensor]], inputs: Any) -> list[tuple[Any, Any]]:
+    """Return the mean and the variance of a batch at each batch normalisation, whose momentum must be 0."""
+    with keras.StatelessScope(weights) as scope:
+        model(inputs, training=True)
+    _go_on(model, scope)
+    return [tuple(scope.get_current_value(each) for each in _statistics(norm)) for norm in _norms(model)]  # type: ignore
+
+
+def _population_moments(
+    model: keras.Model, batch_moments: Callable[[Any], Any], data: datasets.Dataset, batch_size: int
+) -> Iterator[tuple[Any, np.ndarray]]:
+    """Yield each statistic of batch normalisation and its value over one pass."""
+    norms = _norms(model)
     if not norms:
         return
-    others = [each for each in model.variables if all(each is not weight for weight in model.weights)]
-
-    @tf.function
-    def batch_moments(inputs: Any) -> Any:
-        with keras.StatelessScope() as scope:
-            model(inputs, training=True)
-        for variable in others:  # states of random numbers go on
-            value = scope.get_current_value(variable)
-            if value is not None:
-                variable.assign(value)
-        return [[scope.get_current_value(each) for each in (norm.moving_mean, norm.moving_variance)] for norm in norms]
-
-    momenta = [norm.momentum for norm in norms]
-    sums: list[list[Any]] = [[0.0, 0.0] for _ in norms]
+    momenta, sums, compiled = [norm.momentum for norm in norms], [[0.0, 0.0] for _ in norms], tf.function(batch_moments)
     steps = data.steps_per_epoch(batch_size)
     try:
         for norm in norms:
             norm.momentum = 0.0  # so that the moving statistics are the batch's
         for batch in data.load(batch_size, training=True).take(steps):
-            for total, (mean, variance) in zip(sums, batch_moments(batch["features"])):
-                mean = np.asarray(mean, np.float64)
-                total[0] += mean
-                total[1] += np.asarray(variance, np.float64) + mean**2
+            for total, moments in zip(sums, compiled(batch["features"])):
+                mean, variance = (np.asarray(each, np.float64) for each in moments)
+                total[0] += mean / steps
+                total[1] += (variance + mean**2) / steps
     finally:
         for norm, momentum in zip(norms, momenta):
             norm.momentum = momentum
     for norm, (mean, square) in zip(norms, sums):
-        norm.moving_mean.assign(mean / steps)
-        norm.moving_variance.assign(np.maximum(square / steps - (mean / steps) ** 2, 0.0))
+        yield norm.moving_mean, mean
+        yield norm.moving_variance, np.maximum(square - mean**2, 0.0)
