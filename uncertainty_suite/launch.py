@@ -20,7 +20,7 @@ from uncertainty_suite.configuration import Section
 from uncertainty_suite.errors import InputError, unknown_name
 from uncertainty_suite.leaderboard.tables import COSTS, headline
 from uncertainty_suite.training.options import STRATEGIES, Options
-from uncertainty_suite.training.schema import CHOICES, complete
+from uncertainty_suite.training.schema import CHOICES, OPTIONAL, complete
 
 __all__ = ["Options", "get_config", "run"]
 
@@ -176,7 +176,7 @@ def _parse(
         _parse_flags(values, [argv[0], *rest])
         raise InputError(f"--config is missing. Try: python {argv[0]} --config=configs/two_moons.py")
     path, _, variant = file.partition(":")
-    chosen = {field: text for field, text in overrides if field in CHOICES}
+    chosen = {field: text for field, text in overrides if field in {**CHOICES, **OPTIONAL}}
     if tuned is None:
         found = configuration.read_tuned(configuration.tuned_path(file), method)
         tuned = configuration.with_tuples({field: said["chosen"] for field, said in found.items()})
@@ -188,7 +188,7 @@ def _parse(
         if field in fields:
             given.append(f"--config.{field}={text}")
         elif f"config.{field}" not in ignored:
-            raise unknown_name("configuration field", field, fields)
+            raise unknown_name("configuration field", field, {**fields, **OPTIONAL})
     config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=["", *given])
     _parse_flags(values, [argv[0], *given, *rest])
     return values["config"].value, file

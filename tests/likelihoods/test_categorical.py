@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
-from uncertainty_suite import tf
+from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.likelihoods import Categorical
 from uncertainty_suite.predictions import Predictions
@@ -79,3 +79,50 @@ def test_members_of_what_is_saved():
     np.testing.assert_allclose(of_two, samples[[3, 0]].mean(axis=0), rtol=1e-6)
     with pytest.raises(InputError, match="Only the mean over samples is saved"):
         Categorical.num_samples(Categorical.to_saved(Predictions(probs=samples)))
+
+
+def probabilities_of(labels, classes=3):
+    return np.eye(classes, dtype=np.float32)[labels]
+
+
+def test_labels_can_be_probabilities():
+    likelihood = Categorical(3)
+    sharp = likelihood.loss(tf.constant(LOGITS), tf.constant(probabilities_of(LABELS)))
+    np.testing.assert_allclose(sharp, likelihood.loss(tf.constant(LOGITS), tf.constant(LABELS)), rtol=1e-5)
+    soft = RNG.dirichlet(np.ones(3), 5).astype(np.float32)
+    members = np.stack([LOGITS, LOGITS[:, ::-1]], axis=1)
+    expected = -(soft[:, np.newaxis] * log_softmax(members, axis=2)).sum(axis=2)
+    np.testing.assert_allclose(likelihood.loss(tf.constant(members), tf.constant(soft)), expected, rtol=1e-5)
+    accuracy = likelihood.progress(tf.constant(LOGITS), tf.constant(soft))["accuracy"]
+    assert float(accuracy) == pytest.approx(np.mean(LOGITS.argmax(axis=1) == soft.argmax(axis=1)))
+
+
+def test_label_smoothing_is_that_of_keras():
+    expected = keras.losses.categorical_crossentropy(
+        probabilities_of(LABELS), LOGITS, from_logits=True, label_smoothing=0.2
+    )
+    loss = Categorical(3, label_smoothing=0.2).loss(tf.constant(LOGITS), tf.constant(LABELS))
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+def test_focal_loss_is_that_of_keras(gamma):
+    expected = keras.losses.categorical_focal_crossentropy(
+        probabilities_of(LABELS), LOGITS, alpha=1.0, gamma=gamma, from_logits=True
+    )
+    loss = Categorical(3, focal_gamma=gamma).loss(tf.constant(LOGITS), tf.constant(LABELS))
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_normalized_logits_have_the_length_of_the_inverse_temperature():
+    loss = Categorical(3, logit_norm=0.04).loss(tf.constant(LOGITS), tf.constant(LABELS))
+    logits = LOGITS / np.linalg.norm(LOGITS, axis=1, keepdims=True) / 0.04
+    np.testing.assert_allclose(loss, -log_softmax(logits, axis=1)[np.arange(5), LABELS], rtol=1e-4, atol=1e-6)
+    scaled = Categorical(3, logit_norm=0.04).loss(tf.constant(9 * LOGITS), tf.constant(LABELS))
+    np.testing.assert_allclose(scaled, loss, rtol=1e-4, atol=1e-6)
+
+
+def test_what_changes_the_loss_does_not_change_predictions_or_what_the_task_says():
+    likelihood = Categorical(3, logit_norm=0.04, label_smoothing=0.1, focal_gamma=1.0)
+    assert likelihood.parameters == {"num_classes": 3}
+    np.testing.assert_array_equal(likelihood.predict(tf.constant(LOGITS)[tf.newaxis]).logits[0], LOGITS)

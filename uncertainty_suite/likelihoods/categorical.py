@@ -17,8 +17,17 @@ from uncertainty_suite.predictions import Predictions
 class Categorical(Likelihood):
     """Class probabilities are the softmax of the outputs.
 
+    The other arguments change the loss of training alone, in this order. With q the probabilities of the labels, p the
+    softmax of the outputs and K classes, the loss is -sum_k q_k (1 - p_k)^gamma log p_k.
+
     Args:
         num_classes: Number of classes; the head has as many units.
+        logit_norm: A temperature t: p is the softmax of outputs / (t |outputs|) (Wei et al. 2022,
+            https://arxiv.org/abs/2205.09310). 0 for none.
+        label_smoothing: A share s: q is (1 - s) times that of the label, plus s / K (Szegedy et al. 2016,
+            https://arxiv.org/abs/1512.00567).
+        focal_gamma: gamma, by which what is classified well counts less (Lin et al. 2017,
+            https://arxiv.org/abs/1708.02002).
 
     Example:
         >>> likelihood = Categorical(10)
@@ -33,18 +42,41 @@ class Categorical(Likelihood):
     criterion = "nll"
     by_sample = ("samples", "logits")
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(
+        self, num_classes: int, logit_norm: float = 0.0, label_smoothing: float = 0.0, focal_gamma: float = 0.0
+    ) -> None:
         self.num_outputs = num_classes
+        self._logit_norm = logit_norm
+        self._label_smoothing = label_smoothing
+        self._focal_gamma = focal_gamma
 
     @property
     def parameters(self) -> dict[str, Any]:
+        """See `Likelihood.parameters`: without what changes the loss alone."""
         return {"num_classes": self.num_outputs}
 
     def loss(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        labels = _for_members(labels, outputs)
-        return keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits=True)
+        """See `Likelihood.loss`; labels may be probabilities, float `[batch, classes]`, too."""
+        soft = labels.dtype.is_floating
+        if not soft and self._logit_norm == self._label_smoothing == self._focal_gamma == 0:
+            labels = _for_members(labels, outputs)
+            return keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits=True)
+        probs = tf.cast(labels, outputs.dtype) if soft else tf.one_hot(labels, self.num_outputs, dtype=outputs.dtype)
+        if outputs.shape.rank == 3:
+            probs = probs[:, tf.newaxis]
+        if self._logit_norm > 0:
+            outputs /= self._logit_norm * (tf.norm(outputs, axis=-1, keepdims=True) + 1e-7)
+        if self._label_smoothing > 0:
+            probs = (1 - self._label_smoothing) * probs + self._label_smoothing / self.num_outputs
+        log_probs = tf.nn.log_softmax(outputs)
+        if self._focal_gamma > 0:
+            probs *= (1 - tf.exp(log_probs)) ** self._focal_gamma
+        return -tf.reduce_sum(probs * log_probs, axis=-1)
 
     def progress(self, outputs: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Likelihood.progress`; of labels that are probabilities the most probable one is taken."""
+        if labels.dtype.is_floating:
+            labels = tf.argmax(labels, axis=-1, output_type=tf.int32)
         accuracy = keras.metrics.sparse_categorical_accuracy(_for_members(labels, outputs), outputs)
         return {"accuracy": tf.reduce_mean(accuracy)}
 

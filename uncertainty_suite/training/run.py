@@ -135,7 +135,7 @@ class Run:
         """The task; for a Gaussian likelihood the training targets are read."""
         data = self._data("train")
         parameters = (
-            {"num_classes": data.num_classes}
+            {"num_classes": data.num_classes, **self.saved_config.get("loss", {})}
             if data.likelihood == "categorical"
             else {"mean": data.target_mean, "stddev": data.target_stddev}
         )

@@ -61,6 +61,14 @@ FIELDS: dict[str, Parameter] = {
     "evaluation.save": Parameter((), "arrays to save beside what the scores need"),
 }
 
+# Fields that change the training of any method, and that a configuration has only where they are given and not off, so
+# that it is the same experiment with and without them.
+OPTIONAL: dict[str, Parameter] = {
+    "loss.logit_norm": Parameter(0.0, "temperature of logits of length 1 in the loss; 0 for none", at_least=0),
+    "loss.label_smoothing": Parameter(0.0, "share of a label that all classes have, in the loss", at_least=0, below=1),
+    "loss.focal_gamma": Parameter(0.0, "power of 1 - p by which the loss is multiplied", at_least=0),
+}
+
 # Options of architectures, data sets, optimizers and schedules, by their last name; the others by type alone.
 _OPTIONS: dict[str, Parameter] = {
     "dropout_rate": Parameter(0.0, "a rate", at_least=0, below=1),
@@ -107,7 +115,7 @@ def complete(
         section: The script's hyper-parameters; None where it has none.
         method: The script's file name, without its ending.
         chosen: What the command line chooses by name, e.g. `{"model.name": "wide_resnet"}`: the options that the file
-            gives for another choice are left out. Their other fields are not looked at.
+            gives for another choice are left out. And the fields of `OPTIONAL` that it sets, which so there are.
         tuned: Values of fields that a search has chosen, which come before the file's.
 
     Returns:
@@ -117,7 +125,7 @@ def complete(
         InputError: A field is missing or unknown, or a name is.
     """
     own = section.name if section else method
-    if section and own in {field.partition(".")[0] for field in FIELDS}:
+    if section and own in {field.partition(".")[0] for field in (*FIELDS, *OPTIONAL)}:
         raise InputError(f"The script's section is named '{own}', as a part of every configuration is. Rename it.")
     values = _of_method(config, own, section)
     values.pop("search", None)
@@ -147,8 +155,13 @@ def complete(
     if "validation" in flat.get("evaluation.splits", defaults["evaluation.splits"]):
         defaults["evaluation.posthoc"] = (likelihood.calibration,)
     for field in flat:
-        if field not in defaults:
-            raise unknown_name("configuration field", field, defaults)
+        if field not in defaults and field not in OPTIONAL:
+            raise unknown_name("configuration field", field, {**defaults, **OPTIONAL})
+    for field, one in OPTIONAL.items():
+        if chosen and field in chosen:
+            defaults[field] = one.default
+        elif flat.get(field) == one.default:
+            _remove(values, field)
     for field, default in defaults.items():
         if field not in flat:
             if default is REQUIRED:
@@ -222,6 +235,13 @@ def _set(values: dict[str, Any], field: str, value: Any) -> None:
     values[last] = value
 
 
+def _remove(values: dict[str, Any], field: str) -> None:
+    place, _, last = field.partition(".")
+    del values[place][last]
+    if not values[place]:
+        del values[place]
+
+
 def _missing(field: str) -> InputError:
     return InputError(f"The configuration lacks {field}: {FIELDS[field].meaning} ({FIELDS[field].range}).")
 
@@ -240,7 +260,7 @@ def validate(config: Mapping[str, Any], section: Section | None = None) -> None:
         InputError: A value is not allowed, a name is unknown, or two values contradict each other; the message says
             what is allowed.
     """
-    parameters = {**FIELDS}
+    parameters = {**FIELDS, **OPTIONAL}
     if section:
         parameters |= {f"{section.name}.{name}": one for name, one in section.parameters.items()}
     for field, value in configuration.flatten(dict(config)).items():
@@ -257,6 +277,7 @@ def validate(config: Mapping[str, Any], section: Section | None = None) -> None:
             f"'{config['method']}' has one. Leave it out."
         )
     _check_likelihood(config, section)
+    _check_loss(config)
     _check_optimizer(config["method"], config["optimizer"]["name"], section)
     _check_schedule(config)
     _check_evaluation(config, num_samples(config, section))
@@ -268,6 +289,15 @@ def _check_likelihood(config: Mapping[str, Any], section: Section | None) -> Non
         raise InputError(
             f"'{config['method']}' is for labels that are {' or '.join(section.likelihoods)}, and those of data set "
             f"'{config['dataset']['name']}' are {likelihood}. Take another method or another task."
+        )
+
+
+def _check_loss(config: Mapping[str, Any]) -> None:
+    likelihood = datasets.get(config["dataset"]["name"]).likelihood
+    if likelihood != "categorical" and config.get("loss"):
+        raise InputError(
+            f"config.loss.{min(config['loss'])} is for labels that are classes, and those of data set "
+            f"'{config['dataset']['name']}' are {likelihood}. Leave it out."
         )
 
 

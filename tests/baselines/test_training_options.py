@@ -1,0 +1,47 @@
+"""Options of training that every method has: what they change, and that they are not there where they are off."""
+
+import pytest
+
+from tests.tiny import load_script, tiny_config, untimed
+from uncertainty_suite import configuration, training
+from uncertainty_suite.errors import InputError
+
+
+def train(method, folder, task="two_moons", **overrides):
+    return load_script(method).main(tiny_config(method, task, **overrides), training.Options(output_dir=folder))
+
+
+def test_an_option_that_is_off_is_not_in_the_configuration(finished, tmp_path):
+    folder, results = finished("deterministic")
+    assert "loss" not in results["config"]
+    config = tiny_config("deterministic", loss__label_smoothing=0.0)
+    again = load_script("deterministic").main(config, training.Options(output_dir=folder))
+    assert again == results  # it is that run
+
+
+OPTIONS = [("loss__label_smoothing", 0.2), ("loss__focal_gamma", 2.0), ("loss__logit_norm", 0.5)]
+
+
+@pytest.mark.parametrize(("option", "value"), OPTIONS)
+def test_an_option_changes_the_training_alone(option, value, finished, tmp_path):
+    _, plain = finished("deterministic")
+    results = train("deterministic", tmp_path / "run", **{option: value})
+    assert results["metrics"]["test/nll"] != plain["metrics"]["test/nll"]
+    assert results["likelihood"] == plain["likelihood"]
+    assert configuration.flatten(results["config"])[option.replace("__", ".")] == value
+    assert results["metrics"]["test/accuracy"] > 0.8
+
+
+def test_options_are_refused_where_they_mean_nothing(tmp_path):
+    with pytest.raises(InputError, match=r"config.loss.label_smoothing is for labels that are classes"):
+        train("deterministic", tmp_path / "run", "toy_regression", loss__label_smoothing=0.1)
+    with pytest.raises(InputError, match=r"config.loss.label_smoothing must be a number of at least 0 and below 1"):
+        train("deterministic", tmp_path / "run", loss__label_smoothing=1.0)
+    with pytest.raises(InputError, match=r"Did you mean 'loss.focal_gamma'\?"):
+        tiny_config("deterministic", loss__focal_gama=1.0)
+    assert not (tmp_path / "run").exists()
+
+
+def test_every_method_takes_them(tmp_path):
+    results = train("sngp", tmp_path / "run", loss__label_smoothing=0.1, loss__focal_gamma=1.0)
+    assert untimed(results)["test/accuracy"] > 0.8
