@@ -10,6 +10,7 @@ from uncertainty_suite.datasets import corruptions, digits, forms, noise, tfds_i
 from uncertainty_suite.datasets.base import Dataset
 from uncertainty_suite.datasets.cifar10h import cifar10h
 from uncertainty_suite.datasets.sources import Source, find, from_arrays, names, options, register
+from uncertainty_suite.datasets.tfds_images import from_tfds
 
 __all__ = [
     "Dataset",
@@ -19,6 +20,7 @@ __all__ = [
     "folds",
     "forms",
     "from_arrays",
+    "from_tfds",
     "get",
     "names",
     "options",

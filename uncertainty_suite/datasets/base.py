@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from uncertainty_suite import tf
-from uncertainty_suite.datasets import corruptions, label_noise, long_tail, pipeline, sources, stored
+from uncertainty_suite.datasets import corruptions, label_noise, long_tail, pipeline, sources, stored, streams
 from uncertainty_suite.datasets.forms import describe
 from uncertainty_suite.datasets.sources import CATEGORICAL, GAUSSIAN, Source
 from uncertainty_suite.datasets.trees import Tree, leaves, map_leaves, same_structure
@@ -454,7 +454,13 @@ class Dataset:
 
     @functools.cached_property
     def features(self) -> Tree:
-        """`[num_examples, ...]` or a tree of such arrays, as stored: before they are brought into form."""
+        """`[num_examples, ...]` or a tree of such arrays, as stored: before they are brought into form.
+
+        Raises:
+            InputError: They are streamed, and not in memory; `load` delivers them.
+        """
+        if self._stored.shards is not None:
+            raise InputError(f"Data set '{self.name}' is streamed, so its features are not in memory: use load().")
         return map_leaves(self._of_this_split, self._stored.features)
 
     @functools.cached_property
@@ -562,9 +568,14 @@ class Dataset:
         return -(-self.num_examples // batch_size)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of stored features, labels, element ids and corruption: equal only if the data are."""
+        """Return the SHA-256 of stored features, labels, element ids and corruption: equal only if the data are.
+
+        Of streamed features these are the checksums of the stored examples.
+        """
         digest = hashlib.sha256()
-        for path, array in [*leaves(self.features), ("", self.labels), ("", self.element_ids)]:
+        shards = self._stored.shards
+        features = self.features if shards is None else shards.checksums[self._rows]
+        for path, array in [*leaves(features), ("", self.labels), ("", self.element_ids)]:
             digest.update(f"{path}{array.dtype} {array.shape} ".encode())
             digest.update(np.ascontiguousarray(array).data)
         if self.corruption:  # described instead of computed
@@ -587,7 +598,8 @@ class Dataset:
         once and be split evenly over devices. An epoch has `steps_per_epoch(batch_size)` batches; the last is filled
         up with the first examples of the same epoch's order, so each example is seen in each epoch. The order of an
         epoch depends on (seed, epoch) and the augmentation of an example on (seed, epoch, element id) alone, so a
-        resumed run starts at its step, at no cost, and sees what it would have seen.
+        resumed run starts at its step, at no cost, and sees what it would have seen. What is streamed has another order
+        (see `datasets.streams`), a function of the same, and a resumed run reads a block of it first.
 
         Args:
             batch_size: Examples a batch over all devices together.
@@ -617,6 +629,13 @@ class Dataset:
             raise InputError(f"start_step must be 0, or above 0 in training; received {start_step}.")
         if max_examples < 0 or (max_examples and training):
             raise InputError(f"max_examples must be 0, or above 0 outside of training; received {max_examples}.")
+        if self._stored.shards is not None:
+            streamed = streams.Streamed(
+                self._stored.shards, self.labels, self.element_ids, self._rows, self._get_bring()
+            )
+            if training:
+                return streamed.endless(batch_size, start_step, self._view.seed, self.augment, parts)
+            return streamed.ordered(batch_size, min(max_examples or self.num_examples, self.num_examples))
         examples = pipeline.Examples(
             features=self.features,
             labels=self.labels,

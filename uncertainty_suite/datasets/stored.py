@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import weakref
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,20 +14,25 @@ from uncertainty_suite.datasets.sources import CATEGORICAL, Source
 from uncertainty_suite.datasets.trees import Tree, first_leaf, leaves, map_leaves, same_structure
 from uncertainty_suite.errors import InputError
 
+if TYPE_CHECKING:
+    from uncertainty_suite.datasets.streams import Shards
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Stored:
     """A stored split, as its source has it; no array is to be written to.
 
     Attributes:
-        features: `[n, ...]`, or a tree of such arrays.
+        features: `[n, ...]`, or a tree of such arrays; None if they are streamed.
         labels: int32 or float64 `[n]`.
         original_ids: int64 `[n]`: the numbers that the set's authors gave the examples; None if it does not keep them.
+        shards: The files that features are streamed from; None if they are in memory.
     """
 
     features: Tree
     labels: np.ndarray
     original_ids: np.ndarray | None
+    shards: Shards | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -47,6 +53,10 @@ def read(source: Source, split: str, data_dir: str | os.PathLike | None) -> Stor
     """
     key = (source, split, data_dir)
     stored = _in_use.get(key)
+    if stored is None and source.stream is not None:
+        shards, labels = source.stream(split, data_dir)
+        _check_classes(source.num_classes, labels, f"Split '{split}' of data set '{source.name}'")
+        stored = _in_use[key] = Stored(None, _read_only(labels.astype(np.int32)), None, shards)
     if stored is None:
         features, labels, *original_ids = source.read(split, data_dir)
         _check(source, split, features, labels, *original_ids)

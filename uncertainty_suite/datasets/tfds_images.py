@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from uncertainty_suite.datasets import cifar10h, label_noise
+from uncertainty_suite import tf
+from uncertainty_suite.datasets import cifar10h, label_noise, streams
 from uncertainty_suite.datasets.folders import DATA_DIR_VARIABLE
 from uncertainty_suite.datasets.forms import Form, Images
 from uncertainty_suite.datasets.sources import Source
@@ -74,8 +75,7 @@ def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np
     """
     import tensorflow_datasets as tfds
 
-    data_dir = data_dir or os.environ.get(DATA_DIR_VARIABLE)
-    where = f"data_dir '{data_dir}'" if data_dir else "the default folder of TFDS"
+    data_dir, where = data_dir or os.environ.get(DATA_DIR_VARIABLE), _where(data_dir)
     for folder in (data_dir, os.path.join(data_dir, name)) if data_dir else ():
         if os.path.exists(folder) and not os.access(folder, os.R_OK | os.X_OK):  # TFDS would find nothing prepared
             raise InputError(f"No permission to read {folder}, which should hold data set '{name}'.")
@@ -128,6 +128,78 @@ def _one_line(error: Exception, max_length: int = 200) -> str:
     text = re.sub(r"\{\{.*?\}\}", "", str(error))  # the names of TensorFlow's graph nodes
     text = " ".join(f"{type(error).__name__}: {text}".split())
     return text if len(text) <= max_length else text[:max_length] + "..."
+
+
+def from_tfds(
+    name: str,
+    form: Images,
+    num_classes: int,
+    splits: tuple[str, ...] = ("train", "test"),
+    streamed: bool = False,
+    **fields: Any,
+) -> Source:
+    """Return a set of labelled images that TFDS has a builder for, or that lies prepared in its folder.
+
+    Args:
+        name: Its name in TFDS, with a configuration or without: `"imagenette/160px"`.
+        form: What a model receives. All stored images are of its size, unless they are streamed: then others are
+            resized, with antialiasing, and rounded.
+        num_classes: Labels are in [0, num_classes).
+        splits: Stored splits.
+        streamed: Whether images are read from its files while they are needed, as those of a set that does not fit in
+            memory have to be; see `datasets.streams`. The examples and their ids are the same, their order is another.
+        **fields: Further fields of `Source`, such as `augmented=True`.
+
+    Example:
+        >>> datasets.register(datasets.from_tfds("imagenet2012", Images(224, 224, 3), 1000, streamed=True))
+    """
+    if not streamed:
+        return _source(name, num_classes, form, splits, **fields)
+    return _source(name, num_classes, form, splits, stream=functools.partial(_stream, name, form), **fields)
+
+
+def _stream(
+    name: str, form: Images, split: str, data_dir: str | os.PathLike | None
+) -> tuple[streams.Shards, np.ndarray]:
+    """Return the files of a split and its labels, as `streams.index`.
+
+    Raises:
+        InputError: If the data set is neither prepared nor downloadable, or its files cannot be read or streamed.
+    """
+    import tensorflow_datasets as tfds
+
+    where = f"data set '{name}' in {_where(data_dir)}"
+    try:
+        with _quiet():
+            builder = tfds.builder(name, data_dir=data_dir or os.environ.get(DATA_DIR_VARIABLE))
+            why_not_prepared = _prepare(builder)
+        if why_not_prepared:
+            raise InputError(
+                f"Cannot stream {where}: it is not prepared and cannot be downloaded ({why_not_prepared})."
+            )
+        info = builder.info.splits[split]
+        if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
+            raise InputError(f"Cannot stream {where}: its files are no TFRecords. Set streamed to False.")
+        features = builder.info.features
+
+        def decode(record: tf.Tensor) -> tf.Tensor:
+            image = features.deserialize_example(record)["image"]
+            if tuple(image.shape) == form.input_shape:
+                return image
+            image = tf.image.resize(image, (form.height, form.width), method="bilinear", antialias=True)
+            return tf.ensure_shape(tf.cast(tf.round(image), tf.uint8), (form.height, form.width, image.shape[-1]))
+
+        in_turns = not builder.info.disable_shuffling
+        return streams.index([str(path) for path in info.filepaths], info.shard_lengths, decode, "label", in_turns)
+    except InputError:
+        raise
+    except Exception as error:  # from KeyError to DataLossError
+        raise InputError(f"Cannot stream split '{split}' of {where} ({_one_line(error)}).") from error
+
+
+def _where(data_dir: str | os.PathLike | None) -> str:
+    data_dir = data_dir or os.environ.get(DATA_DIR_VARIABLE)
+    return f"data_dir '{data_dir}'" if data_dir else "the default folder of TFDS"
 
 
 def _source(
