@@ -5,6 +5,7 @@ Nothing here imports TensorFlow before the script's `main` does, so that `--help
 
 import contextlib
 import errno
+import logging as python_logging
 import re
 import shlex
 import sys
@@ -59,7 +60,7 @@ def run(main: Callable[..., Any], section: Section | None = None, **script_flags
         logging.use_absl_handler()
         if not values["verbosity"].present:
             logging.set_verbosity(logging.INFO)
-            logging.logging.getLogger("tensorflow").setLevel("WARNING")  # it says how it adds up, for each variable
+            python_logging.getLogger("tensorflow").setLevel("WARNING")  # it says how it adds up, for each variable
         given: dict[str, Any] = {name: values[name].value for name in _OPTION_FLAGS}
         tuned = configuration.read_tuned(configuration.tuned_path(file), Path(sys.argv[0]).stem)
         options = Options(**given, config_file=file, tuned=tuned)

@@ -155,8 +155,8 @@ class Streamed:
     def _epoch(self, epoch_seed: tf.Tensor, start: tf.Tensor, stop: int) -> tf.data.Dataset:
         """Return the stored examples of an epoch from a place of its order on; at the end come the first ones again."""
         starts = self.shards.starts
-        wanted = np.concatenate([[0], np.cumsum(np.isin(self.shards.rows, self.rows))])
-        per_shard = wanted[starts[1:]] - wanted[starts[:-1]]
+        before = np.concatenate([[0], np.cumsum(np.isin(self.shards.rows, self.rows))])
+        per_shard = before[starts[1:]] - before[starts[:-1]]
         num_shards = len(per_shard)
         block_size = max(1, _BLOCK_BYTES * num_shards // max(self.shards.num_bytes, 1))
         num_blocks = -(-num_shards // block_size)
@@ -186,8 +186,8 @@ class Streamed:
             return blocks.flat_map(tf.data.Dataset.from_tensor_slices)
 
         start_block = tf.searchsorted(ends, [start], side="right")[0]
-        before = tf.where(start_block > 0, tf.gather(ends, tf.maximum(start_block - 1, 0)), 0)
-        rest = from_block(tf.cast(start_block, tf.int64)).skip(start - before)
+        begins = tf.where(start_block > 0, tf.gather(ends, tf.maximum(start_block - 1, 0)), 0)
+        rest = from_block(tf.cast(start_block, tf.int64)).skip(start - begins)
         return rest.concatenate(from_block(tf.constant(0, tf.int64)).take(stop - len(self.labels)))
 
     @functools.cached_property
