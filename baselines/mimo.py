@@ -49,7 +49,7 @@ def member_rows(config, batch_size, seed):
         return tf.argsort(tf.random.stateless_uniform(shape, seed))
 
     count = batch_size * config.batch_repetitions
-    num_apart = round(count * (1 - config.input_repetition_probability))
+    num_apart = count - count * round(1e4 * config.input_repetition_probability) // 10_000  # of a tensor, too
     for_all, for_each = tf.unstack(tf.random.split(seed, 2))
     common = shuffled(for_all, count) % batch_size
     apart = tf.gather(common[:num_apart], shuffled(for_each, config.size, num_apart))
@@ -74,11 +74,12 @@ def main(config, options=None):
     # Train step. Not shared: members have examples of their own, and their losses are added.
     def train_step(batch):
         seed = tf.stack([config.seed, tf.cast(tf.convert_to_tensor(optimizer.iterations), tf.int32)])
-        rows = member_rows(config.mimo, batch["labels"].shape[0], seed)
+        batch_size = batch["labels"].shape[0] or tf.shape(batch["labels"])[0]  # not known where replicas' differ
+        rows = member_rows(config.mimo, batch_size, seed)
         features, labels = tf.nest.map_structure(lambda x: tf.gather(x, rows), (batch["features"], batch["labels"]))
         with tf.GradientTape() as tape:
             outputs = model(features, training=True)["outputs"]
-            outputs = tf.reshape(tf.transpose(outputs, [1, 0, 2]), [len(rows), outputs.shape[-1]])  # of each label
+            outputs = tf.reshape(tf.transpose(outputs, [1, 0, 2]), [-1, outputs.shape[-1]])  # of each label
             loss = size * tf.reduce_mean(likelihood.loss(outputs, labels))
             objective = loss + training.penalty(model, config.optimizer.l2)
         norm = training.update(model, optimizer, tape, objective)

@@ -81,6 +81,7 @@ def test_every_member_sees_every_example_of_a_batch_as_often(alike):
     assert common[40 - round(40 * alike) :].all()
     assert common.mean() < alike + 0.1  # of the others a hundredth is alike by chance
     assert np.any(others != rows)
+    np.testing.assert_array_equal(load_script("mimo").member_rows(config, tf.constant(10), tf.constant([0, 0])), rows)
 
 
 def test_a_shallow_ensemble_of_one_head_is_the_deterministic_network(finished):
