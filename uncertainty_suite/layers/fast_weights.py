@@ -62,7 +62,7 @@ class FastWeights(keras.layers.Wrapper):
 
     All members are computed by one product, except by a plain convolution: there each member's kernel is made and
     applied to its rows. Images have more values than kernels, and on a CPU multiplying them by r and s, with the
-    gradients of that, takes half as long as the convolution.
+    gradients of that, takes up to half as long as the convolution.
 
     Args:
         layer: A `keras.layers.Dense` or `keras.layers.Conv2D` without bias and activation, or a wrapper of one, e.g.
