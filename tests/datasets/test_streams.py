@@ -133,20 +133,17 @@ def test_goes_on_in_the_middle_of_an_epoch(get):
         assert_same_batches(mine, whole[start_step : start_step + 3])
 
 
-def test_going_on_reads_no_shard_of_the_blocks_before(get, monkeypatch):
-    data = get("train").seeded(5)
-    read = []
-    monkeypatch.setattr(streams.Streamed, "_read", spy_on(streams.Streamed._read, read))
-    batches_of(data.load(29, training=True, start_step=6), 1)  # the last step of an epoch
-    assert 0 < len(set(read)) < SHARDS
-
-
-def spy_on(read_file, read):
-    def spied(self, file):
-        tf.py_function(lambda path: read.append(path.numpy()), [file["path"]], [])
-        return read_file(self, file)
-
-    return spied
+def test_going_on_reads_no_shard_of_the_blocks_before(get, folder, tmp_path):
+    shutil.copytree(folder / "many_shards", tmp_path / "many_shards")
+    data = datasets.Dataset(get("train").source, "train", tmp_path).augmented(False).seeded(5)
+    whole = batches_of(data.load(29, training=True), 7)  # an epoch
+    shards = data._stored.shards
+    shard_of = np.repeat(np.arange(SHARDS), shards.lengths)[np.argsort(shards.rows)]
+    first, last = (set(shard_of[whole[step]["element_id"]]) for step in (0, 6))
+    assert first - last
+    for shard in first - last:
+        (tmp_path / "many_shards/1.0.0" / shards.paths[shard].rpartition("/")[2]).unlink()
+    assert_same_batches(batches_of(data.load(29, training=True, start_step=6), 1), whole[6:])
 
 
 @pytest.mark.parametrize(("batch_size", "num_replicas", "hosts", "streamed"), [(17, 4, 2, True), (17, 4, 2, False)])

@@ -117,8 +117,9 @@ class Streamed:
         """Return one pass over the first so many examples in their order; the last batch may be smaller."""
         # Files are read in turns, as TFDS reads them, which is what the order of the rows is; a list of these is short.
         files = tf.data.Dataset.from_tensor_slices(self._files())
-        stored = self._in_turns(files, self.shards.turns)
-        examples = stored.filter(self._wanted()).take(num_examples)
+        places = self._tables["place"]
+        stored = files.interleave(self._read, self.shards.turns, TURN_LENGTH, tf.data.AUTOTUNE)
+        examples = stored.filter(lambda example: tf.gather(places, example["row"]) >= 0).take(num_examples)
         return finished(self._batches(examples, batch_size, drop_remainder=False))
 
     def endless(
@@ -160,26 +161,28 @@ class Streamed:
         num_shards = len(per_shard)
         block_size = max(1, _BLOCK_BYTES * num_shards // max(self.shards.num_bytes, 1))
         num_blocks = -(-num_shards // block_size)
-        most = int(np.sort(per_shard)[-block_size:].sum())  # examples of a block
+        most = int(np.sort(self.shards.lengths)[-block_size:].sum())  # examples of a block
         order = tf.random.experimental.stateless_shuffle(tf.range(num_shards), epoch_seed)
         sizes = tf.math.unsorted_segment_sum(
             tf.gather(tf.constant(per_shard, tf.int64), order), tf.range(num_shards) // block_size, num_blocks
         )
         ends = tf.cumsum(sizes)
-        files, wanted = self._files(), self._wanted()
+        tables, files = self._tables, self._files()
 
         def get_block(block: tf.Tensor) -> tf.data.Dataset:
             chosen = order[block * block_size : (block + 1) * block_size]
-            stored = tf.data.Dataset.from_tensor_slices({name: tf.gather(x, chosen) for name, x in files.items()})
-            stored = self._in_turns(stored, min(block_size, TURNS))
+            first, stop = (tf.gather(files[name], chosen) for name in ("start", "stop"))
+            rows = tf.gather(tables["row"], tf.ragged.range(first, stop).values)
             block_seed = tf.random.fold_in(tf.random.fold_in(epoch_seed, 2), block)
 
-            def shuffle(examples: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-                places = tf.range(tf.shape(examples["row"])[0])
-                places = tf.random.experimental.stateless_shuffle(places, block_seed)
-                return {name: tf.gather(x, places) for name, x in examples.items()}
+            def shuffle(records: tf.Tensor) -> dict[str, tf.Tensor]:
+                wanted = tf.where(tf.gather(tables["place"], rows) >= 0)[:, 0]
+                places = tf.random.experimental.stateless_shuffle(tf.range(tf.size(wanted)), block_seed)
+                wanted = tf.gather(wanted, places)
+                return {"row": tf.gather(rows, wanted), "record": tf.gather(records, wanted)}
 
-            return stored.filter(wanted).batch(max(most, 1)).map(shuffle)
+            # All at once, since what is done for each example takes longer than reading it.
+            return tf.data.TFRecordDataset(tf.gather(files["path"], chosen)).batch(most).map(shuffle)
 
         def from_block(block: tf.Tensor) -> tf.data.Dataset:
             blocks = tf.data.Dataset.range(block, num_blocks).flat_map(get_block).prefetch(1)
@@ -201,22 +204,14 @@ class Streamed:
             return {name: tf.constant(table) for name, table in tables.items()}
 
     def _files(self) -> dict[str, np.ndarray]:
-        return {"path": np.array(self.shards.paths), "start": self.shards.starts[:-1]}
-
-    def _in_turns(self, files: tf.data.Dataset, turns: int) -> tf.data.Dataset:
-        """Return the stored examples of files; how many are read in turns decides their order, and no default may."""
-        return files.interleave(self._read, turns, TURN_LENGTH, tf.data.AUTOTUNE)
+        starts = self.shards.starts
+        return {"path": np.array(self.shards.paths), "start": starts[:-1], "stop": starts[1:]}
 
     def _read(self, file: dict[str, tf.Tensor]) -> tf.data.Dataset:
         """Return the stored examples of a file, each with its row."""
         rows = self._tables["row"]
         records = tf.data.TFRecordDataset(file["path"]).enumerate(file["start"])
         return records.map(lambda number, record: {"row": tf.gather(rows, number), "record": record})
-
-    def _wanted(self) -> Callable[[dict[str, tf.Tensor]], tf.Tensor]:
-        """Return the function from a stored example to whether it is one of these."""
-        places = self._tables["place"]
-        return lambda example: places[example["row"]] >= 0
 
     def _batches(self, examples: tf.data.Dataset, size: int, drop_remainder: bool) -> tf.data.Dataset:
         tables = self._tables
