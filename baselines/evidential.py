@@ -6,13 +6,15 @@
 Sensoy et al. 2018 (arXiv:1806.01768) for classes, whose probabilities have a Dirichlet distribution; Amini et al. 2020
 (arXiv:1910.02600) for targets, whose mean and variance have a normal-inverse-gamma one. Differs from `deterministic.py`
 in the likelihood and in the loss: the expected squared error of the probabilities, or the negative log-likelihood of a
-Student t, and a regulariser that takes evidence away from what is wrong. Its factor rises from 0 to that of the paper,
-1 and 0.01 in turn. The lack of evidence, `vacuity`, and the epistemic part are uncertainties of the prediction.
+Student t, and a regulariser that takes evidence away from what is wrong. Its factor lambda rises from 0 to 0.1 for
+classes and 0.01 for targets. The lack of evidence, `vacuity`, and the epistemic part are uncertainties of predictions.
 
-Differs from the papers in that evidence is a softplus of outputs for classes too (a ReLU, theirs, has no gradient where
-there is none); that the factor rises in regression as well; and that a Student t is reported by its mean and variance.
+Differs from the papers in that lambda is not 1 for classes, which keeps evidence from networks that are slow to learn
+(one of `configs/digits.py` came to a test accuracy of 0.77 with 1, 0.97 with 0.1); that evidence is a softplus of
+outputs for classes too (a ReLU, theirs, has no gradient where there is none); that lambda rises in regression as well;
+and that a Student t is reported by its mean and variance. `--config.evidential.regularization=10` has their 1.
 
-    python baselines/evidential.py --config=configs/two_moons.py --config.evidential.regularization=0.1
+    python baselines/evidential.py --config=configs/two_moons.py --config.evidential.regularization=10
 
 takes seconds on two CPU cores. Every value of the configuration can be overridden in that way. A run that was stopped
 goes on, bit for bit, when the same command is given again. Expected results stand at the top of each configuration.
@@ -23,8 +25,8 @@ from uncertainty_suite.configuration import Parameter, Section
 
 CONFIG = Section(
     "evidential",
-    regularization=Parameter(1.0, "factor on the regulariser, times the paper's", at_least=0),
-    annealing_epochs=Parameter(10, "epochs in which that factor rises from 0", at_least=0),
+    regularization=Parameter(1.0, "factor on lambda", at_least=0),
+    annealing_epochs=Parameter(10, "epochs in which lambda rises from 0", at_least=0),
 )
 
 

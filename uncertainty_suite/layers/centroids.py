@@ -65,7 +65,7 @@ class CentroidKernel(keras.layers.Layer):
         self.momentum = momentum
         self.seed = seed
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         dimensions = input_shape[-1]
         kernel_seed, centroid_seed = (None, None) if self.seed is None else (2 * self.seed, 2 * self.seed + 1)
         stddev = math.sqrt(2 / (dimensions * self.units))  # as in the code of the paper's authors

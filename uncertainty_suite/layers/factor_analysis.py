@@ -121,7 +121,7 @@ class FactorAnalysisSoftmax(keras.layers.Layer):
             )
         return total - tf.math.log(float(self.num_samples))
 
-    def _num_classes(self, shape: tuple[int | None, ...]) -> int:
+    def _num_classes(self, shape: tuple[Any, ...]) -> int:
         classes, rest = divmod(shape[-1], 2 + self.num_factors)
         if rest:
             raise InputError(

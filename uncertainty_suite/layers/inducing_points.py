@@ -57,7 +57,7 @@ class InducingPointGaussianProcess(keras.layers.Layer):
         self.num_inducing = num_inducing
         self.seed = seed
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         dimensions, m, units = input_shape[-1], self.num_inducing, self.units
 
         def add(name: str, shape: tuple[int, ...], initializer: Any) -> keras.Variable:

@@ -37,7 +37,7 @@ class RadialFlow(keras.layers.Layer):
         super().__init__(**kwargs)
         self.seed = seed
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         *flows, dimensions = input_shape[1:]
         limit = 1 / math.sqrt(dimensions)
         for i, (name, shape) in enumerate((("x0", (*flows, dimensions)), ("raw_alpha", flows), ("raw_beta", flows))):
@@ -106,7 +106,7 @@ class AffineCoupling(keras.layers.Layer):
         self.hidden = tuple(hidden)
         self.changes_first = changes_first
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         dimensions = input_shape[-1]
         if dimensions < 2:
             raise InputError("A coupling layer needs at least two dimensions, one to keep and one to change.")
@@ -200,7 +200,7 @@ class FlowDensities(keras.layers.Layer):
         self.latent_size = latent_size
         self.depth = depth
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         self.projection = keras.layers.Dense(self.latent_size, dtype="float32", name="projection")
         self.projection.build(input_shape)
         self.normalization = keras.layers.BatchNormalization(momentum=0.9, dtype="float32", name="normalization")

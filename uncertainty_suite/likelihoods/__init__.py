@@ -15,7 +15,7 @@ from typing import Any
 
 from uncertainty_suite.likelihoods.base import Likelihood, Saved
 from uncertainty_suite.likelihoods.categorical import Categorical
-from uncertainty_suite.likelihoods.conjugate import Conjugate, Dirichlet, NormalInverseGamma, conjugate
+from uncertainty_suite.likelihoods.conjugate_priors import Conjugate, Dirichlet, NormalInverseGamma, conjugate
 from uncertainty_suite.likelihoods.densities import GaussianMixture, Quantiles
 from uncertainty_suite.likelihoods.gaussian import Gaussian
 from uncertainty_suite.registry import Registry

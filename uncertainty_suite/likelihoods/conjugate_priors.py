@@ -25,7 +25,7 @@ class Conjugate(Likelihood):
     """A likelihood whose outputs are the parameters of a distribution over those of another one.
 
     Attributes:
-        regularization: The factor on `regularizer` of the paper.
+        regularization: A factor on `regularizer` with which networks learn.
     """
 
     regularization: ClassVar[float]
@@ -65,7 +65,7 @@ class Dirichlet(Categorical, Conjugate):
         >>> said.uncertainty["vacuity"]  # [batch], in (0, 1]
     """
 
-    regularization = 1.0
+    regularization = 0.1
 
     def __init__(self, num_classes: int, loss: str = "squared_error", evidence: str = "softplus") -> None:
         super().__init__(num_classes)
