@@ -12,7 +12,6 @@ from ml_collections import ConfigDict
 # What differs from the task's settings, for some methods.
 METHODS = {
     "deep_ensemble": {"evaluation": {"ensemble_curve": True}},
-    "deep_kernel_learning": {"optimizer": {"learning_rate": 1e-2}},  # with less, the posterior stays near the prior
     "het_sngp": {
         "het_sngp": {
             "spec_norm_bound": 0.9,

@@ -7,7 +7,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
 from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.layers import GaussianSamples, InducingPointGaussianProcess, has_stochastic
+from uncertainty_suite.layers import GaussianSamples, InducingPointGaussianProcess, has_stochastic, inducing_points
 from uncertainty_suite.marks import marks
 
 RNG = np.random.default_rng(0)
@@ -27,7 +27,7 @@ def built(units=2, num_inducing=12):
 
 def set_posterior(layer, means, covariances):
     """Set q of the whitened values."""
-    layer.posterior_mean.assign(means)
+    layer.posterior_mean.assign(means / inducing_points._MEAN_UNIT)
     factors = np.linalg.cholesky(covariances)
     stored = np.tril(factors, -1)
     for each, factor in zip(stored, factors):

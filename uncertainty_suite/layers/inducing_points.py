@@ -12,6 +12,7 @@ from uncertainty_suite.errors import InputError
 from uncertainty_suite.layers.draws import next_seed
 from uncertainty_suite.marks import mark
 
+_MEAN_UNIT = 10.0  # prior standard deviations: by steps that suit a network's weights the mean comes as far as it needs
 _JITTER = 1e-6  # on the diagonal of the kernel matrix, whose diagonal is 1; it is factored in float64
 
 
@@ -69,8 +70,8 @@ class InducingPointGaussianProcess(keras.layers.Layer):
         self.log_length_scale = add("log_length_scale", (), keras.initializers.Constant(0.5 * math.log(2 * dimensions)))
         self.log_scale = add("log_scale", (units,), "zeros")
         self.constant = add("constant", (units,), "zeros")
+        # Of q, at first the prior: the mean in units of `_MEAN_UNIT`, and L with the logarithm of its diagonal.
         self.posterior_mean = add("posterior_mean", (units, m), "zeros")
-        # Below the diagonal that of L; on it the logarithm of that of L. So q starts as the prior.
         self.posterior_factor = add("posterior_factor", (units, m, m), "zeros")
 
     def initialize(self, features: np.ndarray, seed: int) -> None:
@@ -105,7 +106,7 @@ class InducingPointGaussianProcess(keras.layers.Layer):
         a = tf.linalg.triangular_solve(factor, self._kernel(points, inputs))  # [m, batch]
         a = tf.cast(a, tf.float32)
         scale = tf.exp(self.log_scale)
-        mean = self.constant + scale * tf.matmul(a, self.posterior_mean, transpose_a=True, transpose_b=True)
+        mean = self.constant + scale * tf.matmul(a, self._posterior_mean(), transpose_a=True, transpose_b=True)
         projected = tf.einsum("uij,ib->ujb", self._posterior_factor(), a)  # L_u^T a
         variance = 1 - tf.reduce_sum(a**2, axis=0) + tf.reduce_sum(projected**2, axis=1)  # [units, batch]
         return {"outputs": mean, "variance": scale**2 * tf.transpose(tf.maximum(variance, 1e-6))}
@@ -114,13 +115,17 @@ class InducingPointGaussianProcess(keras.layers.Layer):
         """Return the divergence of the posterior from the prior in nats, a scalar, summed over outputs."""
         factor = self._posterior_factor()
         log_determinant = 2 * tf.reduce_sum(tf.linalg.diag_part(self.posterior_factor))
-        squares = tf.reduce_sum(factor**2) + tf.reduce_sum(self.posterior_mean**2)
+        squares = tf.reduce_sum(factor**2) + tf.reduce_sum(self._posterior_mean() ** 2)
         return 0.5 * (squares - self.units * self.num_inducing - log_determinant)
 
     def _kernel(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         squares = tf.reduce_sum(x**2, axis=1)[:, tf.newaxis] + tf.reduce_sum(y**2, axis=1)
         distance = tf.maximum(squares - 2 * tf.matmul(x, y, transpose_b=True), 0)  # below zero by rounding
         return tf.exp(-0.5 * distance * tf.exp(-2 * tf.cast(self.log_length_scale, tf.float64)))
+
+    def _posterior_mean(self) -> tf.Tensor:
+        """Return the mean of v `[units, m]`."""
+        return _MEAN_UNIT * tf.convert_to_tensor(self.posterior_mean)
 
     def _posterior_factor(self) -> tf.Tensor:
         """Return L `[units, m, m]`."""
