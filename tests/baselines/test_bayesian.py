@@ -8,7 +8,7 @@ import pytest
 from tests.tiny import arrays_of, load_script, newest_checkpoint, section_of, tiny_config
 from uncertainty_suite import datasets, layers, models, training
 
-VARIATIONAL = ("variational_inference",)
+VARIATIONAL = ("radial_bnn", "variational_inference")
 
 
 def train(method, folder, task="two_moons", **overrides) -> dict:
