@@ -11,6 +11,9 @@ from ml_collections import ConfigDict
 
 # What differs from the task's settings, for some methods.
 METHODS = {
+    # Learning rates of gradient descent on the mean loss; the noise of the one takes the place of dropout.
+    "ivon": {"optimizer": {"learning_rate": 0.1, "clip_radius": 0.2}, "model": {"dropout_rate": 0.0}},
+    "sg_mcmc": {"optimizer": {"learning_rate": 0.01}},
     "sngp": {
         "sngp": {
             "spec_norm_bound": 0.9,

@@ -19,7 +19,12 @@ def test_an_option_that_is_off_is_not_in_the_configuration(finished, tmp_path):
     assert again == results  # it is that run
 
 
-OPTIONS = [("loss__label_smoothing", 0.2), ("loss__focal_gamma", 2.0), ("loss__logit_norm", 0.5)]
+OPTIONS = [
+    ("loss__label_smoothing", 0.2),
+    ("loss__focal_gamma", 2.0),
+    ("loss__logit_norm", 0.5),
+    ("dataset__mixup", 0.2),
+]
 
 
 @pytest.mark.parametrize(("option", "value"), OPTIONS)
@@ -39,9 +44,13 @@ def test_options_are_refused_where_they_mean_nothing(tmp_path):
         train("deterministic", tmp_path / "run", loss__label_smoothing=1.0)
     with pytest.raises(InputError, match=r"Did you mean 'loss.focal_gamma'\?"):
         tiny_config("deterministic", loss__focal_gama=1.0)
+    with pytest.raises(InputError, match=r"Examples of data set 'two_moons' are no images: set cutmix to 0"):
+        train("deterministic", tmp_path / "run", dataset__cutmix=1.0)
+    with pytest.raises(InputError, match=r"config.dataset.mixup and config.dataset.cutmix are both set"):
+        train("deterministic", tmp_path / "run", dataset__mixup=1.0, dataset__cutmix=1.0)
     assert not (tmp_path / "run").exists()
 
 
 def test_every_method_takes_them(tmp_path):
-    results = train("sngp", tmp_path / "run", loss__label_smoothing=0.1, loss__focal_gamma=1.0)
+    results = train("sngp", tmp_path / "run", loss__label_smoothing=0.1, loss__focal_gamma=1.0, dataset__mixup=0.1)
     assert untimed(results)["test/accuracy"] > 0.8

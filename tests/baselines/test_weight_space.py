@@ -6,6 +6,7 @@ import pytest
 from tests.tiny import arrays_of, load_script, newest_checkpoint, probs_of, tiny_config, untimed
 from uncertainty_suite import combine, training
 from uncertainty_suite.errors import InputError
+from uncertainty_suite.runs import RunFolder
 
 
 def train(method, folder, **overrides):
@@ -48,7 +49,8 @@ def test_runs_of_averaged_weights_make_an_ensemble(averaged, tmp_path):
     train(
         "swag", tmp_path / "other", swag__scale=(0.0,), seed=1, evaluation__ood_scores=(), evaluation__save=("samples",)
     )
-    both = combine.combine([averaged, tmp_path / "other"], tmp_path / "both")
+    both = combine.combine([averaged, tmp_path / "other"], tmp_path / "both", predict=True)
+    assert both.results["metrics"]["num_parameters"] == 2 * RunFolder(averaged).results["metrics"]["num_parameters"]
     parts = [probs_of(arrays_of(each / "predictions/test.npz")) for each in (averaged, tmp_path / "other")]
     np.testing.assert_allclose(probs_of(both.predictions("test")), np.mean(parts, axis=0), atol=1e-6)
 

@@ -113,7 +113,11 @@ def test_a_task_needs_little():
             "config.model.dropout_rate must be a number of at least 0 and below 1, received 1.2.",
         ),
         ("model.num_hidden", 0, "config.model.num_hidden must be an integer of at least 1, received 0."),
-        ("optimizer.name", "adm", "Unknown optimizer 'adm'. Did you mean 'adam'? Known: adam, adamw, sgd."),
+        (
+            "optimizer.name",
+            "adm",
+            "Unknown optimizer 'adm'. Did you mean 'adam'? Known: adam, adamw, ivon, sgd, sghmc, sgld.",
+        ),
         ("optimizer.schedule", "cosin", "Unknown schedule 'cosin'. Did you mean 'cosine'? Known: "),
         ("optimizer.learning_rate", -0.1, "config.optimizer.learning_rate must be a number above 0, received -0.1."),
         ("optimizer.learning_rate", float("nan"), "config.optimizer.learning_rate must be a number above 0, received"),

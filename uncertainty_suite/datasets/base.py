@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from uncertainty_suite import tf
-from uncertainty_suite.datasets import corruptions, label_noise, long_tail, pipeline, sources, stored, streams
-from uncertainty_suite.datasets.forms import describe
+from uncertainty_suite.datasets import corruptions, label_noise, long_tail, mixing, pipeline, sources, stored, streams
+from uncertainty_suite.datasets.forms import Images, Tokens, describe
 from uncertainty_suite.datasets.sources import CATEGORICAL, GAUSSIAN, Source
 from uncertainty_suite.datasets.trees import Tree, leaves, map_leaves, same_structure
 from uncertainty_suite.errors import InputError, unknown_name
@@ -38,14 +38,17 @@ class _View:
     max_examples: int = 0
     seed: int = 0
     augment: bool | None = None
+    mixing: str | None = None
+    alpha: float = 0.0
 
 
 class Dataset:
     """One split of a data set: read into memory on first need, delivered as a `tf.data.Dataset` by `load`.
 
     Made by `datasets.get`. The methods `like`, `corrupted`, `holding_out`, `fraction`, `imbalanced`,
-    `with_label_noise`, `classes`, `subset`, `seeded` and `augmented` each return a new view of it and leave it as it
-    is; they read nothing, and their order does not matter. The same method called again replaces what it said before.
+    `with_label_noise`, `classes`, `subset`, `seeded`, `augmented` and `mixed` each return a new view of it and leave it
+    as it is; they read nothing, and their order does not matter. The same method called again replaces what it said
+    before.
 
     Attributes:
         source: What is particular to the data set.
@@ -321,6 +324,36 @@ class Dataset:
         if augment and not self.source.augmented:
             raise InputError(f"Data set '{self.name}' has no augmentation: set augment to False.")
         return self._with(augment=augment)
+
+    def mixed(self, kind: str | None, alpha: float = 1.0) -> Dataset:
+        """Return the view whose training batches are mixed: each example with another one, anew in each epoch.
+
+        An example's partner, its share, of the distribution Beta(alpha, alpha), and what is cut out are functions of
+        (seed, epoch, example). Labels of mixed batches are probabilities, float32 `[batch, num_classes]`; those of
+        gaussian sets are mixed as features are.
+
+        Args:
+            kind: `"mixup"`, the weighted mean of two examples (Zhang et al. 2018, https://arxiv.org/abs/1710.09412);
+                `"cutmix"`, a rectangle of one image in another (Yun et al. 2019, https://arxiv.org/abs/1905.04899);
+                None for not at all.
+            alpha: Above 0; the larger, the nearer to halves.
+
+        Raises:
+            InputError: If the kind is unknown, alpha is out of its range, or such examples cannot be mixed.
+
+        Example:
+            >>> batches = get("digits").mixed("cutmix").load(64, training=True)
+        """
+        if kind not in (mixing.MIXUP, mixing.CUTMIX, None):
+            raise unknown_name("kind of mixing", str(kind), (mixing.MIXUP, mixing.CUTMIX))
+        if not 0 < alpha < np.inf:
+            raise InputError(f"The alpha of {kind or 'mixing'} must be above 0, received {alpha}.")
+        forms = [form for _, form in leaves(self._own_form)]
+        if kind is not None and any(isinstance(form, Tokens) for form in forms):
+            raise InputError(f"Examples of data set '{self.name}' are tokens, which have no mean: set {kind} to 0.")
+        if kind == mixing.CUTMIX and not all(isinstance(form, Images) for form in forms):
+            raise InputError(f"Examples of data set '{self.name}' are no images: set {kind} to 0.")
+        return self._with(mixing=kind, alpha=alpha)
 
     # What can be said without reading
 
@@ -644,6 +677,9 @@ class Dataset:
             num_stored=len(self._stored),
             bring=self._get_bring(),
             bytes_per_example=sum(form.bytes_per_example for _, form in leaves(self.form)),
+            mixing=self._view.mixing if training else None,
+            alpha=self._view.alpha,
+            num_classes=self.num_classes if self.likelihood == CATEGORICAL else None,
         )
         if training:
             return pipeline.endless(examples, batch_size, start_step, self._view.seed, self.augment, parts)

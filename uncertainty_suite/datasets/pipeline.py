@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from uncertainty_suite import tf
-from uncertainty_suite.datasets import augmentation
+from uncertainty_suite.datasets import augmentation, mixing
 from uncertainty_suite.datasets.trees import Tree, map_leaves
 
 _EPOCH_BYTES = 16 * 2**20  # of features: an epoch of so many is made at once, which is cheaper than batch by batch
@@ -27,6 +27,9 @@ class Examples:
         num_stored: Size of the stored split.
         bring: Brings a batch of features, given their element ids, into the form that the model receives.
         bytes_per_example: Size of one example in that form.
+        mixing: How training examples are mixed, `mixing.MIXUP` or `mixing.CUTMIX`; None for not at all.
+        alpha: Of their shares.
+        num_classes: Number of classes, None where labels are no classes.
     """
 
     features: Tree
@@ -36,9 +39,12 @@ class Examples:
     num_stored: int
     bring: Callable[[Tree, tf.Tensor], Tree]
     bytes_per_example: int
+    mixing: str | None = None
+    alpha: float = 0.0
+    num_classes: int | None = None
 
     def get_batches(self) -> Callable[[dict[str, tf.Tensor]], dict[str, Tree]]:
-        """Return the function from what is chosen for a batch, its `"index"` and perhaps `"draws"`, to the batch."""
+        """Return the function from what is chosen for a batch, its `"index"` and perhaps more, to the batch."""
         with tf.device("CPU:0"):  # where the input pipeline runs; a GPU's memory is for the model
             features = map_leaves(tf.constant, self.features)
             labels, element_ids = tf.constant(self.labels), tf.constant(self.element_ids)
@@ -50,7 +56,18 @@ class Examples:
             if "draws" in chosen:
                 batch = augmentation.crop_and_flip(batch, chosen["draws"])
             ids = tf.gather(element_ids, index)
-            return {"features": self.bring(batch, ids), "labels": tf.gather(labels, index), "element_id": ids}
+            batch = {"features": self.bring(batch, ids), "labels": tf.gather(labels, index), "element_id": ids}
+            if self.mixing is None or "partner" not in chosen:
+                return batch
+            partners = {"index": chosen["partner"]}
+            if "draws" in chosen:
+                partners["draws"] = chosen["partner_draws"]
+            others = get_batch(partners)
+            mixed, share = mixing.mix(
+                self.mixing, batch["features"], others["features"], chosen["share"], chosen["centre"]
+            )
+            soft = mixing.mix_labels(batch["labels"], others["labels"], share, self.num_classes)
+            return {"features": mixed, "labels": soft, "element_id": ids}
 
         return get_batch
 
@@ -116,7 +133,8 @@ def _epochs(
 ) -> tuple[tf.data.Dataset, int]:
     """Return the endless stream of epochs from that of a step on, and the steps of it before that step.
 
-    An epoch is `{"index": int32 [steps, batch]}`, with `"draws"` `[steps, batch, 3]` if augmented.
+    An epoch is `{"index": int32 [steps, batch]}`, with `"draws"` `[steps, batch, 3]` if augmented, and with what
+    `mixing.draw` returns if mixed.
     """
     num_examples = len(examples.labels)
     with tf.device("CPU:0"):
@@ -131,6 +149,11 @@ def _epochs(
         if augment:
             draws = augmentation.draw_crops_and_flips(examples.num_stored, tf.random.fold_in(epoch_seed, 1))
             chosen["draws"] = tf.gather(draws, tf.gather(rows, chosen["index"]))
+        if examples.mixing is not None:
+            mixed = mixing.draw(num_examples, examples.alpha, tf.random.fold_in(epoch_seed, 2))
+            chosen |= {name: tf.gather(each, chosen["index"]) for name, each in mixed.items()}
+            if augment:
+                chosen["partner_draws"] = tf.gather(draws, tf.gather(rows, chosen["partner"]))
         return chosen
 
     first_epoch, steps_into_epoch = divmod(start_step, steps)

@@ -413,6 +413,9 @@ def data_of(
     data = datasets.get(name, split.name, data_dir, **options)
     data = data.holding_out(config["validation_percent"]).classes(config["classes"] or None)
     data = data.fraction(config["train_fraction"]).imbalanced(config["imbalance"])
+    for kind in ("mixup", "cutmix"):
+        if config.get(kind):
+            data = data.mixed(kind, config[kind])
     return data.with_label_noise(config["label_noise"]).corrupted(split.corruption or None, split.severity)
 
 

@@ -67,6 +67,8 @@ OPTIONAL: dict[str, Parameter] = {
     "loss.logit_norm": Parameter(0.0, "temperature of logits of length 1 in the loss; 0 for none", at_least=0),
     "loss.label_smoothing": Parameter(0.0, "share of a label that all classes have, in the loss", at_least=0, below=1),
     "loss.focal_gamma": Parameter(0.0, "power of 1 - p by which the loss is multiplied", at_least=0),
+    "dataset.mixup": Parameter(0.0, "alpha of mixup of training examples; 0 for none", at_least=0),
+    "dataset.cutmix": Parameter(0.0, "alpha of CutMix of training images; 0 for none", at_least=0),
 }
 
 # Options of architectures, data sets, optimizers and schedules, by their last name; the others by type alone.
@@ -299,6 +301,8 @@ def _check_loss(config: Mapping[str, Any]) -> None:
             f"config.loss.{min(config['loss'])} is for labels that are classes, and those of data set "
             f"'{config['dataset']['name']}' are {likelihood}. Leave it out."
         )
+    if config["dataset"].get("mixup") and config["dataset"].get("cutmix"):
+        raise InputError("config.dataset.mixup and config.dataset.cutmix are both set. Set one of them.")
 
 
 def _check_optimizer(method: str, name: str, section: Section | None) -> None:
