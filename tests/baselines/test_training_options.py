@@ -1,9 +1,10 @@
 """Options of training that every method has: what they change, and that they are not there where they are off."""
 
+import numpy as np
 import pytest
 
 from tests.tiny import load_script, tiny_config, untimed
-from uncertainty_suite import configuration, training
+from uncertainty_suite import configuration, datasets, load, training
 from uncertainty_suite.errors import InputError
 
 
@@ -54,3 +55,37 @@ def test_options_are_refused_where_they_mean_nothing(tmp_path):
 def test_every_method_takes_them(tmp_path):
     results = train("sngp", tmp_path / "run", loss__label_smoothing=0.1, loss__focal_gamma=1.0, dataset__mixup=0.1)
     assert untimed(results)["test/accuracy"] > 0.8
+
+
+EXPOSED = {
+    "dataset__outliers": "two_moons/ood_validation",
+    "loss__outlier_weight": 0.5,
+    "evaluation__ood_validation": (),
+}
+
+
+def test_outliers_are_recognised(finished, tmp_path):
+    results = train("deterministic", tmp_path / "run", **{**EXPOSED, "epochs": 4})
+    assert results["metrics"]["test/accuracy"] > 0.8
+    outliers = datasets.get("two_moons", "ood_validation").features
+    exposed, plain = (
+        load(run).arrays(outliers)["log_probs"] for run in (tmp_path / "run", finished("deterministic")[0])
+    )
+    assert np.exp(exposed).max(axis=1).mean() < 0.7 < np.exp(plain).max(axis=1).mean()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"evaluation__ood_validation": ("two_moons/ood_validation",)}, "which is of the same data set as the OOD set"),
+        ({"dataset__outliers": "two_moons/ood"}, "what is trained on cannot be tested on"),
+        ({"dataset__outliers": "two_moons/test"}, "'two_moons/test', the task's own data"),
+        ({"dataset__outliers": "digits"}, "is named <data set>/<split>, received 'digits'"),
+        ({"loss__outlier_weight": 0.0}, "give both, or none"),
+        ({"dataset__mixup": 1.0}, "mixed labels are of classes: set one of them"),
+    ],
+)
+def test_outliers_that_are_tested_on_or_mean_nothing_are_refused(changes, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        train("deterministic", tmp_path / "run", **{**EXPOSED, **changes})
+    assert not (tmp_path / "run").exists()

@@ -110,3 +110,19 @@ def test_what_cannot_be_mixed_is_refused():
         datasets.get("digits", "train").mixed("mixup", -1.0)
     with pytest.raises(InputError, match="Unknown kind of mixing 'mixp'"):
         datasets.get("digits", "train").mixed("mixp")
+
+
+def test_outliers_follow_each_batch_and_go_on_where_they_were():
+    data = datasets.get("two_moons", "train").seeded(2)
+    outliers = datasets.get("two_moons", "ood").like(data)
+    exposed = data.with_outliers(outliers)
+    found, alone = batches(exposed, 12), batches(data, 12)
+    others = batches(outliers.seeded(2), 12)
+    for batch, mine, other in zip(found, alone, others):
+        for name in ("features", "element_id"):
+            np.testing.assert_array_equal(batch[name], np.concatenate([mine[name], other[name]]))
+        np.testing.assert_array_equal(batch["labels"], [*mine["labels"], *[-1] * SIZE])
+    for later, batch in zip(batches(exposed, 2, start=10), found[10:]):
+        np.testing.assert_array_equal(later["features"], batch["features"])
+    (whole,) = exposed.load(data.num_examples)
+    assert len(whole["labels"]) == data.num_examples

@@ -122,6 +122,20 @@ def test_normalized_logits_have_the_length_of_the_inverse_temperature():
     np.testing.assert_allclose(scaled, loss, rtol=1e-4, atol=1e-6)
 
 
+def test_outliers_are_trained_to_be_of_no_class():
+    labels = np.array([0, 2, -1, -1], np.int32)
+    logits = tf.constant(LOGITS[:4])
+    likelihood = Categorical(3, outlier_weight=0.5)
+    log_probs = log_softmax(LOGITS[:4], axis=1)
+    inside, outside = -log_probs[[0, 1], [0, 2]].mean(), -log_probs[2:].mean()
+    loss = likelihood.loss(logits, tf.constant(labels))
+    assert np.mean(loss) == pytest.approx(inside + 0.5 * outside, rel=1e-5)
+    accuracy = float(likelihood.progress(logits, tf.constant(labels))["accuracy"])
+    assert accuracy == pytest.approx(np.mean(LOGITS[:2].argmax(axis=1) == labels[:2]))
+    members = tf.stack([logits, logits], axis=1)
+    np.testing.assert_allclose(likelihood.loss(members, tf.constant(labels))[:, 1], loss, rtol=1e-6)
+
+
 def test_what_changes_the_loss_does_not_change_predictions_or_what_the_task_says():
     likelihood = Categorical(3, logit_norm=0.04, label_smoothing=0.1, focal_gamma=1.0)
     assert likelihood.parameters == {"num_classes": 3}

@@ -40,15 +40,16 @@ class _View:
     augment: bool | None = None
     mixing: str | None = None
     alpha: float = 0.0
+    outliers: Dataset | None = None
 
 
 class Dataset:
     """One split of a data set: read into memory on first need, delivered as a `tf.data.Dataset` by `load`.
 
     Made by `datasets.get`. The methods `like`, `corrupted`, `holding_out`, `fraction`, `imbalanced`,
-    `with_label_noise`, `classes`, `subset`, `seeded`, `augmented` and `mixed` each return a new view of it and leave it
-    as it is; they read nothing, and their order does not matter. The same method called again replaces what it said
-    before.
+    `with_label_noise`, `classes`, `subset`, `seeded`, `augmented`, `mixed` and `with_outliers` each return a new view
+    of it and leave it as it is; they read nothing, and their order does not matter. The same method called again
+    replaces what it said before.
 
     Attributes:
         source: What is particular to the data set.
@@ -354,6 +355,22 @@ class Dataset:
         if kind == mixing.CUTMIX and not all(isinstance(form, Images) for form in forms):
             raise InputError(f"Examples of data set '{self.name}' are no images: set {kind} to 0.")
         return self._with(mixing=kind, alpha=alpha)
+
+    def with_outliers(self, outliers: Dataset | None) -> Dataset:
+        """Return the view whose training batches are followed by as many examples of another set, with the label -1.
+
+        Hendrycks, Mazeika and Dietterich 2019, https://arxiv.org/abs/1812.04606. They are shuffled by this set's seed,
+        in epochs of their own.
+
+        Args:
+            outliers: The other set, in the form of this one; None for none.
+
+        Raises:
+            InputError: If labels are no classes.
+        """
+        if outliers is not None:
+            self._refuse_without_classes("Outliers have no target. ")
+        return self._with(outliers=outliers)
 
     # What can be said without reading
 
@@ -667,6 +684,11 @@ class Dataset:
                 self._stored.shards, self.labels, self.element_ids, self._rows, self._get_bring()
             )
             if training:
+                if self._view.mixing or self._view.outliers is not None:
+                    raise InputError(
+                        f"Data set '{self.name}' is streamed, and mixed examples and outliers are for sets in memory: "
+                        "leave config.dataset.mixing and config.dataset.outliers out."
+                    )
                 return streamed.endless(batch_size, start_step, self._view.seed, self.augment, parts)
             return streamed.ordered(batch_size, min(max_examples or self.num_examples, self.num_examples))
         examples = pipeline.Examples(
@@ -682,7 +704,12 @@ class Dataset:
             num_classes=self.num_classes if self.likelihood == CATEGORICAL else None,
         )
         if training:
-            return pipeline.endless(examples, batch_size, start_step, self._view.seed, self.augment, parts)
+            batches = pipeline.endless(examples, batch_size, start_step, self._view.seed, self.augment, parts)
+            if self._view.outliers is None:
+                return batches
+            outliers = self._view.outliers.seeded(self._view.seed)
+            others = outliers.load(batch_size, training=True, start_step=start_step, parts=parts)
+            return pipeline.with_outliers(batches, others)
         return pipeline.ordered(examples, batch_size, min(max_examples or self.num_examples, self.num_examples))
 
     def _get_bring(self) -> Callable[[Tree, tf.Tensor], Tree]:

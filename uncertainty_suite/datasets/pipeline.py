@@ -128,6 +128,17 @@ def in_parts(batch: Tree, parts: Sequence[slice]) -> tf.data.Dataset:
     return functools.reduce(lambda before, after: before.concatenate(after), datasets)
 
 
+def with_outliers(batches: tf.data.Dataset, others: tf.data.Dataset) -> tf.data.Dataset:
+    """Return batches each of which is followed by one of others, whose labels become -1."""
+
+    def join(batch: dict[str, Tree], other: dict[str, Tree]) -> dict[str, Tree]:
+        other = {**other, "labels": tf.fill(tf.shape(other["labels"]), tf.constant(-1, batch["labels"].dtype))}
+        return map_leaves(lambda mine, theirs: tf.concat([mine, theirs], axis=0), batch, other)
+
+    joined = tf.data.Dataset.zip(batches, others).map(join, tf.data.AUTOTUNE)
+    return finished(joined.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)))
+
+
 def _epochs(
     examples: Examples, batch_size: int, start_step: int, steps: int, seed: int, augment: bool
 ) -> tuple[tf.data.Dataset, int]:

@@ -28,6 +28,10 @@ class Categorical(Likelihood):
             https://arxiv.org/abs/1512.00567).
         focal_gamma: gamma, by which what is classified well counts less (Lin et al. 2017,
             https://arxiv.org/abs/1708.02002).
+        outlier_weight: A weight w of outliers, which have the label -1 and are half of a batch: their q is 1 / K of
+            each class. The losses are multiplied by 2, and of outliers by 2 w, so that the mean over a batch is that
+            over the others plus w times that over outliers (Hendrycks et al. 2019, https://arxiv.org/abs/1812.04606).
+            0 where there are none.
 
     Example:
         >>> likelihood = Categorical(10)
@@ -43,12 +47,18 @@ class Categorical(Likelihood):
     by_sample = ("samples", "logits")
 
     def __init__(
-        self, num_classes: int, logit_norm: float = 0.0, label_smoothing: float = 0.0, focal_gamma: float = 0.0
+        self,
+        num_classes: int,
+        logit_norm: float = 0.0,
+        label_smoothing: float = 0.0,
+        focal_gamma: float = 0.0,
+        outlier_weight: float = 0.0,
     ) -> None:
         self.num_outputs = num_classes
         self._logit_norm = logit_norm
         self._label_smoothing = label_smoothing
         self._focal_gamma = focal_gamma
+        self._outlier_weight = outlier_weight
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -58,10 +68,20 @@ class Categorical(Likelihood):
     def loss(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """See `Likelihood.loss`; labels may be probabilities, float `[batch, classes]`, too."""
         soft = labels.dtype.is_floating
+        if self._outlier_weight > 0:
+            outlier = (labels < 0)[:, tf.newaxis]
+            probs = tf.where(outlier, 1 / self.num_outputs, tf.one_hot(labels, self.num_outputs))
+            loss = self._of_probs(outputs, probs)
+            weights = tf.where(outlier[:, 0], 2 * self._outlier_weight, 2.0)
+            return loss * (weights if loss.shape.rank == 1 else weights[:, tf.newaxis])
         if not soft and self._logit_norm == self._label_smoothing == self._focal_gamma == 0:
             labels = _for_members(labels, outputs)
             return keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits=True)
         probs = tf.cast(labels, outputs.dtype) if soft else tf.one_hot(labels, self.num_outputs, dtype=outputs.dtype)
+        return self._of_probs(outputs, probs)
+
+    def _of_probs(self, outputs: tf.Tensor, probs: tf.Tensor) -> tf.Tensor:
+        """Return the loss of labels that are probabilities, `[batch, classes]`."""
         if outputs.shape.rank == 3:
             probs = probs[:, tf.newaxis]
         if self._logit_norm > 0:
@@ -74,10 +94,13 @@ class Categorical(Likelihood):
         return -tf.reduce_sum(probs * log_probs, axis=-1)
 
     def progress(self, outputs: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
-        """See `Likelihood.progress`; of labels that are probabilities the most probable one is taken."""
+        """See `Likelihood.progress`; of probabilities the most probable label is taken, and outliers are left out."""
         if labels.dtype.is_floating:
             labels = tf.argmax(labels, axis=-1, output_type=tf.int32)
         accuracy = keras.metrics.sparse_categorical_accuracy(_for_members(labels, outputs), outputs)
+        if self._outlier_weight > 0:
+            inside = tf.cast(_for_members(labels, outputs) >= 0, accuracy.dtype)
+            return {"accuracy": tf.math.divide_no_nan(tf.reduce_sum(inside * accuracy), tf.reduce_sum(inside))}
         return {"accuracy": tf.reduce_mean(accuracy)}
 
     def predict(

@@ -416,6 +416,9 @@ def data_of(
     for kind in ("mixup", "cutmix"):
         if config.get(kind):
             data = data.mixed(kind, config[kind])
+    if config.get("outliers"):
+        source, _, part = config["outliers"].rpartition("/")
+        data = data.with_outliers(datasets.get(source, part, data_dir).like(data))
     return data.with_label_noise(config["label_noise"]).corrupted(split.corruption or None, split.severity)
 
 

@@ -67,6 +67,8 @@ OPTIONAL: dict[str, Parameter] = {
     "loss.logit_norm": Parameter(0.0, "temperature of logits of length 1 in the loss; 0 for none", at_least=0),
     "loss.label_smoothing": Parameter(0.0, "share of a label that all classes have, in the loss", at_least=0, below=1),
     "loss.focal_gamma": Parameter(0.0, "power of 1 - p by which the loss is multiplied", at_least=0),
+    "loss.outlier_weight": Parameter(0.0, "weight of the outliers' loss, e.g. 0.5; needs dataset.outliers", at_least=0),
+    "dataset.outliers": Parameter("", "training examples of no class, <data set>/<split>; empty for none"),
     "dataset.mixup": Parameter(0.0, "alpha of mixup of training examples; 0 for none", at_least=0),
     "dataset.cutmix": Parameter(0.0, "alpha of CutMix of training images; 0 for none", at_least=0),
 }
@@ -303,6 +305,36 @@ def _check_loss(config: Mapping[str, Any]) -> None:
         )
     if config["dataset"].get("mixup") and config["dataset"].get("cutmix"):
         raise InputError("config.dataset.mixup and config.dataset.cutmix are both set. Set one of them.")
+    _check_outliers(config)
+
+
+def _check_outliers(config: Mapping[str, Any]) -> None:
+    """Refuse outliers that count nothing, are mixed, or are of the same source as those to test on."""
+    data, evaluation = config["dataset"], config["evaluation"]
+    outliers, weight = data.get("outliers", ""), config.get("loss", {}).get("outlier_weight", 0)
+    if bool(outliers) != (weight > 0):
+        raise InputError(
+            "config.dataset.outliers names examples to train on, and config.loss.outlier_weight says how much they "
+            "count: give both, or none."
+        )
+    if not outliers:
+        return
+    if data.get("mixup") or data.get("cutmix"):
+        raise InputError(
+            "config.dataset.outliers belong to no class, and mixed labels are of classes: set one of them."
+        )
+    source, _, split = outliers.rpartition("/")
+    if not source or not split:
+        raise InputError(f"config.dataset.outliers is named <data set>/<split>, received '{outliers}'.")
+    for each in [*evaluation["ood_near"], *evaluation["ood_far"], *evaluation["ood_validation"]]:
+        tested, _, other = each.rpartition("/")
+        if tested == source and (source != data["name"] or other == split):
+            raise InputError(
+                f"config.dataset.outliers is '{outliers}', which is of the same data set as the OOD set '{each}': what "
+                "is trained on cannot be tested on. Take another data set."
+            )
+    if source == data["name"] and split in ("train", "validation", "test"):
+        raise InputError(f"config.dataset.outliers is '{outliers}', the task's own data. Take another data set.")
 
 
 def _check_optimizer(method: str, name: str, section: Section | None) -> None:

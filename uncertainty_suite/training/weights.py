@@ -271,8 +271,9 @@ def _population_moments(
     norms = _norms(model)
     if not norms:
         return
-    momenta, sums, compiled = [norm.momentum for norm in norms], [[0.0, 0.0] for _ in norms], tf.function(batch_moments)
-    steps = data.steps_per_epoch(batch_size)
+    momenta = [norm.momentum for norm in norms]
+    sums: list[Any] = [[0.0, 0.0] for _ in norms]
+    compiled, steps = tf.function(batch_moments), data.steps_per_epoch(batch_size)
     try:
         for norm in norms:
             norm.momentum = 0.0  # so that the moving statistics are the batch's
@@ -284,6 +285,6 @@ def _population_moments(
     finally:
         for norm, momentum in zip(norms, momenta):
             norm.momentum = momentum
-    for norm, (mean, square) in zip(norms, sums):
-        yield norm.moving_mean, mean
-        yield norm.moving_variance, np.maximum(square - mean**2, 0.0)
+    for norm, (first, second) in zip(norms, sums):
+        yield norm.moving_mean, first
+        yield norm.moving_variance, np.maximum(second - first**2, 0.0)
