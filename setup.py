@@ -35,7 +35,7 @@ setup(
     ],
     extras_require={
         "benchmarks": ["torch>=2.6"],  # PyTorch's side of benchmarks/speed.py
-        "ray": ["ray[default]>=2.40"],  # `python -m uncertainty_suite.sweep --address`
+        "ray": ["ray[default,tune]>=2.40"],  # `python -m uncertainty_suite.sweep --address`
         # On no package index, so nothing may need it: `metrics.get("rm/<name>")` uses it where it is present.
         "robustness-metrics": [
             "robustness_metrics @ git+https://github.com/google-research/robustness_metrics.git",
@@ -53,7 +53,7 @@ setup(
             "pre-commit>=4.0",
             "pytest>=8.2",
             "pytest-xdist>=3.6",
-            "ray[default]>=2.40",
+            "ray[default,tune]>=2.40",
             "ruff>=0.9",
             "submitit>=1.5",
             "threadpoolctl>=3.5",

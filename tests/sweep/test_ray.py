@@ -22,6 +22,7 @@ pytest.importorskip("ray", reason="pip install ray")
 def cluster(monkeypatch):
     """A Ray cluster of three nodes of a core each, on this machine."""
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # or other work on this machine starves them
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     from ray.cluster_utils import Cluster
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import shlex
 import sys
@@ -35,7 +36,7 @@ from typing import NoReturn
 from uncertainty_suite import leaderboard, training
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.files import write_atomic
-from uncertainty_suite.sweep import engines
+from uncertainty_suite.sweep import asha, engines
 from uncertainty_suite.sweep.display import duration
 from uncertainty_suite.sweep.engines import Outcome
 from uncertainty_suite.sweep.plan import (
@@ -48,7 +49,7 @@ from uncertainty_suite.sweep.plan import (
     get_tasks,
     plan,
 )
-from uncertainty_suite.sweep.tuning import Study, get_studies
+from uncertainty_suite.sweep.tuning import FOLDER, Study, get_studies
 
 
 class _Parser(argparse.ArgumentParser):
@@ -85,6 +86,11 @@ def _parser() -> argparse.ArgumentParser:
         "--tune", type=int, metavar="N", help="search hyper-parameters by N trials of each method, then run the winners"
     )
     add("--tune_seed", type=int, default=0, metavar="SEED", help="of the search and its trials; default: 0")
+    add(
+        "--scheduler",
+        choices=("asha",),
+        help="stop trials early, by Ray Tune; without it all are trained to their end",
+    )
     add(
         "--tuned_dir",
         type=Path,
@@ -127,10 +133,15 @@ def _sweep(arguments: argparse.Namespace, command: str) -> int:
     place = Place(arguments.output_dir, arguments.data_dir and os.path.abspath(arguments.data_dir), command)
     studies: list[Study] = []
     level = ""
+    if arguments.scheduler and (not arguments.tune or not engines.has_ray_tune()):
+        raise InputError(
+            f"--scheduler {arguments.scheduler} goes with --tune, and needs Ray Tune: pip install ray[tune]."
+        )
     if arguments.tune is not None:
         if arguments.tune < 1 or len(settings) > 1:
             raise InputError("--tune takes a number of trials from 1, and a --set with one value of each field.")
-        studies = get_studies(tasks, methods, settings[0], folds, place, arguments.tune, arguments.tune_seed)
+        search = arguments.tune, arguments.tune_seed, arguments.scheduler is not None
+        studies = get_studies(tasks, methods, settings[0], folds, place, *search)
         level = f"tuned_{arguments.tune}"
     trials = [(study, run) for study in studies for run in study.runs]
     searched = all(study.score(run) is not None for study, run in trials)
@@ -156,7 +167,13 @@ def _sweep(arguments: argparse.Namespace, command: str) -> int:
     with contextlib.ExitStack() as stack:
         make = _maker(arguments, stack)
         if studies:
-            outcomes = make([run for study, run in trials if study.score(run) is None], len(trials), "trials")
+            left = [run for study, run in trials if study.score(run) is None]
+            if arguments.scheduler and left:
+                cluster = arguments.address or "local", arguments.cpus, arguments.gpus
+                with engines.on_ray(*cluster):
+                    outcomes = asha.run_trials(studies, place.output_dir / FOLDER / "ray", *cluster[1:])
+            else:
+                outcomes = make(left, len(trials), "trials")
             # A trial whose numbers stopped being finite is a trial all the same.
             if _report([run for _, run in trials], outcomes, command, but_diverged=True):
                 return 1
@@ -227,4 +244,6 @@ def _write_table(output_dir: Path, finished: Sequence[Planned]) -> None:
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # the table has arrows and ±, whatever the locale
     sys.exit(main())

@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class Outcome:
     diverged: bool = False
 
 
-Engine = Callable[[Sequence[Planned], Display], Iterator[tuple[Planned, Outcome]]]
+Engine = Callable[[Sequence[Planned], Display], Generator[tuple[Planned, Outcome]]]
 
 
 def run_all(engine: Engine, runs: Sequence[Planned], retries: int) -> dict[str, Outcome]:
@@ -64,13 +64,14 @@ def run_all(engine: Engine, runs: Sequence[Planned], retries: int) -> dict[str, 
     with Display(len(runs)) as display:
         while runs:
             failed = []
-            for run, outcome in engine(runs, display):
-                if outcome.error and outcome.again and retries:
-                    display.say(f"{run.name} will be tried again: {outcome.error}")
-                    failed.append(run)
-                    continue
-                outcomes[run.name] = outcome
-                display.end(run.name, f"failed: {outcome.error}" if outcome.error else duration(outcome.seconds))
+            with contextlib.closing(engine(runs, display)) as ended:  # it stops what is under way
+                for run, outcome in ended:
+                    if outcome.error and outcome.again and retries:
+                        display.say(f"{run.name} will be tried again: {outcome.error}")
+                        failed.append(run)
+                        continue
+                    outcomes[run.name] = outcome
+                    display.end(run.name, f"failed: {outcome.error}" if outcome.error else duration(outcome.seconds))
             runs, retries = failed, retries - 1
     return outcomes
 
@@ -85,7 +86,8 @@ def execute(run: Planned) -> Outcome:
     try:
         with _logged(run.log):
             now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            print(f"# {run.name}: {now}, process {os.getpid()} on {socket.gethostname()}", flush=True)
+            begun = "\n" if run.log.stat().st_size else ""  # a bar of an earlier try may not have ended its line
+            print(f"{begun}# {run.name}: {now}, process {os.getpid()} on {socket.gethostname()}", flush=True)
             try:
                 _train(run)
             except InputError as error:
@@ -147,7 +149,7 @@ def _flush() -> None:
     sys.stderr.flush()
 
 
-def in_turn(runs: Sequence[Planned], display: Display) -> Iterator[tuple[Planned, Outcome]]:
+def in_turn(runs: Sequence[Planned], display: Display) -> Generator[tuple[Planned, Outcome]]:
     """Make the runs one after another in this process, which imports TensorFlow once."""
     for run in runs:
         display.begin(run.name)
@@ -160,6 +162,11 @@ def in_turn(runs: Sequence[Planned], display: Display) -> Iterator[tuple[Planned
 def has_ray() -> bool:
     """Return whether Ray is installed."""
     return importlib.util.find_spec("ray") is not None
+
+
+def has_ray_tune() -> bool:
+    """Return whether Ray is installed with what Ray Tune needs."""
+    return has_ray() and all(importlib.util.find_spec(name) for name in ("pandas", "pyarrow", "tensorboardX"))
 
 
 @contextlib.contextmanager
@@ -199,7 +206,7 @@ def on_ray(address: str, cpus: float, gpus: float) -> Iterator[Engine]:
     training.interruption.install()  # Ray has installed handlers of its own
     remote = ray.remote(_execute_in_worker).options(num_cpus=cpus, num_gpus=gpus, max_retries=0)
 
-    def engine(runs: Sequence[Planned], display: Display) -> Iterator[tuple[Planned, Outcome]]:
+    def engine(runs: Sequence[Planned], display: Display) -> Generator[tuple[Planned, Outcome]]:
         pending = {remote.remote(run): run for run in runs}
         try:
             while pending:
@@ -282,7 +289,7 @@ def on_slurm(folder: Path, cpus: float, gpus: float, parameters: Sequence[str], 
     except (NameError, RuntimeError, ValueError) as error:
         raise InputError(f"--engine slurm: {error}") from error
 
-    def engine(runs: Sequence[Planned], display: Display) -> Iterator[tuple[Planned, Outcome]]:
+    def engine(runs: Sequence[Planned], display: Display) -> Generator[tuple[Planned, Outcome]]:
         pending = dict(zip(executor.map_array(_Job(), runs), runs))
         try:
             while pending:

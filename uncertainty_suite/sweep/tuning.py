@@ -24,6 +24,7 @@ from uncertainty_suite.training.schema import search_ranges
 
 SPLIT = "validation"
 FOLDER = "trials"
+REDUCTION = 3  # of the trials that go on, and of the epochs before, where trials are stopped early
 # Of a task's evaluation, what a trial does without.
 _LEFT_OUT = {
     **dict.fromkeys(
@@ -41,6 +42,7 @@ class Study:
         task: The task's folder.
         method: The method.
         runs: A run for each trial.
+        rungs: For each trial the runs of fewer epochs that come before it where trials are stopped early, and itself.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Study:
         place: Place,
         number: int,
         seed: int,
+        stopped_early: bool = False,
     ) -> None:
         """Draw the values to try, and check the configuration of each trial.
 
@@ -65,6 +68,7 @@ class Study:
             place: Where runs lie.
             number: How many trials.
             seed: Decides what is drawn, and is the seed of the trials.
+            stopped_early: Whether `rungs` are wanted.
 
         Raises:
             InputError: There is nothing to search, no validation split, or a range holds what is not allowed.
@@ -104,11 +108,18 @@ class Study:
             **{f"evaluation.{field}": value for field, value in only_validation.items()},
         }
         drawn = search.draw(self._ranges, configuration.flatten(config.to_dict()), number, seed)
-        self.runs = [
-            place.run(f"{FOLDER}/{what}/{trial:03}", file, method, {**fixed, **values}, {})
-            for trial, values in enumerate(drawn)
-        ]
-        check_folders(self.runs)
+        early = sorted({max(1, config.epochs // REDUCTION**power) for power in (1, 2)} - {config.epochs})
+        self.runs: list[Planned] = []
+        self.rungs: list[list[Planned]] = []
+        for trial, values in enumerate(drawn):
+            name = f"{FOLDER}/{what}/{trial:03}"
+            self.runs.append(place.run(name, file, method, {**fixed, **values}, {}))
+            before = [
+                place.run(f"{name}/epochs_{epochs}", file, method, {**fixed, **values, "epochs": epochs}, {})
+                for epochs in (early if stopped_early else ())
+            ]
+            self.rungs.append([*before, self.runs[-1]])
+        check_folders([run for rung in self.rungs for run in rung])
 
     def score(self, run: Planned) -> float | None:
         """Return the NLL of a trial on validation, or None where it is not finished.
@@ -123,7 +134,8 @@ class Study:
     def choose(self) -> dict[str, dict[str, Any]]:
         """Return what the trials chose, by field, as records have it: the values of the trial with the least NLL.
 
-        A trial without a score, whose numbers stopped being finite, counts as a trial and is not chosen.
+        A trial without a score, whose numbers stopped being finite or which was stopped early, counts as a trial and is
+        not chosen.
 
         Raises:
             InputError: No trial has a score.
@@ -133,6 +145,10 @@ class Study:
             raise InputError(f"{self.task}/{self.method.name}: all {len(scores)} trials failed, so nothing is chosen.")
         best = int(np.argmin([np.inf if score is None else score for score in scores]))
         values = [configuration.flatten(run.config) for run in self.runs]
+        # Of trials that were stopped early, how far each came.
+        came = [[run.config["epochs"] for run in rung if self.score(run) is not None] for rung in self.rungs]
+        several = any(len(rung) > 1 for rung in self.rungs)
+        epochs = {"epochs": [max(each, default=0) for each in came]} if several else {}
         return {
             field: {
                 "values": [of_trial[field] for of_trial in values],
@@ -141,6 +157,7 @@ class Study:
                 "criterion": self._criterion,
                 "split": SPLIT,
                 "range": json.loads(json.dumps(ends)),  # as it reads back
+                **epochs,
             }
             for field, ends in self._ranges.items()
         }
@@ -178,10 +195,11 @@ def get_studies(
     place: Place,
     number: int,
     seed: int,
+    stopped_early: bool = False,
 ) -> list[Study]:
     """Return the trials of every method on every task; arguments as of `Study`."""
     return [
-        Study(task, file, method, setting, folds, place, number, seed)
+        Study(task, file, method, setting, folds, place, number, seed, stopped_early)
         for (task, file), method in itertools.product(tasks.items(), methods)
     ]
 
@@ -194,5 +212,6 @@ def table_of(tuned: Mapping[str, Mapping[str, Any]]) -> str:
     scores = [np.inf if score is None else score for score in first["scores"]]
     for trial in np.argsort(scores, kind="stable"):
         values = [str(configuration.with_tuples(said["values"][trial])) for said in tuned.values()]
-        rows.append([str(trial), *values, f"{scores[trial]:.6g}" if np.isfinite(scores[trial]) else "not finite"])
+        without = f"stopped after {first['epochs'][trial]} epochs" if "epochs" in first else "not finite"
+        rows.append([str(trial), *values, f"{scores[trial]:.6g}" if np.isfinite(scores[trial]) else without])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
