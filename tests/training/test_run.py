@@ -56,6 +56,23 @@ def test_a_run_folder_describes_itself(config, tmp_path):
     ]
 
 
+def test_what_a_search_chose_is_recorded_of_fields_that_have_that_value(config, tmp_path):
+    tried = {"criterion": "nll", "split": "validation"}
+    tuned = {
+        "optimizer.learning_rate": {"values": [1e-4, 0.1], "chosen": 1e-4, **tried},
+        "model.num_layers": {"values": [1, 2], "chosen": 2, **tried},  # the configuration has another one
+        "gone": {"chosen": 1},
+        "posthoc.raps": {"split": "validation"},
+    }
+    options = training.Options(output_dir=tmp_path / "run", tuned=tuned, command="python -m uncertainty_suite.sweep")
+    results = finish(training.Run(config, "m.py", options), {"test/nll": 0.5})
+    assert results["tuned"] == {
+        "optimizer.learning_rate": tuned["optimizer.learning_rate"],
+        "posthoc.raps": {"split": "validation"},
+    }
+    assert results["provenance"]["command"] == "python -m uncertainty_suite.sweep"
+
+
 def test_rollbacks_are_a_part_of_the_provenance(config, tmp_path):
     run = make_run(config, tmp_path / "run")
     run.rollbacks.append({"training": "m", "epoch": 2, "step": 8, "learning_rate_factor": 0.5})
