@@ -1,11 +1,11 @@
-"""Methods whose weights have a distribution."""
+"""Methods whose weights have a distribution, by variational inference or around trained ones."""
 
 import types
 
 import numpy as np
 import pytest
 
-from tests.tiny import arrays_of, load_script, newest_checkpoint, section_of, tiny_config
+from tests.tiny import arrays_of, load_script, newest_checkpoint, section_of, tiny_config, untimed
 from uncertainty_suite import datasets, layers, models, training
 
 VARIATIONAL = ("radial_bnn", "variational_inference")
@@ -69,3 +69,44 @@ def test_every_kernel_of_an_architecture_has_a_distribution(architecture, input_
     outputs = layers.draw_samples(rest, trunk(inputs, training=False), num_samples=3)["outputs"]
     assert outputs.shape == (3, 2, 3)
     assert len({sample.numpy().tobytes() for sample in outputs}) == 3
+
+
+# Laplace approximation.
+
+
+@pytest.mark.parametrize("task", ["two_moons", "toy_regression"])
+def test_an_infinite_prior_precision_is_the_deterministic_network(task, finished, tmp_path):
+    _, baseline = finished("deterministic", task)
+    overrides = {"laplace__prior_precision": (1e30,), "laplace__num_samples": 1}
+    results = train("laplace", tmp_path / "run", task, **overrides)
+    values = untimed(results)
+    same = ("accuracy", "nll", "ece") if task == "two_moons" else ("rmse", "gaussian_nll", "crps")
+    for name in same:
+        assert values[f"test/{name}"] == pytest.approx(baseline["metrics"][f"test/{name}"], rel=1e-6)
+    mine, theirs = (newest_checkpoint(folder) for folder in (tmp_path / "run", finished("deterministic", task)[0]))
+    for name, value in theirs.items():  # trained to the bit
+        np.testing.assert_array_equal(mine[name], value)
+
+
+@pytest.mark.parametrize("task", ["two_moons", "toy_regression"])
+def test_the_prior_precision_can_be_chosen_by_marginal_likelihood(task, tmp_path):
+    overrides = {"laplace__chosen_by": "marginal_likelihood", "laplace__num_samples": 1}
+    tuned = train("laplace", tmp_path / "run", task, **overrides)["tuned"]["laplace.prior_precision"]
+    assert (tuned["criterion"], tuned["split"]) == ("negative_log_marginal_likelihood", "train")
+    assert tuned["chosen"] == tuned["values"][int(np.argmin(tuned["scores"]))]
+
+
+@pytest.mark.parametrize("structure", ["full", "kronecker"])
+def test_many_draws_and_the_closed_form_say_the_same(structure, tmp_path):
+    """In regression the closed form is exact: the moments of many draws are its."""
+    overrides = {"laplace__structure": structure, "laplace__prior_precision": (10.0,)}
+    overrides["evaluation__metrics"] = ("rmse",)  # the others compare all samples with all
+    said = []
+    for num_samples in (1, 300):
+        folder = tmp_path / f"{num_samples}"
+        train("laplace", folder, "toy_regression", **overrides, laplace__num_samples=num_samples)
+        said.append(arrays_of(folder / "predictions/test.npz"))
+    (closed, drawn) = said
+    epistemic = np.sqrt(closed["stddev"][0] ** 2 - drawn["stddev"][0] ** 2)
+    np.testing.assert_allclose(drawn["mean"].mean(axis=0), closed["mean"][0], atol=0.3 * epistemic.max())
+    np.testing.assert_allclose(drawn["mean"].std(axis=0), epistemic, rtol=0.25)

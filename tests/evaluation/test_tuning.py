@@ -35,6 +35,17 @@ def test_the_value_of_least_loss_on_validation_is_taken_and_recorded(tmp_path):
     assert min(said["scores"]) == pytest.approx(results["metrics"]["validation/nll"], rel=1e-6)
 
 
+def test_the_value_of_most_evidence_is_taken_where_that_decides(tmp_path):
+    run = make_run(tmp_path / "run", section=SECTION)
+    seen = []
+    predict = functools.partial(predict_with, seen=seen)
+    predict = evaluation.tune(predict, run, "mine.sharpness", lambda value: -abs(value - 0.6))
+    said = run.tuned["mine.sharpness"]
+    assert (said["chosen"], said["criterion"], said["split"]) == (0.5, "negative_log_marginal_likelihood", "train")
+    assert said["scores"] == pytest.approx([0.6, 0.1, 0.4, 999.4])
+    assert not seen  # nothing was predicted
+
+
 @pytest.mark.parametrize(
     ("values", "note"),
     [

@@ -140,3 +140,35 @@ def test_what_changes_the_loss_does_not_change_predictions_or_what_the_task_says
     likelihood = Categorical(3, logit_norm=0.04, label_smoothing=0.1, focal_gamma=1.0)
     assert likelihood.parameters == {"num_classes": 3}
     np.testing.assert_array_equal(likelihood.predict(tf.constant(LOGITS)[tf.newaxis]).logits[0], LOGITS)
+
+
+def test_fisher_information_is_the_hessian_of_the_loss():
+    logits = tf.constant([[0.5, -1.0, 2.0], [0.0, 0.0, 3.0]], tf.float64)
+    likelihood = Categorical(3)
+    for label in range(3):  # the same whatever the label
+        with tf.GradientTape() as outer:
+            outer.watch(logits)
+            with tf.GradientTape() as inner:
+                inner.watch(logits)
+                loss = likelihood.loss(logits, tf.constant([label, label]))
+            gradient = inner.gradient(loss, logits)
+        hessian = outer.batch_jacobian(gradient, logits)
+        np.testing.assert_allclose(likelihood.fisher_information(logits), hessian, atol=1e-12)
+
+
+def test_the_variance_of_a_logit_moves_it_towards_zero_by_the_probit_approximation():
+    logits, variance = np.array([[[2.0, -1.0, 0.5]]]), np.array([[4.0, 0.0, 1.0]])
+    likelihood = Categorical(3)
+    said = likelihood.predict(tf.constant(logits), output_variance=tf.constant(variance)).logits
+    np.testing.assert_allclose(said, logits / np.sqrt(1 + np.pi / 8 * variance))
+
+
+def test_the_expected_loss_is_bounded_from_above_and_is_the_loss_without_variance():
+    likelihood, variance = Categorical(3), np.array([[0.5, 2.0, 0.1]] * 5, np.float32)
+    loss = likelihood.loss(tf.constant(LOGITS), tf.constant(LABELS))
+    np.testing.assert_allclose(likelihood.expected_loss(LOGITS, 0 * variance, LABELS), loss, rtol=1e-5)
+    drawn = LOGITS + np.sqrt(variance) * np.random.default_rng(1).normal(size=(20000, 5, 3))
+    expected = -log_softmax(drawn, axis=-1)[:, np.arange(5), LABELS].mean(axis=0)
+    bound = likelihood.expected_loss(LOGITS, variance, LABELS).numpy()
+    assert np.all(expected < bound)
+    np.testing.assert_allclose(expected, bound, rtol=0.3)

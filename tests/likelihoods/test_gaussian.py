@@ -82,3 +82,37 @@ def test_the_parts_of_the_uncertainty_add_up():
     aleatoric, epistemic = likelihoods.info("gaussian").decomposed(saved)
     np.testing.assert_allclose(aleatoric + epistemic, likelihoods.info("gaussian").uncertainties(saved)["stddev"] ** 2)
     assert likelihoods.info("gaussian").decomposed({name: each[:1] for name, each in saved.items()}) is None
+
+
+def test_fisher_information_of_the_mean_is_the_second_derivative_of_the_loss():
+    likelihood = likelihoods.get("gaussian", mean=3.0, stddev=2.0)
+    outputs = tf.constant([[0.5, -1.0], [0.0, 2.0]], tf.float64)
+    with tf.GradientTape() as outer:
+        outer.watch(outputs)
+        with tf.GradientTape() as inner:
+            inner.watch(outputs)
+            loss = likelihood.loss(outputs, tf.constant([1.0, 5.0]))
+        gradient = inner.gradient(loss, outputs)
+    hessian = outer.batch_jacobian(gradient, outputs)
+    information = likelihood.fisher_information(outputs)
+    assert information.shape == (2, 1, 1)
+    np.testing.assert_allclose(information[:, 0, 0], hessian[:, 0, 0])
+
+
+def test_the_variance_of_the_mean_is_added_to_that_of_the_noise():
+    likelihood = likelihoods.get("gaussian", mean=3.0, stddev=2.0)
+    outputs = tf.constant([[[0.5, -1.0], [0.0, 2.0]]])
+    plain = likelihood.predict(outputs)
+    wider = likelihood.predict(outputs, output_variance=tf.constant([[0.25], [0.0]]))
+    np.testing.assert_array_equal(wider.mean, plain.mean)
+    np.testing.assert_allclose(wider.stddev**2, plain.stddev**2 + 2.0**2 * np.array([[0.25, 0.0]]), rtol=1e-6)
+
+
+def test_the_expected_loss_is_the_mean_over_means():
+    variance = 0.3
+    drawn = OUTPUTS + [np.sqrt(variance), 0.0] * np.random.default_rng(1).normal(size=(20000, 6, 2))
+    drawn = drawn.astype(np.float32).reshape(-1, 2)
+    losses = LIKELIHOOD.loss(tf.constant(drawn), tf.constant(np.tile(TARGETS, 20000)))
+    expected = np.reshape(losses, (20000, 6)).mean(axis=0)
+    found = LIKELIHOOD.expected_loss(tf.constant(OUTPUTS), tf.fill([6, 1], variance), tf.constant(TARGETS))
+    np.testing.assert_allclose(found, expected, rtol=0.03, atol=0.1)

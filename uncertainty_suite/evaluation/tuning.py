@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from uncertainty_suite.training import Run
 
 
-def tune(predict: Callable[..., Predictions], run: "Run", parameter: str) -> Callable[[Any], Predictions]:
+def tune(
+    predict: Callable[..., Predictions],
+    run: "Run",
+    parameter: str,
+    evidence: Callable[[float], float] | None = None,
+) -> Callable[[Any], Predictions]:
     """Return the predict function with the value of a hyper-parameter that does best on the validation split.
 
     The values to try are those of the hyper-parameter, a tuple. The best one has the least NLL, the first of a tie. Of
@@ -26,6 +31,8 @@ def tune(predict: Callable[..., Predictions], run: "Run", parameter: str) -> Cal
             compiled once, whatever the values.
         run: The run.
         parameter: The hyper-parameter, `<section>.<name>`, which the script's `Section` declares as `tuned`.
+        evidence: The log marginal likelihood of the training data given a value: with it, that of the greatest is
+            chosen, and the validation split is not looked at.
 
     Returns:
         A function of features alone, for `evaluate`.
@@ -43,17 +50,16 @@ def tune(predict: Callable[..., Predictions], run: "Run", parameter: str) -> Cal
         return predict_with(values[0])
     known = (run.folder.results or {}).get("tuned", {}).get(parameter, {}) if run.options.restore_only else {}
     if known.get("values") != list(values):
-        split = run.task.of("validation")[0]
-        batches = list(run.get_data(split).load(run.config.evaluation.batch_size))
-        losses = [_criterion(Predictor(predict_with(value), run), split.key, batches) for value in values]
+        if evidence is None:
+            split = run.task.of("validation")[0]
+            batches = list(run.get_data(split).load(run.config.evaluation.batch_size))
+            losses = [_criterion(Predictor(predict_with(value), run), split.key, batches) for value in values]
+            criterion, key = run.task.likelihood.criterion, split.key
+        else:
+            losses = [-float(evidence(value)) for value in values]
+            criterion, key = "negative_log_marginal_likelihood", "train"
         chosen = values[int(np.argmin(losses))]
-        known = {
-            "values": list(values),
-            "chosen": chosen,
-            "scores": losses,
-            "criterion": run.task.likelihood.criterion,
-            "split": split.key,
-        }
+        known = {"values": list(values), "chosen": chosen, "scores": losses, "criterion": criterion, "split": key}
         beyond = "larger" if chosen == max(values) else "smaller" if chosen == min(values) > 0 else ""
         if beyond:
             known["note"] = f"{chosen:g} is at the edge of the values tried: a {beyond} one may be better."

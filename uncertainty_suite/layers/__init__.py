@@ -14,6 +14,7 @@ from uncertainty_suite.layers.fast_weights import (
 )
 from uncertainty_suite.layers.gaussian_process import RandomFeatureGaussianProcess
 from uncertainty_suite.layers.inducing_points import GaussianSamples, InducingPointGaussianProcess
+from uncertainty_suite.layers.last_layer_laplace import LastLayerLaplace
 from uncertainty_suite.layers.layer_set import LayerSet
 from uncertainty_suite.layers.masks import MemberMasks, member_masks
 from uncertainty_suite.layers.mean_field import mean_field_logits, monte_carlo_softmax
@@ -46,6 +47,7 @@ __all__ = [
     "GaussianSamples",
     "InducingPointGaussianProcess",
     "IsToken",
+    "LastLayerLaplace",
     "LayerSet",
     "MemberHead",
     "MemberMasks",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from uncertainty_suite.errors import InputError
 from uncertainty_suite.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Likelihood(abc.ABC):
         features: tf.Tensor | None = None,
         latent_variance: tf.Tensor | None = None,
         uncertainty: Mapping[str, tf.Tensor] | None = None,
+        output_variance: tf.Tensor | None = None,
     ) -> Predictions:
         """Return what outputs say of a batch.
 
@@ -79,7 +81,54 @@ class Likelihood(abc.ABC):
             latent_variance: Variance `[batch]` of the function whose value `outputs` are the mean of, as a method knows
                 it whose head is a Gaussian process. It makes the prediction less certain.
             uncertainty: Further uncertainties `[batch]` of the method, by name.
+            output_variance: Variances `[batch, num_latents]` of the latent outputs, whose means `outputs` has, as a
+                method knows them whose last layer has a distribution.
         """
+
+    @property
+    def num_latents(self) -> int:
+        """How many of the outputs, the first ones, are values of the function that is learnt.
+
+        A method that gives the last layer's weights a distribution does so for these; the others, such as the scale of
+        a Gaussian, say how labels scatter about them.
+
+        Raises:
+            InputError: The likelihood does not say it.
+        """
+        raise self._without("its latent outputs")
+
+    def fisher_information(self, outputs: tf.Tensor) -> tf.Tensor:
+        """Return what a label tells of the latent outputs: the expected Hessian of `loss` in them.
+
+        Args:
+            outputs: `[batch, units]`.
+
+        Returns:
+            Symmetric and positive semi-definite `[batch, latents, latents]`.
+
+        Raises:
+            InputError: The likelihood does not say it.
+        """
+        raise self._without("its Fisher information")
+
+    def expected_loss(self, outputs: tf.Tensor, output_variance: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """Return the expectation of `loss` over independent Gaussian latent outputs, or an upper bound of it.
+
+        Args:
+            outputs: Their means, and the other outputs, `[batch, units]`.
+            output_variance: Their variances, `[batch, latents]`.
+            labels: `[batch]`.
+
+        Returns:
+            `[batch]`, in nats.
+
+        Raises:
+            InputError: The likelihood does not say it.
+        """
+        raise self._without("its expected loss")
+
+    def _without(self, what: str) -> InputError:
+        return InputError(f"The likelihood '{self.name}' does not say {what}, so this method is not for it.")
 
     @staticmethod
     @abc.abstractmethod

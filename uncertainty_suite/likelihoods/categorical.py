@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -109,17 +110,38 @@ class Categorical(Likelihood):
         features: tf.Tensor | None = None,
         latent_variance: tf.Tensor | None = None,
         uncertainty: Mapping[str, tf.Tensor] | None = None,
+        output_variance: tf.Tensor | None = None,
     ) -> Predictions:
         """See `Likelihood.predict`.
 
         A latent variance v divides logits by sqrt(1 + v), the mean-field approximation of the mean softmax (Lu, Ie, Sha
-        2020, https://arxiv.org/abs/2006.07584).
+        2020, https://arxiv.org/abs/2006.07584). Variances v of the outputs divide each logit by sqrt(1 + pi / 8 v), as
+        the probit approximation of a sigmoid has it (MacKay 1992).
         """
+        if output_variance is not None:
+            outputs = outputs / tf.sqrt(1.0 + math.pi / 8 * tf.cast(output_variance, outputs.dtype))
         if latent_variance is not None:
             outputs = outputs / tf.sqrt(1.0 + tf.cast(latent_variance, outputs.dtype)[..., tf.newaxis])
         return Predictions(
             probs=tf.nn.softmax(outputs), logits=outputs, features=features, uncertainty=dict(uncertainty or {})
         )
+
+    @property
+    def num_latents(self) -> int:
+        return self.num_outputs  # all logits
+
+    def fisher_information(self, outputs: tf.Tensor) -> tf.Tensor:
+        """See `Likelihood.fisher_information`: of all logits, diag(p) - p p^T."""
+        probs = tf.nn.softmax(outputs)
+        return tf.linalg.diag(probs) - probs[..., tf.newaxis] * probs[..., tf.newaxis, :]
+
+    def expected_loss(self, outputs: tf.Tensor, output_variance: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """See `Likelihood.expected_loss`: the bound logsumexp(mean + variance / 2) - mean of the label's logit.
+
+        By Jensen's inequality, as in Harrison, Willes and Snoek 2024 (https://arxiv.org/abs/2404.11599, equation 12).
+        """
+        label_logits = tf.gather(outputs, tf.cast(labels, tf.int32), batch_dims=1)
+        return tf.reduce_logsumexp(outputs + output_variance / 2, axis=-1) - label_logits
 
     @staticmethod
     def savable() -> dict[str, str]:

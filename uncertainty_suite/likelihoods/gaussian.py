@@ -38,6 +38,7 @@ class Gaussian(Likelihood):
 
     name = "gaussian"
     num_outputs = 2
+    num_latents = 1  # the mean
     headline = (
         *("rmse", "gaussian_nll", "crps"),
         *("interval_coverage", "interval_width", "quantile_calibration_error"),
@@ -72,13 +73,16 @@ class Gaussian(Likelihood):
         features: tf.Tensor | None = None,
         latent_variance: tf.Tensor | None = None,
         uncertainty: Mapping[str, tf.Tensor] | None = None,
+        output_variance: tf.Tensor | None = None,
     ) -> Predictions:
         """See `Likelihood.predict`.
 
         A latent variance v, in units of the noise variance, multiplies the standard deviation by sqrt(1 + v), as in
-        Bayesian linear regression.
+        Bayesian linear regression. The variance of the outputs, that of the mean `[batch, 1]`, is added to the noise's.
         """
         mean, stddev = _split(outputs)
+        if output_variance is not None:
+            stddev = tf.sqrt(stddev**2 + tf.cast(output_variance[:, 0], stddev.dtype))
         if latent_variance is not None:
             stddev *= tf.sqrt(1.0 + tf.cast(latent_variance, stddev.dtype))
         return Predictions(
@@ -87,6 +91,16 @@ class Gaussian(Likelihood):
             features=features,
             uncertainty=dict(uncertainty or {}),
         )
+
+    def fisher_information(self, outputs: tf.Tensor) -> tf.Tensor:
+        """See `Likelihood.fisher_information`: of the mean alone, one over the variance, `[batch, 1, 1]`."""
+        _, stddev = _split(outputs)
+        return (stddev**-2)[..., tf.newaxis, tf.newaxis]
+
+    def expected_loss(self, outputs: tf.Tensor, output_variance: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """See `Likelihood.expected_loss`; exact."""
+        _, stddev = _split(outputs)
+        return self.loss(outputs, labels) + output_variance[:, 0] / (2 * stddev**2)
 
     @staticmethod
     def savable() -> dict[str, str]:
