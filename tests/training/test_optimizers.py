@@ -144,6 +144,7 @@ def test_penalty_is_that_of_all_variables_and_the_layers_own():
 def test_penalty_leaves_out_what_is_marked():
     model = Model([keras.Variable([1.0, 2.0]), layers.mark(keras.Variable([[3.0]]), penalized=False)])
     assert float(training.penalty(model, 0.5)) == 2.75
+    assert float(training.penalty(Model([model.trainable_variables[1]]), 0.5)) == 0.25
 
 
 def test_gradients_are_multiplied_by_the_factor_of_their_variable():

@@ -33,6 +33,7 @@ from uncertainty_suite.layers.spectral_normalization import SpectralNormalizatio
 from uncertainty_suite.layers.split import draw_samples, has_stochastic, seed_draws, split_at, split_at_stochastic
 from uncertainty_suite.layers.tokens import IsToken, Positions, TokenMean
 from uncertainty_suite.layers.variational import Variational
+from uncertainty_suite.layers.variational_last_layer import VariationalLastLayer
 from uncertainty_suite.marks import mark
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     "TileMembers",
     "TokenMean",
     "Variational",
+    "VariationalLastLayer",
     "by_member",
     "draw_samples",
     "fast_weight_initializer",

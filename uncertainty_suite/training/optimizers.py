@@ -193,7 +193,8 @@ def penalty(model: keras.Model, l2: float) -> Any:
     squares = 0.0
     if l2 != 0:
         penalized = [variable for variable in model.trainable_variables if marks(variable).penalized]
-        squares = l2 * tf.add_n([tf.reduce_sum(tf.square(variable)) for variable in penalized])
+        if penalized:
+            squares = l2 * tf.add_n([tf.reduce_sum(tf.square(variable)) for variable in penalized])
     return squares + sum(model.losses)
 
 
