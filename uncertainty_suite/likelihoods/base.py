@@ -127,6 +127,11 @@ class Likelihood(abc.ABC):
         """
         raise self._without("its expected loss")
 
+    def refuse(self, output_variance: tf.Tensor | None) -> None:
+        """Raise an `InputError` if there is a variance of outputs, which a likelihood may have no place for."""
+        if output_variance is not None:
+            raise self._without("what a variance of its outputs means")
+
     def _without(self, what: str) -> InputError:
         return InputError(f"The likelihood '{self.name}' does not say {what}, so this method is not for it.")
 

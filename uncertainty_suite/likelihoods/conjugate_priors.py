@@ -103,6 +103,7 @@ class Dirichlet(Categorical, Conjugate):
         features: tf.Tensor | None = None,
         latent_variance: tf.Tensor | None = None,
         uncertainty: Mapping[str, tf.Tensor] | None = None,
+        output_variance: tf.Tensor | None = None,
     ) -> Predictions:
         """See `Likelihood.predict`: log alpha as logits. Of several samples the uncertainties are the mean."""
         alpha = self.concentration(outputs)
@@ -116,7 +117,8 @@ class Dirichlet(Categorical, Conjugate):
             "expected_entropy": expected_entropy,
         }
         further = {name: tf.reduce_mean(values, axis=0) for name, values in own.items()}
-        return super().predict(tf.math.log(alpha), features, latent_variance, {**further, **(uncertainty or {})})
+        further |= uncertainty or {}
+        return super().predict(tf.math.log(alpha), features, latent_variance, further, output_variance)
 
     def _with_label(self, outputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return alpha and the label as a vector of zeros and a one, float64 of the shape of the outputs."""
@@ -210,8 +212,10 @@ class NormalInverseGamma(Gaussian, Conjugate):
         features: tf.Tensor | None = None,
         latent_variance: tf.Tensor | None = None,
         uncertainty: Mapping[str, tf.Tensor] | None = None,
+        output_variance: tf.Tensor | None = None,
     ) -> Predictions:
         """See `Likelihood.predict`. Of several samples the uncertainty is the mean."""
+        self.refuse(output_variance)
         gamma, nu, alpha, beta = (tf.cast(each, tf.float64) for each in _split(outputs))
         variance = beta / (alpha - 1)
         epistemic_stddev = self.stddev * tf.reduce_mean(tf.sqrt(variance / nu), axis=0)

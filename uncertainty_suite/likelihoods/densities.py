@@ -78,8 +78,10 @@ class GaussianMixture(Gaussian):
         features: tf.Tensor | None = None,
         latent_variance: tf.Tensor | None = None,
         uncertainty: Mapping[str, tf.Tensor] | None = None,
+        output_variance: tf.Tensor | None = None,
     ) -> Predictions:
         """See `Likelihood.predict`; each sample of the outputs becomes `num_samples` ones."""
+        self.refuse(output_variance)
         log_weights, means, stddevs = _components(outputs)  # [samples, batch, components]
         until = tf.cumsum(tf.exp(log_weights), axis=-1)[..., :-1]
         levels = (tf.range(self._num_samples, dtype=until.dtype) + 0.5) / self._num_samples
@@ -145,8 +147,10 @@ class Quantiles(Gaussian):
         features: tf.Tensor | None = None,
         latent_variance: tf.Tensor | None = None,
         uncertainty: Mapping[str, tf.Tensor] | None = None,
+        output_variance: tf.Tensor | None = None,
     ) -> Predictions:
         """See `Likelihood.predict`; each sample of the outputs becomes one for each quantile."""
+        self.refuse(output_variance)
         quantiles = self.quantiles(outputs)  # [samples, batch, quantiles]
         gaps = quantiles[..., 1:] - quantiles[..., :-1]
         below, above = tf.concat([gaps[..., :1], gaps], axis=-1), tf.concat([gaps, gaps[..., -1:]], axis=-1)
