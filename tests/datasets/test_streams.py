@@ -198,6 +198,13 @@ def test_what_cannot_be_streamed_is_said_in_one_line(folder, tmp_path):
         _ = datasets.Dataset(wrong, "train", folder).labels
 
 
+def test_mixed_examples_and_outliers_are_refused(get):
+    data = get("train")
+    for changed in (data.mixed("mixup"), data.with_outliers(datasets.get("noise", "uniform").like(data))):
+        with pytest.raises(InputError, match="is streamed, and mixed examples and outliers are for sets in memory"):
+            changed.load(8, training=True)
+
+
 def damage(folder) -> None:
     path = next(folder.rglob("*train.tfrecord-00003*"))
     content = bytearray(path.read_bytes())

@@ -687,7 +687,7 @@ class Dataset:
                 if self._view.mixing or self._view.outliers is not None:
                     raise InputError(
                         f"Data set '{self.name}' is streamed, and mixed examples and outliers are for sets in memory: "
-                        "leave config.dataset.mixing and config.dataset.outliers out."
+                        "leave config.dataset.mixup, cutmix and outliers out."
                     )
                 return streamed.endless(batch_size, start_step, self._view.seed, self.augment, parts)
             return streamed.ordered(batch_size, min(max_examples or self.num_examples, self.num_examples))
