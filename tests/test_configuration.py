@@ -23,6 +23,11 @@ def test_every_method_has_a_sound_configuration_of_every_task(path, variant, scr
     assert config.is_locked
     with config.unlocked():
         config.method = script.stem
+    likelihoods = section.likelihoods if section else ()
+    if likelihoods and datasets.get(config.dataset.name).likelihood not in likelihoods:
+        with pytest.raises(InputError, match="Take another method or another task"):
+            training.validate(configuration.to_json(config), section)
+        return
     training.validate(configuration.to_json(config), section)
     assert config.dataset.name.partition("/")[0] == path.stem
     for source in (*config.evaluation.ood_near, *config.evaluation.ood_far):

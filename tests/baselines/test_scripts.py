@@ -116,7 +116,7 @@ def test_regression(method, finished):
     assert values["ood/ood/stddev"] > 0
 
 
-@pytest.mark.parametrize("stop_at", [3, 8, 13])
+@pytest.mark.parametrize("stop_at", [8, *(pytest.param(step, marks=pytest.mark.slow) for step in (3, 13))])
 @pytest.mark.parametrize("method", CORE)
 def test_a_stopped_run_goes_on_bit_for_bit(method, stop_at, finished, tmp_path, stopped_at):
     folder, _ = finished(method)

@@ -43,6 +43,7 @@ def test_sides_take_turns_after_a_warm_up():
     assert {name: values.shape for name, values in seconds.items()} == {"ours": (2,), "theirs": (2,)}
 
 
+@pytest.mark.slow  # a minute
 def test_the_benchmark_writes_what_it_prints_and_fails_if_a_target_is_missed(tmp_path):
     command = ["benchmarks/speed.py", "--quick", "--only", "two_moons", f"--output_dir={tmp_path}"]
     ran = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)

@@ -168,6 +168,7 @@ def test_start_step_continues_the_stream(start_step):
     _assert_same(_take(data, 6, 16, start_step=start_step), expected)
 
 
+@pytest.mark.slow  # twenty seconds
 def test_the_order_looks_uniform():
     positions = np.array([np.argsort(_epoch_ids(datasets.get("two_moons"), epoch)) for epoch in range(100)])
     # The mean of 100 uniform positions has standard deviation 28.9; of 1,000 such means none is further off than 5.

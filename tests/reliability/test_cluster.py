@@ -124,7 +124,7 @@ def test_devices_train_as_one(case, count, scripts, one, tmp_path):
     ("case", "environment", "count"),
     [
         ("convnet", slurm, 2),
-        ("sngp", tf_config, 3),
+        pytest.param("sngp", tf_config, 3, marks=pytest.mark.slow),
         *(pytest.param(case, tf_config, 2, marks=pytest.mark.slow) for case in ("resnet_mlp", "sngp", "batch_norm")),
         *(pytest.param(case, tf_config, 3, marks=pytest.mark.slow) for case in ("resnet_mlp", "convnet")),
     ],

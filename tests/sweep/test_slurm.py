@@ -27,6 +27,7 @@ def test_jobs_give_the_bits_of_the_script(tmp_path, finished, monkeypatch):
     assert runs[1].results is not None
 
 
+@pytest.mark.slow  # half a minute
 def test_a_job_that_dies_is_made_again_so_often(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(engines, "_SECONDS_BETWEEN_LOOKS", 0.1)
     (tmp_path / "mine.py").write_text("import os\n\ndef main(config, options=None):\n    os._exit(7)\n")

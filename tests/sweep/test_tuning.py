@@ -80,20 +80,20 @@ def check_search(out, method, number):
 
 def test_the_best_on_validation_is_chosen_and_test_data_are_not_read(sweep, config_file, read, tmp_path):
     script = write_script(tmp_path / "mine.py", section=SECTION)
-    command = [config_file, "--methods", script, "--seeds", "1", "--set", *TINY, "--tune", "8"]
+    command = [config_file, "--methods", script, "--seeds", "1", "--set", *TINY, "--tune", "4"]
     status, printed, err = sweep(*command)
     assert status == 0, err
-    chosen = check_search(tmp_path / "out", "mine", 8)
+    chosen = check_search(tmp_path / "out", "mine", 4)
     assert chosen.keys() == {"optimizer.learning_rate", "mine.factor"}
     trials = {name: splits for name, splits in read.items() if name.startswith("trials/")}
-    assert len(trials) == 8 and all(splits == {"digits/train"} for splits in trials.values())
-    assert {"digits/test", "digits/photos"} < read["digits/mine/tuned_8/seed1"]
-    assert "learning_rate (8)" in printed
+    assert len(trials) == 4 and all(splits == {"digits/train"} for splits in trials.values())
+    assert {"digits/test", "digits/photos"} < read["digits/mine/tuned_4/seed1"]
+    assert "learning_rate (4)" in printed
 
     # It is written where later runs read it; the same command again changes no bit, and makes no run.
     path = tmp_path / "configs/tuned/digits.json"
     assert {field: said["chosen"] for field, said in json.loads(path.read_text())["mine"]["tuned"].items()} == chosen
-    before, results = path.read_bytes(), tmp_path / "out/digits/mine/tuned_8/seed1/results.json"
+    before, results = path.read_bytes(), tmp_path / "out/digits/mine/tuned_4/seed1/results.json"
     modified = os.stat(results).st_mtime_ns
     read.clear()
     assert sweep(*command)[0] == 0

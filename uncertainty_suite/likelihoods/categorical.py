@@ -68,7 +68,7 @@ class Categorical(Likelihood):
 
     def loss(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """See `Likelihood.loss`; labels may be probabilities, float `[batch, classes]`, too."""
-        soft = labels.dtype.is_floating
+        soft = tf.as_dtype(labels.dtype).is_floating
         if self._outlier_weight > 0:
             outlier = (labels < 0)[:, tf.newaxis]
             probs = tf.where(outlier, 1 / self.num_outputs, tf.one_hot(labels, self.num_outputs))
@@ -96,7 +96,7 @@ class Categorical(Likelihood):
 
     def progress(self, outputs: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Likelihood.progress`; of probabilities the most probable label is taken, and outliers are left out."""
-        if labels.dtype.is_floating:
+        if tf.as_dtype(labels.dtype).is_floating:
             labels = tf.argmax(labels, axis=-1, output_type=tf.int32)
         accuracy = keras.metrics.sparse_categorical_accuracy(_for_members(labels, outputs), outputs)
         if self._outlier_weight > 0:
