@@ -21,7 +21,7 @@ ARCHITECTURES = {
     ),
 }
 # Methods that an architecture has no place for, with the reason.
-EXCLUDED: dict[tuple[str, str], str] = {}
+EXCLUDED = {("duq", "transformer"): "its gradient penalty is on inputs that are numbers, not tokens"}
 
 
 def pairs():

@@ -175,6 +175,20 @@ def test_noise_depends_on_seed_step_and_variable_alone():
     assert len({tuple(each) for each in values}) == 8
 
 
+@pytest.mark.parametrize("name", ["sghmc", "ivon"])
+def test_a_gradient_of_some_rows_is_that_of_the_whole_table(name):
+    def step(gradient):
+        keras.utils.set_random_seed(0)  # of the noise
+        table = keras.Variable(np.ones((3, 2), np.float32), name="table")
+        optimizer = training.optimizers.OPTIMIZERS.make(name, 0.1, 50)
+        optimizer.build([table])
+        tf.function(lambda: optimizer.apply([gradient], [table]))()
+        return table.numpy()
+
+    rows = tf.IndexedSlices(tf.constant([[1.0, 2.0], [3.0, 4.0]]), tf.constant([0, 2]), tf.constant([3, 2]))
+    np.testing.assert_array_equal(step(rows), step(tf.convert_to_tensor(rows)))
+
+
 def test_two_devices_sample_as_one(two_devices):
     def run(strategy):
         keras.utils.set_random_seed(1)

@@ -76,7 +76,7 @@ class Langevin(_Noisy):
 
     def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: tf.Tensor) -> None:
         rate, temperature = (tf.cast(each, variable.dtype) for each in (learning_rate, self.temperature))
-        gradient = tf.cast(gradient, variable.dtype) + variable / (self.num_examples * self.prior_stddev**2)
+        gradient = _dense(gradient, variable) + variable / (self.num_examples * self.prior_stddev**2)
         variance = 2 * self.friction * rate * temperature / self.num_examples
         change = tf.sqrt(variance) * self._normal(variable, self.iterations) - rate * gradient
         if self.friction < 1:
@@ -156,7 +156,7 @@ class IVON(_Noisy):
     def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: tf.Tensor) -> None:
         index = self._get_variable_index(variable)
         momentum, hessian = self._momenta[index], self._hessians[index]
-        gradient, rate = tf.cast(gradient, variable.dtype), tf.cast(learning_rate, variable.dtype)
+        gradient, rate = _dense(gradient, variable), tf.cast(learning_rate, variable.dtype)
         precision = hessian + self.prior
         found = self.num_examples * precision * self._deviation(variable, self.iterations) * gradient
         self.assign(momentum, self.beta_1 * momentum + (1 - self.beta_1) * gradient)
@@ -168,3 +168,8 @@ class IVON(_Noisy):
         if self.clip_radius > 0:
             change = tf.clip_by_value(change, -self.clip_radius, self.clip_radius)
         self.assign_sub(variable, rate * (self.hess_init + self.prior) * change)
+
+
+def _dense(gradient: tf.Tensor | tf.IndexedSlices, variable: Any) -> tf.Tensor:
+    """Return a gradient in the variable's type, with the zeros of rows that a batch did not look up in a table."""
+    return tf.cast(tf.convert_to_tensor(gradient), variable.dtype)
