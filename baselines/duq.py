@@ -23,6 +23,7 @@ from uncertainty_suite.errors import InputError
 CONFIG = Section(
     "duq",
     likelihoods=("categorical",),
+    own_loss=True,
     embedding_size=Parameter(256, "dimensions of an embedding; the paper has 256 on Fashion-MNIST", at_least=1),
     length_scale=Parameter(0.1, "length scale of the kernel", above=0),
     momentum=Parameter(0.999, "of the moving averages that the centroids are", at_least=0, below=1),

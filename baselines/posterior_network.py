@@ -22,6 +22,7 @@ from uncertainty_suite.configuration import Parameter, Section
 CONFIG = Section(
     "posterior_network",
     likelihoods=("categorical",),
+    own_loss=True,
     latent_size=Parameter(6, "dimensions of the latent vector", at_least=1),
     depth=Parameter(6, "radial flows in a row, for each class", at_least=1),
     entropy_regularization=Parameter(1e-5, "factor on the entropy of the Dirichlet distribution", at_least=0),

@@ -80,6 +80,11 @@ def main(config, options=None):
             "config.sngp.momentum is of a moving average over training steps, and config.sngp.precision is "
             "'after_training', an exact sum. Give --config.sngp.precision=every_step too, or leave momentum out."
         )
+    if every_step and config.dataset.get("outliers"):
+        raise InputError(
+            "config.sngp.precision is 'every_step', which counts all examples of a step, and config.dataset.outliers "
+            "are no data to be certain of. Leave one of them out."
+        )
     layer_set = get_layer_set(config.sngp)
 
     # Model. [shared]

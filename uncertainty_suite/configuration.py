@@ -121,17 +121,20 @@ class Section:
         tuned: tuple[str, ...] = (),
         likelihoods: tuple[str, ...] = (),
         optimizers: tuple[str, ...] = (),
+        own_loss: bool = False,
         **parameters: Parameter,
     ) -> None:
         """Declare a section.
 
         Args:
             name: Its name in the configuration.
+            samples: The parameter that says how many samples a prediction has; without it there is one.
+            tuned: The parameters, tuples, of whose values `evaluation.tune` chooses one on the validation split.
             likelihoods: The likelihoods that the method is for, where it is not for all.
             optimizers: The optimizers that the method is for, where it is not for all, e.g. one that samples. The first
                 of them takes the place of a task's that is none of them.
-            samples: The parameter that says how many samples a prediction has; without it there is one.
-            tuned: The parameters, tuples, of whose values `evaluation.tune` chooses one on the validation split.
+            own_loss: Whether the method has another loss than the likelihood's, so that options of that one, mixed
+                labels and outliers are refused.
             **parameters: The hyper-parameters.
         """
         self.name = name
@@ -139,6 +142,7 @@ class Section:
         self.tuned = tuned
         self.likelihoods = likelihoods
         self.optimizers = optimizers
+        self.own_loss = own_loss
         self.parameters = parameters
 
     def help(self) -> str:

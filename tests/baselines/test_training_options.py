@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.tiny import load_script, tiny_config, untimed
+from tests.tiny import METHODS, load_script, section_of, tiny_config, untimed
 from uncertainty_suite import configuration, datasets, load, training
 from uncertainty_suite.errors import InputError
 
@@ -52,6 +52,15 @@ def test_options_are_refused_where_they_mean_nothing(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("option", [*(option for option, _ in OPTIONS), "dataset__outliers"])
+def test_a_method_with_a_loss_of_its_own_refuses_them(option, tmp_path):
+    values = {**dict(OPTIONS), "dataset__outliers": "two_moons/ood_validation"}
+    for method in [name for name in METHODS if (section := section_of(load_script(name))) and section.own_loss]:
+        with pytest.raises(InputError, match=f"'{method}' has a loss of its own"):
+            train(method, tmp_path / "run", **{option: values[option]})
+    assert not (tmp_path / "run").exists()
+
+
 def test_every_method_takes_them(tmp_path):
     results = train("sngp", tmp_path / "run", loss__label_smoothing=0.1, loss__focal_gamma=1.0, dataset__mixup=0.1)
     assert untimed(results)["test/accuracy"] > 0.8
@@ -62,6 +71,11 @@ EXPOSED = {
     "loss__outlier_weight": 0.5,
     "evaluation__ood_validation": (),
 }
+
+
+def test_a_precision_that_would_count_outliers_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"which counts all examples of a step, and config.dataset.outliers"):
+        train("sngp", tmp_path / "run", **EXPOSED, sngp__precision="every_step")
 
 
 def test_outliers_are_recognised(finished, tmp_path):

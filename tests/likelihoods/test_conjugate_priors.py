@@ -50,11 +50,9 @@ def test_golden_losses_and_predictions_of_a_dirichlet(case, golden):
 @pytest.mark.parametrize("case", DIRICHLETS)
 def test_golden_uncertainties_of_a_dirichlet(case, golden):
     values = golden("posterior_network", case)
-    above = values["alpha"] >= 1  # concentrations below 1 are no evidence
-    rows = above.all(axis=1)
+    rows = (values["alpha"] >= 1).all(axis=1)  # concentrations below 1 are no evidence
     alpha = values["alpha"][rows]
-    if not len(alpha):
-        pytest.skip("all concentrations are below 1")
+    assert len(alpha) > 0
     likelihood = Dirichlet(alpha.shape[1], "cross_entropy", "exp")
     outputs, labels = logarithm(alpha - 1), tf.constant(values["labels"][rows].astype(np.int64))
     said = likelihood.predict(outputs[tf.newaxis])

@@ -103,9 +103,11 @@ def assert_as_one(folder: Path, one: Path) -> None:
         assert line == pytest.approx(other, rel=1e-3)
     mine, theirs = (json.loads((each / "results.json").read_text()) for each in (folder, one))
     assert mine["batch_size_global"] == theirs["batch_size_global"]
-    # Each replica does the power iterations of spectral normalisation.
-    for name, tolerance in (("test/nll", 1e-2), ("train_flops", 5e-2)):
-        assert mine["metrics"][name] == pytest.approx(theirs["metrics"][name], rel=tolerance)
+    assert mine["metrics"]["test/nll"] == pytest.approx(theirs["metrics"]["test/nll"], rel=1e-2)
+    if "sngp" in mine["config"]:  # each replica does the power iterations of spectral normalisation
+        assert 1 <= mine["metrics"]["train_flops"] / theirs["metrics"]["train_flops"] < 1.05
+    else:
+        assert mine["metrics"]["train_flops"] == theirs["metrics"]["train_flops"]
 
 
 @pytest.mark.slow

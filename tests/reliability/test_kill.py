@@ -80,7 +80,7 @@ def test_killed_many_times(method, seed, scripts, uninterrupted, tmp_path):
     random_ = random.Random(100 + 10 * seed + METHODS.index(method))
     folder = tmp_path / "run"
     command = arguments(method, folder, "--checkpoint_every=1steps")
-    kill_and_finish(scripts, command, uninterrupted(method), folder, random_, KILLS)
+    assert len(kill_and_finish(scripts, command, uninterrupted(method), folder, random_, KILLS)) == KILLS
 
 
 def test_killed_while_it_evaluates_and_writes_its_results(scripts, uninterrupted, tmp_path):

@@ -281,7 +281,7 @@ def validate(config: Mapping[str, Any], section: Section | None = None) -> None:
             f"'{config['method']}' has one. Leave it out."
         )
     _check_likelihood(config, section)
-    _check_loss(config)
+    _check_loss(config, section)
     _check_optimizer(config["method"], config["optimizer"]["name"], section)
     _check_schedule(config)
     _check_evaluation(config, num_samples(config, section))
@@ -296,7 +296,15 @@ def _check_likelihood(config: Mapping[str, Any], section: Section | None) -> Non
         )
 
 
-def _check_loss(config: Mapping[str, Any]) -> None:
+def _check_loss(config: Mapping[str, Any], section: Section | None) -> None:
+    if section and section.own_loss:
+        for field in OPTIONAL:
+            place, _, name = field.partition(".")
+            if config.get(place, {}).get(name):
+                raise InputError(
+                    f"config.{field} changes the labels or the loss of the likelihood, and '{config['method']}' has a "
+                    "loss of its own. Leave it out."
+                )
     likelihood = datasets.get(config["dataset"]["name"]).likelihood
     if likelihood != "categorical" and config.get("loss"):
         raise InputError(
