@@ -27,7 +27,7 @@ from uncertainty_suite.errors import DivergedError, InputError
 from uncertainty_suite.files import remove_partial, write_json
 from uncertainty_suite.runs import PROTOCOL_VERSION, SCHEMA_VERSION, RunFolder
 from uncertainty_suite.tasks import Split, Task, plan
-from uncertainty_suite.training import lock, schema
+from uncertainty_suite.training import lock, precision, schema
 from uncertainty_suite.training.options import Options
 from uncertainty_suite.training.strategy import check_batch_size, gather, get_strategy, is_chief, is_cluster
 
@@ -121,6 +121,8 @@ class Run:
                 if self.options.deterministic_ops:
                     tf.config.experimental.enable_op_determinism()
                 self._open(shared)
+            if self.results is None and not self.options.restore_only and self.chief:
+                precision.warn_if_slow(self.config.precision)
         except OSError as error:
             raise InputError(
                 f"Cannot use {self.path} as a run folder ({error}). Choose another --output_dir."
@@ -457,6 +459,7 @@ def origin() -> dict[str, Any]:
         "hardware": {
             "platform": platform.platform(),
             "processor": _processor(),
+            "instructions": precision.instructions(),
             "cpus": num_cpus(),
         },
     }
