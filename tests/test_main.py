@@ -41,7 +41,7 @@ def test_it_says_where_scripts_and_configurations_lie(capsys):
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["evalute"], "Unknown command 'evalute'. Did you mean 'evaluate'? Known: "),
+        (["sweeps"], "Unknown command 'sweeps'. Did you mean 'sweep'? Known: "),
         (["run"], "A method comes first: uncertainty-suite run sngp --config=two_moons."),
         (["run", "--config=two_moons"], "A method comes first: uncertainty-suite run sngp --config=two_moons."),
         (["run", "sgnp"], "Unknown method 'sgnp'. Did you mean 'sngp'? Known: "),

@@ -12,7 +12,7 @@ from uncertainty_suite import tf
 # Of x86 and ARM, those that decide how fast matrix products are in one precision or another.
 INSTRUCTIONS = (
     *("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile", "avx_vnni", "avx512_vnni"),
-    *("asimd", "bf16", "sve", "sme"),
+    *("asimd", "bf16", "sve"),
 )
 _BATCH, _SIDE, _CHANNELS, _UNITS = 32, 14, 64, 128  # a layer of a small network: tens of milliseconds in float32
 _TRIES = 3
