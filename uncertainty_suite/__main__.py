@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.argv[1:] = rest
             runpy.run_module(f"uncertainty_suite.{command}", run_name="__main__", alter_sys=True)
         elif command == "run":
-            sys.argv = [_script(rest), *rest[1:]]
+            sys.argv[:] = [_script(rest), *rest[1:]]
             runpy.run_path(sys.argv[0], run_name="__main__")
         elif command in _FOLDERS:
             print(shipped.folder(command))
