@@ -122,6 +122,7 @@ class Section:
         likelihoods: tuple[str, ...] = (),
         optimizers: tuple[str, ...] = (),
         own_loss: bool = False,
+        trains_as: str = "",
         **parameters: Parameter,
     ) -> None:
         """Declare a section.
@@ -135,6 +136,8 @@ class Section:
                 of them takes the place of a task's that is none of them.
             own_loss: Whether the method has another loss than the likelihood's, so that options of that one, mixed
                 labels and outliers are refused.
+            trains_as: A script whose training is this one's to the bit, so that a finished run of it can be taken for
+                the training; see `Options.trained`.
             **parameters: The hyper-parameters.
         """
         self.name = name
@@ -143,6 +146,7 @@ class Section:
         self.likelihoods = likelihoods
         self.optimizers = optimizers
         self.own_loss = own_loss
+        self.trains_as = trains_as
         self.parameters = parameters
 
     def help(self) -> str:

@@ -29,6 +29,7 @@ _ENVIRONMENT = {errno.EACCES, errno.EDQUOT, errno.EIO, errno.ENOSPC, errno.EPERM
 _HELP_FLAGS = {"help", "helpfull", "helpshort", "helpxml", "?"}
 _OPTION_FLAGS = (
     *("output_dir", "data_dir", "checkpoint_every", "steps_per_call", "on_nan", "deterministic_ops", "strategy"),
+    "trained",
 )
 
 
@@ -146,6 +147,13 @@ def _define_flags(values: flags.FlagValues) -> None:
         STRATEGIES,
         "Where training runs: one_device; mirrored, all GPUs of this machine; multi_worker, the processes of TF_CONFIG "
         "or of a SLURM job step; tpu. auto: what TF_CONFIG and the GPUs say. The batch size is over all of them.",
+        values,
+    )
+    flags.DEFINE_string(
+        "trained",
+        None,
+        "A finished run whose network is taken in place of a training, by methods that come after training: of the "
+        "script whose training theirs is, with the same configuration.",
         values,
     )
     flags.DEFINE_bool(

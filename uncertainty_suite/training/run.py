@@ -100,6 +100,8 @@ class Run:
         self._script = Path(script)
         self.config, self._splits = check(config, self._script.stem, section, self.options.data_dir)
         self.saved_config = configuration.to_json(self.config)
+        if self.options.trained is not None:
+            self._check_trained(section)
         given = self.options.strategy
         self.strategy = get_strategy(given) if isinstance(given, str) else given
         check_batch_size(self.config.batch_size, self.strategy)
@@ -176,6 +178,31 @@ class Run:
     def input_shape(self) -> Any:
         """Shape of one example, as a network receives it; a tree of shapes where there are several inputs."""
         return self._data("train").input_shape
+
+    def _check_trained(self, section: Section | None) -> None:
+        """Refuse a run of `Options.trained` that is not finished, or whose training is not this one's."""
+        trained = RunFolder(self.options.trained or "")
+        of = section.trains_as if section else ""
+        if not of:
+            raise InputError(
+                f"--trained is for methods that come after the training of another one, and '{self.config.method}' "
+                "trains a network of its own. Leave it out."
+            )
+        script = Path(str((trained.provenance or {}).get("script", ""))).stem
+        if script != of or trained.results is None:
+            raise InputError(f"--trained={trained.path} is no finished run of {of}.py.")
+        own = ("evaluation", "method", section.name if section else "")
+        mine, theirs = (
+            {name: value for name, value in config.items() if name not in own}
+            for config in (self.saved_config, trained.config)
+        )
+        if mine != theirs:
+            raise InputError(
+                f"--trained={trained.path} is a network of another configuration "
+                f"({'; '.join(configuration.differences(theirs, mine))}). Give this run the same settings."
+            )
+        if trained.results["data_fingerprint"]["train"] != self._data("train").fingerprint():
+            raise InputError(f"--trained={trained.path} is of other training data. Leave it out.")
 
     def _default_path(self) -> Path:
         without_seed = {**self.saved_config, "evaluation": None}
