@@ -443,6 +443,8 @@ def data_of(
     for kind in ("mixup", "cutmix"):
         if config.get(kind):
             data = data.mixed(kind, config[kind])
+    if config.get("augmix"):
+        data = data.augmixed(config["augmix"])
     if config.get("outliers"):
         source, _, part = config["outliers"].rpartition("/")
         data = data.with_outliers(datasets.get(source, part, data_dir).like(data))

@@ -69,6 +69,9 @@ OPTIONAL: dict[str, Parameter] = {
     "loss.focal_gamma": Parameter(0.0, "power of 1 - p by which the loss is multiplied", at_least=0),
     "loss.outlier_weight": Parameter(0.0, "weight of the outliers' loss, e.g. 0.5; needs dataset.outliers", at_least=0),
     "dataset.outliers": Parameter("", "training examples of no class, <data set>/<split>; empty for none"),
+    "dataset.augmix": Parameter(
+        0.0, "severity of AugMix of training images, e.g. 3; 0 for none", at_least=0, at_most=10
+    ),
     "dataset.mixup": Parameter(0.0, "alpha of mixup of training examples; 0 for none", at_least=0),
     "dataset.cutmix": Parameter(0.0, "alpha of CutMix of training images; 0 for none", at_least=0),
 }
@@ -298,7 +301,7 @@ def _check_likelihood(config: Mapping[str, Any], section: Section | None) -> Non
 
 def _check_loss(config: Mapping[str, Any], section: Section | None) -> None:
     if section and section.own_loss:
-        for field in OPTIONAL:
+        for field in sorted(OPTIONAL.keys() - {"dataset.augmix"}):  # which leaves labels and loss as they are
             place, _, name = field.partition(".")
             if config.get(place, {}).get(name):
                 raise InputError(
