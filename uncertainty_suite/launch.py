@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from uncertainty_suite import configuration, training
+from uncertainty_suite import configuration, shipped, training
 from uncertainty_suite.configuration import Section
 from uncertainty_suite.errors import InputError, unknown_name
 from uncertainty_suite.leaderboard.tables import COSTS, headline
@@ -179,11 +179,14 @@ def _parse(
     arguments = values.read_flags_from_files(list(argv[1:]), force_gnu=True)
     file, overrides, rest = _split(arguments)
     if file is None or any(argument.lstrip("-").partition("=")[0] in _HELP_FLAGS for argument in arguments):
-        text = "Configuration file, e.g. configs/two_moons.py; --config.<field>=<value> sets a value of it."
+        text = (
+            "A task, two_moons, or a configuration file, configs/two_moons.py; --config.<field>=<value> sets a value."
+        )
         flags.DEFINE_string("config", None, text, values)
         values.register_key_flag_for_module(sys.argv[0], values["config"])
         _parse_flags(values, [argv[0], *rest])
         raise InputError(f"--config is missing. Try: python {argv[0]} --config=configs/two_moons.py")
+    file = shipped.config_file(file)
     path, _, variant = file.partition(":")
     chosen = {field: text for field, text in overrides if field in {**CHOICES, **OPTIONAL}}
     if tuned is None:

@@ -3,7 +3,6 @@
 import contextlib
 import datetime
 import errno
-import fcntl
 import json
 import os
 import socket
@@ -14,6 +13,11 @@ from typing import TextIO
 from absl import logging
 
 from uncertainty_suite.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows, where runs can be read and scored
+    fcntl = None  # type: ignore[assignment]
 
 NAME = ".lock"
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
@@ -97,9 +101,14 @@ def hold(folder: Path, shared: bool = False) -> Lock:
         shared: Others may hold it shared too; a lock held already is never weakened.
 
     Raises:
-        InputError: Another process holds it.
+        InputError: Another process holds it, or this system has no such locks.
         OSError: The folder or the file cannot be made.
     """
+    if fcntl is None:
+        raise InputError(
+            "This system has no flock, by which a run keeps its folder to itself, so nothing can be trained here. On "
+            "Windows, use WSL 2."
+        )
     key = (os.getpid(), folder.resolve())  # a forked child holds nothing of its parent's
     lock = _held.get(key)
     if lock is None or not lock.held:

@@ -27,7 +27,7 @@ from uncertainty_suite.errors import DivergedError, InputError
 from uncertainty_suite.files import remove_partial, write_json
 from uncertainty_suite.runs import PROTOCOL_VERSION, SCHEMA_VERSION, RunFolder
 from uncertainty_suite.tasks import Split, Task, plan
-from uncertainty_suite.training import lock, schema
+from uncertainty_suite.training import lock, precision, schema
 from uncertainty_suite.training.options import Options
 from uncertainty_suite.training.strategy import check_batch_size, gather, get_strategy, is_chief, is_cluster
 
@@ -64,8 +64,6 @@ class Run:
         options: Settings that change no result.
         folder: The reader of its folder.
         path: The folder.
-        strategy: Where it is trained.
-        chief: Whether this process writes.
         trained_id: What ties checkpoints to their run.
         results: What an earlier process wrote into `results.json`, or None if the run is not finished.
         rollbacks: Those of its trainings, which `results.json` will hold as a part of its provenance, if there are any.
@@ -100,14 +98,6 @@ class Run:
         self._script = Path(script)
         self.config, self._splits = check(config, self._script.stem, section, self.options.data_dir)
         self.saved_config = configuration.to_json(self.config)
-        if self.options.trained is not None:
-            self._check_trained(section)
-        given = self.options.strategy
-        self.strategy = get_strategy(given) if isinstance(given, str) else given
-        check_batch_size(self.config.batch_size, self.strategy)
-        self.chief = is_chief(self.strategy)
-        if self.options.deterministic_ops:
-            tf.config.experimental.enable_op_determinism()
         self.trained_id = configuration.trained_id(self.saved_config)
         self.path = Path(self.options.output_dir or self._default_path())
         self.folder = RunFolder(self.path)
@@ -124,13 +114,34 @@ class Run:
         self._fingerprints: dict[str, str] = {}
         self._evaluation_data: list[datasets.Dataset] = []
         try:
-            self._open(shared)
+            self._read_folder()
+            # A run that is finished is locked only where it was killed before it let go.
+            if self.results is None or self.options.restore_only or (self.path / lock.NAME).exists():
+                check_batch_size(self.config.batch_size, self.strategy)
+                if self.options.trained is not None:
+                    self._check_trained(section)
+                if self.options.deterministic_ops:
+                    tf.config.experimental.enable_op_determinism()
+                self._open(shared)
+            if self.results is None and not self.options.restore_only and self.chief:
+                precision.warn_if_slow(self.config.precision)
         except OSError as error:
             raise InputError(
                 f"Cannot use {self.path} as a run folder ({error}). Choose another --output_dir."
             ) from error
         if self.results is not None and not self.options.restore_only:
             logging.info("%s is finished already; its results are returned as they are.", self.path)
+
+    @functools.cached_property
+    def strategy(self) -> tf.distribute.Strategy:
+        """Where it is trained. A run that is finished has no use for it, and so none for TensorFlow."""
+        given = self.options.strategy
+        return get_strategy(given) if isinstance(given, str) else given
+
+    @functools.cached_property
+    def chief(self) -> bool:
+        """Whether this process writes."""
+        return is_chief(self.strategy)
 
     @functools.cached_property
     def task(self) -> Task:
@@ -225,7 +236,6 @@ class Run:
             schema.check_fit_examples(self.saved_config["evaluation"], self._data("train").num_examples)
 
     def _open(self, shared: bool) -> None:
-        self._read_folder()
         if self.options.restore_only:
             if self._provenance is None:
                 raise InputError(f"{self.path} holds no run that could be restored.")
@@ -233,8 +243,7 @@ class Run:
             return
         if self.results is None:
             self._read_evaluation_data()
-        # A run that is finished is locked only where it was killed before it let go.
-        if not self.chief or (self.results is not None and not (self.path / lock.NAME).exists()):
+        if not self.chief:
             return
         self._lock = lock.hold(self.path, shared)
         self._read_folder()  # again, now that nobody else changes it
@@ -479,6 +488,7 @@ def origin() -> dict[str, Any]:
         "hardware": {
             "platform": platform.platform(),
             "processor": _processor(),
+            "instructions": precision.instructions(),
             "cpus": num_cpus(),
         },
     }
@@ -500,6 +510,7 @@ def _revision() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", __file__)  # or it is another repository, with an environment inside
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
