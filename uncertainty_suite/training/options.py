@@ -36,6 +36,7 @@ class Options:
             a field that has another value than the chosen one nothing is recorded.
         restore_only: Whether a finished training is only restored: nothing is trained or written, and `evaluate` hands
             over the predict function.
+        train_only: Whether the training is not evaluated: in place of that `evaluate` hands over the predict function.
 
     Raises:
         InputError: A value is not allowed.
@@ -52,6 +53,7 @@ class Options:
     command: str | None = None
     tuned: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     restore_only: bool = False
+    train_only: bool = False
 
     def __post_init__(self) -> None:
         if self.output_dir == "":

@@ -61,9 +61,8 @@ FIELDS: dict[str, Parameter] = {
     "evaluation.save": Parameter((), "arrays to save beside what the scores need"),
 }
 
-# Fields that change the training of any method, and that a configuration has only where they are given and not off, so
-# that it is the same experiment with and without them.
-OPTIONAL: dict[str, Parameter] = {
+# Fields that change the labels or the loss of any method with the likelihood's.
+_OF_THE_LOSS: dict[str, Parameter] = {
     "loss.logit_norm": Parameter(0.0, "temperature of logits of length 1 in the loss; 0 for none", at_least=0),
     "loss.label_smoothing": Parameter(0.0, "share of a label that all classes have, in the loss", at_least=0, below=1),
     "loss.focal_gamma": Parameter(0.0, "power of 1 - p by which the loss is multiplied", at_least=0),
@@ -71,6 +70,13 @@ OPTIONAL: dict[str, Parameter] = {
     "dataset.outliers": Parameter("", "training examples of no class, <data set>/<split>; empty for none"),
     "dataset.mixup": Parameter(0.0, "alpha of mixup of training examples; 0 for none", at_least=0),
     "dataset.cutmix": Parameter(0.0, "alpha of CutMix of training images; 0 for none", at_least=0),
+}
+
+# Fields that a configuration has only where they are given and not off, so that it is the same experiment with and
+# without them.
+OPTIONAL: dict[str, Parameter] = {
+    **_OF_THE_LOSS,
+    "dataset.train_ids": Parameter((), "train on these examples alone, by element id; empty for all", of=int),
 }
 
 # Options of architectures, data sets, optimizers and schedules, by their last name; the others by type alone.
@@ -298,7 +304,7 @@ def _check_likelihood(config: Mapping[str, Any], section: Section | None) -> Non
 
 def _check_loss(config: Mapping[str, Any], section: Section | None) -> None:
     if section and section.own_loss:
-        for field in OPTIONAL:
+        for field in _OF_THE_LOSS:
             place, _, name = field.partition(".")
             if config.get(place, {}).get(name):
                 raise InputError(
