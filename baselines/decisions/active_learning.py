@@ -74,10 +74,10 @@ def main(argv=None):
         title=f"Active learning of {learner.config.dataset.name} by {learner.method}",
         budget="labels",
         budgets=tuple(step["labels"] for step in progress.steps),
-        reference=arguments.acquisitions[0],
+        references=(arguments.acquisitions[0],),
         curves=curves,
         higher_is_better=METRICS,
-        made_by=command.made_by(sizes, learner.config),
+        made_by=command.made_by(sizes, learner.config.to_dict()),
     )
     return command.finish(record, arguments.output_dir)
 

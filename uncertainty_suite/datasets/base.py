@@ -249,8 +249,9 @@ class Dataset:
         """Return the view of train with symmetric label noise: wrong labels, uniformly drawn from all other classes.
 
         Exactly this fraction of the training examples that the other views leave (`only` and `subset` aside) has a
-        wrong label, but for rounding. Which ones, and which labels, is a function of their places in the stored split. Validation
-        and test stay as they are: what is chosen or measured there is chosen and measured with the right labels.
+        wrong label, but for rounding. Which ones, and which labels, is a function of their places in the stored split.
+        Validation and test stay as they are: what is chosen or measured there is chosen and measured with the right
+        labels.
 
         Args:
             fraction: In [0, 1); 0: the labels as they are.

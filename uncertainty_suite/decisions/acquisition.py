@@ -165,6 +165,11 @@ class Belief(NamedTuple):
         stddev = saved.get("uncertainty/epistemic_stddev", means.std(axis=0))
         return cls(means.mean(axis=0), np.asarray(stddev, np.float64), several)
 
+    def part(self, candidates: slice) -> Belief:
+        """Return that of some candidates."""
+        samples = None if self.samples is None else self.samples[:, candidates]
+        return Belief(self.mean[candidates], self.stddev[candidates], samples)
+
 
 @VALUES.register
 def uniform(belief: Belief, best: float, rng: np.random.Generator) -> np.ndarray:

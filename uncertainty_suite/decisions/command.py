@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from uncertainty_suite import configuration
 from uncertainty_suite.decisions.curves import Record, report
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.files import write_atomic
@@ -51,16 +51,17 @@ def finish(record: Record, folder: Path) -> Record:
     return record
 
 
-def made_by(settings: dict[str, Any], config: Any = None) -> dict[str, Any]:
+def made_by(settings: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
     """Return what a record says of how it was made."""
     from uncertainty_suite.training.run import provenance
 
     made = {name: value for name, value in provenance().items() if name != "host"}
-    return {"settings": settings, "config": configuration.to_json(config) if config else None, "provenance": made}
+    return {"settings": settings, "config": config, "provenance": made}
 
 
 def run(main: Callable[[], Any]) -> None:
     """Run a script; an error that is the user's to mend is one line, and exit status 1."""
+    logging.getLogger("tensorflow").setLevel("ERROR")  # it warns of each training's functions, which compile anew
     try:
         main()
     except InputError as error:

@@ -31,7 +31,7 @@ class Record:
         title: The task and the method, for people.
         budget: What is spent: `labels`, `decisions`, `evaluations` or `deferred`.
         budgets: How much of it has been spent at each point of the curves.
-        reference: The way to decide that all others are compared with.
+        references: The ways to decide that all others are compared with, the first one in figures.
         curves: By metric.
         higher_is_better: Of each metric.
         made_by: Settings, configuration and provenance.
@@ -41,15 +41,16 @@ class Record:
     title: str
     budget: str
     budgets: tuple[float, ...]
-    reference: str
+    references: tuple[str, ...]
     curves: Mapping[str, Curves]
     higher_is_better: Mapping[str, bool]
     made_by: Mapping[str, Any]
 
     def __post_init__(self) -> None:
         for metric, curves in self.curves.items():
-            if self.reference not in curves:
-                raise unknown_name(f"way to decide in {metric}", self.reference, curves)
+            for reference in self.references:
+                if reference not in curves:
+                    raise unknown_name(f"way to decide in {metric}", reference, curves)
             for way, by_seed in curves.items():
                 for seed, values in by_seed.items():
                     if len(values) != len(self.budgets):
@@ -58,20 +59,20 @@ class Record:
                             f"{len(self.budgets)} budgets."
                         )
 
-    def ways(self, metric: str) -> list[str]:
+    def ways(self, metric: str, reference: str) -> list[str]:
         """Return the ways to decide that have curves of a metric, the reference first."""
-        return [self.reference, *(way for way in self.curves[metric] if way != self.reference)]
+        return [reference, *(way for way in self.curves[metric] if way != reference)]
 
     def values(self, metric: str, way: str) -> np.ndarray:
         """Return the values of a way to decide, `[seeds, budgets]`."""
         return np.array([values for _, values in sorted(self.curves[metric][way].items())], float)
 
-    def differences(self, metric: str, way: str) -> np.ndarray:
-        """Return what a way to decide has more than the reference, `[seeds, budgets]`, of the seeds that both have.
+    def differences(self, metric: str, way: str, reference: str) -> np.ndarray:
+        """Return what a way to decide has more than a reference, `[seeds, budgets]`, of the seeds that both have.
 
         A seed decides the same for both: initial weights, what is known at first, what there is to choose from.
         """
-        ours, theirs = self.curves[metric][way], self.curves[metric][self.reference]
+        ours, theirs = self.curves[metric][way], self.curves[metric][reference]
         return np.array([np.subtract(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())], float)
 
     def write(self, path: Path) -> None:
@@ -87,23 +88,23 @@ def read(path: Path) -> Record:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return Record(**{**content, "budgets": tuple(content["budgets"])})
+        return Record(**{**content, **{name: tuple(content[name]) for name in ("budgets", "references")}})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path} is no record of decisions ({error}).") from error
 
 
-def table(record: Record, metric: str) -> str:
+def table(record: Record, metric: str, reference: str) -> str:
     """Return the curves of a metric as a Markdown table.
 
     A row a budget: of the reference the mean over seeds, of all others the paired difference to it with its 95 % t
     interval over seeds, bold where that leaves out zero. The last row is of the mean over all budgets.
     """
-    ways = record.ways(metric)
+    ways = record.ways(metric, reference)
     better = "higher" if record.higher_is_better[metric] else "lower"
     header = [record.budget, f"{ways[0]}: {metric} ({better} is better)", *(f"{way} - {ways[0]}" for way in ways[1:])]
     lines = [header, ["---:"] * len(header)]
     columns = [np.atleast_2d(record.values(metric, ways[0]))]
-    columns += [np.atleast_2d(record.differences(metric, way)) for way in ways[1:]]
+    columns += [np.atleast_2d(record.differences(metric, way, reference)) for way in ways[1:]]
     places = [*(f"{budget:g}" for budget in record.budgets), "mean"]
     for row, place in enumerate(places):
         cells = [place]
@@ -119,7 +120,8 @@ def report(record: Record) -> str:
     seeds = max(len(by_seed) for curves in record.curves.values() for by_seed in curves.values())
     text = f"{record.title}, {seeds} seed{'s' * (seeds > 1)}.\n"
     for metric in record.curves:
-        text += f"\n{table(record, metric)}"
+        for reference in record.references:
+            text += f"\n{table(record, metric, reference)}"
     return text
 
 

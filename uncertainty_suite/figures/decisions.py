@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @style.styled
 def decision_curves(record: Record) -> Figure:
-    """Draw the mean over seeds of each way to decide, and below it the paired difference to the reference.
+    """Draw the mean over seeds of each way to decide, and below it the paired difference to the first reference.
 
     Args:
         record: Of a script of `baselines/decisions/`.
@@ -27,13 +27,14 @@ def decision_curves(record: Record) -> Figure:
     metrics = list(record.curves)
     figure = Figure(figsize=(1 + 3.6 * len(metrics), 5.0), layout="constrained")
     axes = figure.subplots(2, len(metrics), squeeze=False, sharex=True, height_ratios=(3, 2))
-    budgets = np.array(record.budgets)
+    budgets, reference = np.array(record.budgets), record.references[0]
     for column, metric in enumerate(metrics):
         upper, lower = axes[:, column]
-        for place, way in enumerate(record.ways(metric)):
+        for place, way in enumerate(record.ways(metric, reference)):
             color = style.color(place)
-            for axis, values in ((upper, record.values(metric, way)), (lower, record.differences(metric, way))):
-                if axis is lower and way == record.reference:
+            differences = record.differences(metric, way, reference)
+            for axis, values in ((upper, record.values(metric, way)), (lower, differences)):
+                if axis is lower and way == reference:
                     continue
                 axis.plot(budgets, values.mean(axis=0), color=color, marker=".", label=way)
                 if len(values) > 1:
@@ -42,7 +43,7 @@ def decision_curves(record: Record) -> Figure:
         lower.axhline(0, color=style.GRAY, linewidth=0.8)
         direction = "higher" if record.higher_is_better[metric] else "lower"
         upper.set_ylabel(f"{style.metric_name(metric)} ({direction} is better)")
-        lower.set_ylabel(f"less that of {record.reference}")
+        lower.set_ylabel(f"less that of {reference}")
         lower.set_xlabel(record.budget.capitalize())
     axes[0, 0].legend()
     return figure
