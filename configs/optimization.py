@@ -11,7 +11,14 @@ from ml_collections import ConfigDict
 
 from uncertainty_suite.errors import unknown_name
 
-VARIANTS = {"": "branin", "hartmann6": "hartmann6"}
+VARIANTS = {"": "optimization/branin", "hartmann6": "optimization/hartmann6"}
+
+# What differs from the task's settings, for some methods: one value where there is no validation split to choose on.
+METHODS = {
+    "laplace": {"laplace": {"prior_precision": (1.0,)}},
+    "sngp": {"sngp": {"mean_field_factor": (1.0,)}},
+    "swag": {"swag": {"scale": (0.5,)}},
+}
 
 
 def get_config(variant=""):
@@ -26,4 +33,5 @@ def get_config(variant=""):
     config.optimizer = ConfigDict({"name": "adam", "learning_rate": 3e-3, "schedule": "cosine"})
 
     config.evaluation = ConfigDict({"splits": ("test",), "batch_size": 512})
+    config.methods = ConfigDict(METHODS)
     return config

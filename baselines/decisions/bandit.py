@@ -1,6 +1,6 @@
 """Contextual bandits: which arm to pull in a context, by what any method says of the rewards.
 
-    python baselines/decisions/bandit.py --method=mc_dropout --config=configs/bandits.py --output_dir=runs/bandit
+    python baselines/decisions/bandit.py --method=mc_dropout --config=configs/bandit.py --output_dir=runs/bandit
 
 Contexts come in an order that the seed decides. In the first few every arm is pulled equally often; from then on a
 policy pulls one arm in each context, and only the reward of that arm is ever seen (Riquelme, Tucker and Snoek 2018,
@@ -87,7 +87,7 @@ def main(argv=None):
 def check(arguments, learner, train, num_arms):
     """Refuse what would fail after hours."""
     if not num_arms:
-        raise InputError(f"Data set '{train.name}' is no contextual bandit; wheel_bandit and digits_bandit are.")
+        raise InputError(f"Data set '{train.name}' is no contextual bandit; bandit/wheel and bandit/digits are.")
     if learner.config.dataset.validation_percent or learner.config.dataset.train_fraction < 1:
         raise InputError(
             "A bandit needs all arms of a context: set config.dataset.validation_percent to 0 and train_fraction to 1."

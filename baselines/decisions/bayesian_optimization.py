@@ -5,8 +5,8 @@
 
 At first a few candidates are tried that the seed draws. Each round trains the method from scratch on all that was
 tried, asks it about all other candidates, and tries the one with the highest score (Jones, Schonlau and Welch 1998).
-Curves are of the simple regret: what the function has at its best more than the best that was tried. Candidates are
-fixed points, so that the best of them has some regret left. `uniform` is not trained.
+Curves are of the simple regret: what the best of all candidates gives more than the best that was tried. Candidates are
+fixed points, so that regret can be nothing. `uniform` is not trained.
 
 A round that is finished is not repeated, so the command can be given again. `docs/decisions.md` has results and times.
 """
@@ -14,7 +14,6 @@ A round that is finished is not repeated, so the command can be given again. `do
 import numpy as np
 
 from uncertainty_suite import decisions
-from uncertainty_suite.datasets.test_functions import BEST
 from uncertainty_suite.decisions import Belief, command
 from uncertainty_suite.decisions.learner import Learner, ask
 from uncertainty_suite.errors import InputError
@@ -41,7 +40,6 @@ def main(argv=None):
     train = learner.data("train")
     check(arguments, learner, train)
 
-    highest = BEST.get(train.name, float(train.labels.max()))
     values = dict(zip(train.element_ids.tolist(), train.labels.tolist()))
     sizes = {name: getattr(arguments, name) for name in ("first", "rounds")}
     curves = {name: {} for name in arguments.acquisitions}
@@ -62,7 +60,7 @@ def main(argv=None):
                 print(f"{name}, seed {seed}, round {number + 1}: {values[chosen]:.4g}", flush=True)
             best = max(values[each] for each in first)
             found = np.maximum.accumulate([best, *(step["value"] for step in progress.steps)])
-            curves[name][str(seed)] = (highest - found).tolist()
+            curves[name][str(seed)] = (train.labels.max() - found).tolist()
 
     record = decisions.Record(
         decision="bayesian_optimization",

@@ -42,7 +42,7 @@ for _source in (two_moons.SOURCE, digits.SOURCE, noise.SOURCE, toy_regression.SO
     register(_source)
 for _table in uci.SOURCES:
     register(_table)
-for _made in (bandits.wheel_bandit, bandits.DIGITS, *test_functions.SOURCES):
+for _made in (*bandits.SOURCES, *test_functions.SOURCES):
     register(_made)
 
 
@@ -62,7 +62,7 @@ def get(name: str, split: str = "train", data_dir: str | os.PathLike | None = No
             then TFDS's own default. Not used by sets that need no files; where `uci/...` lie is said in `datasets.uci`.
         **options: Of the data set. `uci/...`: `fold`, the number of the published division into train and test.
             `cifar10`: `labels`, whose labels train has: `clean`, or `aggregate`, `random1`, `random2`, `random3` or
-            `worst` of CIFAR-10N. `wheel_bandit`: `delta`, the radius beyond which it pays to explore.
+            `worst` of CIFAR-10N. `bandit/wheel`: `delta`, the radius beyond which it pays to explore.
 
     Returns:
         A `Dataset`.

@@ -4,11 +4,11 @@ A row is a pair of context and arm, its features the context and which arm it is
 label the reward. Row `context * num_arms + arm` has that id. Splits: `train`, the contexts that come one after the
 other, and `test`, others, on which a network's rewards can be measured. All is fixed, whatever the seed.
 
-- `wheel_bandit`: Riquelme, Tucker and Snoek, "Deep Bayesian bandits showdown", 2018 (https://arxiv.org/abs/1802.09127).
+- `bandit/wheel`: Riquelme, Tucker and Snoek, "Deep Bayesian bandits showdown", 2018 (https://arxiv.org/abs/1802.09127).
   2,000 and 500 contexts, uniform in the unit disk; five arms. The first gives 1.2 everywhere. The others give 1, but
   beyond the radius `delta` the arm of the quadrant gives 50. All with noise of standard deviation 0.01. The larger
   `delta`, the more a method has to explore to find these.
-- `digits_bandit`: an image of `digits` and ten arms; the arm that is the digit gives 1, all others 0. 1,297 and 500
+- `bandit/digits`: an image of `digits` and ten arms; the arm that is the digit gives 1, all others 0. 1,297 and 500
   contexts. So a classification becomes a bandit: what is not tried is not known.
 """
 
@@ -24,7 +24,7 @@ _RANDOM_STATES = {"train": 0, "test": 1}
 _SAFE, _SMALL, _LARGE, _STDDEV = 1.2, 1.0, 50.0, 0.01
 
 
-def wheel_bandit(delta: float = 0.5) -> Source:
+def _wheel(delta: float = 0.5) -> Source:
     """Return the wheel bandit.
 
     Args:
@@ -34,7 +34,7 @@ def wheel_bandit(delta: float = 0.5) -> Source:
         InputError: If it is out of that range.
     """
     if not 0 < delta < 1:
-        raise InputError(f"delta of data set 'wheel_bandit' is a radius in (0, 1), received {delta}.")
+        raise InputError(f"delta of data set 'bandit/wheel' is a radius in (0, 1), received {delta}.")
 
     def read(split: str, data_dir: object) -> tuple[np.ndarray, np.ndarray]:
         del data_dir  # generated
@@ -48,9 +48,12 @@ def wheel_bandit(delta: float = 0.5) -> Source:
         rewards[np.arange(size), arm_of_quadrant] = np.where(radius > delta, _LARGE, _SMALL)
         return rows(contexts, rewards + _STDDEV * rng.standard_normal(rewards.shape))
 
-    return Source(
-        "wheel_bandit", ("train", "test"), Vectors(2 + 5), read, likelihood=GAUSSIAN, num_arms=5
-    )  # contexts have a standard deviation of 0.5, and are left as they are
+    # Contexts have a standard deviation of 0.5, and are left as they are.
+    form = Vectors(2 + 5)
+    return Source("bandit/wheel", ("train", "test"), form, read, likelihood=GAUSSIAN, num_arms=5)
+
+
+_wheel.__name__ = "bandit/wheel"  # by which it is known
 
 
 def _read_digits(split: str, data_dir: str | None) -> tuple[np.ndarray, np.ndarray]:
@@ -71,4 +74,6 @@ def rows(contexts: np.ndarray, rewards: np.ndarray) -> tuple[np.ndarray, np.ndar
     return features.astype(np.float32), rewards.ravel()
 
 
-DIGITS = Source("digits_bandit", ("train", "test"), Vectors(64 + 10), _read_digits, likelihood=GAUSSIAN, num_arms=10)
+_DIGITS = Source("bandit/digits", ("train", "test"), Vectors(64 + 10), _read_digits, likelihood=GAUSSIAN, num_arms=10)
+
+SOURCES = (_wheel, _DIGITS)

@@ -278,6 +278,7 @@ def validate(config: Mapping[str, Any], section: Section | None = None) -> None:
             parameters[field].check(f"config.{field}", value)
         else:
             _check_option(config, field, value)
+    _check_likelihood(config, section)
     if section:
         for name in section.tuned:
             _check_tuned(config, f"{section.name}.{name}", config[section.name][name])
@@ -286,7 +287,6 @@ def validate(config: Mapping[str, Any], section: Section | None = None) -> None:
             "config.evaluation.ensemble_curve is of ensembles of the samples of a prediction, and a prediction of "
             f"'{config['method']}' has one. Leave it out."
         )
-    _check_likelihood(config, section)
     _check_loss(config, section)
     _check_optimizer(config["method"], config["optimizer"]["name"], section)
     _check_schedule(config)
