@@ -22,7 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # a dozen lines about CPU fe
 __version__ = "0.1.0"
 
 _PARTS = (
-    *("configuration", "datasets", "errors", "evaluation", "figures", "launch", "layers", "leaderboard"),
+    *("configuration", "datasets", "decisions", "errors", "evaluation", "figures", "launch", "layers", "leaderboard"),
     *("likelihoods", "metrics", "models", "ood_scores", "posthoc", "predictions", "registry", "runs", "tasks"),
     *("testing", "trained", "training"),
 )

@@ -6,7 +6,18 @@ Importing this package, listing names and reading shapes import no TensorFlow an
 import os
 from typing import Any
 
-from uncertainty_suite.datasets import corruptions, digits, forms, noise, tfds_images, toy_regression, two_moons, uci
+from uncertainty_suite.datasets import (
+    bandits,
+    corruptions,
+    digits,
+    forms,
+    noise,
+    test_functions,
+    tfds_images,
+    toy_regression,
+    two_moons,
+    uci,
+)
 from uncertainty_suite.datasets.base import Dataset
 from uncertainty_suite.datasets.cifar10h import cifar10h
 from uncertainty_suite.datasets.sources import Source, find, from_arrays, names, options, register
@@ -31,6 +42,8 @@ for _source in (two_moons.SOURCE, digits.SOURCE, noise.SOURCE, toy_regression.SO
     register(_source)
 for _table in uci.SOURCES:
     register(_table)
+for _made in (*bandits.SOURCES, *test_functions.SOURCES):
+    register(_made)
 
 
 def get(name: str, split: str = "train", data_dir: str | os.PathLike | None = None, **options: Any) -> Dataset:
@@ -49,7 +62,7 @@ def get(name: str, split: str = "train", data_dir: str | os.PathLike | None = No
             then TFDS's own default. Not used by sets that need no files; where `uci/...` lie is said in `datasets.uci`.
         **options: Of the data set. `uci/...`: `fold`, the number of the published division into train and test.
             `cifar10`: `labels`, whose labels train has: `clean`, or `aggregate`, `random1`, `random2`, `random3` or
-            `worst` of CIFAR-10N.
+            `worst` of CIFAR-10N. `bandit/wheel`: `delta`, the radius beyond which it pays to explore.
 
     Returns:
         A `Dataset`.

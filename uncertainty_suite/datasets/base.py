@@ -32,6 +32,7 @@ class _View:
     noise: float = 0.0
     noise_seed: int = label_noise.SEED
     known: tuple[int, ...] | None = None
+    only: tuple[int, ...] | None = None
     corruption: str | None = None
     severity: int = 0
     corruption_seed: int = corruptions.SEED
@@ -48,9 +49,9 @@ class Dataset:
     """One split of a data set: read into memory on first need, delivered as a `tf.data.Dataset` by `load`.
 
     Made by `datasets.get`. The methods `like`, `corrupted`, `holding_out`, `fraction`, `imbalanced`,
-    `with_label_noise`, `classes`, `subset`, `seeded`, `augmented`, `augmixed`, `mixed` and `with_outliers` each return
-    a new view of it and leave it as it is; they read nothing, and their order does not matter. The same method called
-    again replaces what it said before.
+    `with_label_noise`, `classes`, `only`, `subset`, `seeded`, `augmented`, `augmixed`, `mixed` and `with_outliers` each
+    return a new view of it and leave it as it is; they read nothing, and their order does not matter. The same method
+    called again replaces what it said before.
 
     Attributes:
         source: What is particular to the data set.
@@ -248,9 +249,10 @@ class Dataset:
     def with_label_noise(self, fraction: float, seed: int = label_noise.SEED) -> Dataset:
         """Return the view of train with symmetric label noise: wrong labels, uniformly drawn from all other classes.
 
-        Exactly this fraction of the training examples that the other views leave (`subset` aside) has a wrong label,
-        but for rounding. Which ones, and which labels, is a function of their places in the stored split. Validation
-        and test stay as they are: what is chosen or measured there is chosen and measured with the right labels.
+        Exactly this fraction of the training examples that the other views leave (`only` and `subset` aside) has a
+        wrong label, but for rounding. Which ones, and which labels, is a function of their places in the stored split.
+        Validation and test stay as they are: what is chosen or measured there is chosen and measured with the right
+        labels.
 
         Args:
             fraction: In [0, 1); 0: the labels as they are.
@@ -299,6 +301,28 @@ class Dataset:
         view = self._with(known=None if known is None else tuple(known))
         view._check_unknown()
         return view
+
+    def only(self, element_ids: Sequence[int] | None) -> Dataset:
+        """Return the view of train with these examples alone, of those that the other views leave; in stored order.
+
+        So a method learns from what has been labelled so far. Other splits stay as they are, and so do wrong labels and
+        the statistics with which features are standardised; targets are standardised with those of these examples.
+
+        Args:
+            element_ids: Of the examples, in any order; None: all.
+
+        Raises:
+            InputError: If there are none, or one is named twice. When read: if one is no such example.
+
+        Example:
+            >>> labelled = get("mnist").holding_out(0.1).only([12, 7, 43001])
+        """
+        if element_ids is not None:
+            if not len(element_ids):
+                raise InputError(f"No training examples of data set '{self.name}' are named: expected some ids.")
+            if len(set(element_ids)) < len(element_ids):
+                raise InputError(f"The ids of training examples of data set '{self.name}' name an example twice.")
+        return self._with(only=None if element_ids is None else tuple(int(each) for each in element_ids))
 
     def subset(self, max_examples: int) -> Dataset:
         """Return the view of the first so many examples that the other views leave; 0 for all.
@@ -457,7 +481,23 @@ class Dataset:
     @functools.cached_property
     def _rows(self) -> np.ndarray:
         """int64 `[num_examples]`: each example's place in the stored split, ascending."""
-        return self._rows_before_subset[: self._view.max_examples or None]
+        return self._rows_before_subset[self._kept]
+
+    @functools.cached_property
+    def _kept(self) -> np.ndarray | slice:
+        """Which of `_rows_before_subset` there are, ascending."""
+        first = slice(self._view.max_examples or None)
+        if self._view.only is None or self.split != TRAIN:
+            return first
+        rows = self._rows_before_subset
+        ids = self._numbers[rows] if self.source.identified else rows
+        missing = np.setdiff1d(self._view.only, ids)
+        if len(missing):
+            raise InputError(
+                f"Data set '{self.name}' has no training example with the id {missing[0]}, of those that it keeps for "
+                "training."
+            )
+        return np.flatnonzero(np.isin(ids, self._view.only))[first]
 
     @functools.cached_property
     def _rows_before_subset(self) -> np.ndarray:
@@ -559,7 +599,7 @@ class Dataset:
         rows = self._rows_before_subset
         labels = self._numbered(self._given_labels[rows])
         noisy = label_noise.symmetric(labels, rows, len(self._stored), self.num_classes, view.noise, view.noise_seed)
-        return noisy[: view.max_examples or None]
+        return noisy[self._kept]
 
     @functools.cached_property
     def human_labels(self) -> np.ndarray:
@@ -591,9 +631,13 @@ class Dataset:
         Raises:
             InputError: If the data set does not keep them.
         """
+        return self._of_this_split(self._numbers)
+
+    @property
+    def _numbers(self) -> np.ndarray:
         if self._stored.original_ids is None:
             raise InputError(f"Data set '{self.name}' does not keep the original numbers of its examples.")
-        return self._of_this_split(self._stored.original_ids)
+        return self._stored.original_ids
 
     def _of_this_split(self, array: np.ndarray) -> np.ndarray:
         return array if self.num_examples == len(array) else array[self._rows]

@@ -38,6 +38,7 @@ class Options:
             `trains_as` names, with the same configuration, so that the result is the same.
         restore_only: Whether a finished training is only restored: nothing is trained or written, and `evaluate` hands
             over the predict function.
+        train_only: Whether the training is not evaluated: in place of that `evaluate` hands over the predict function.
 
     Raises:
         InputError: A value is not allowed.
@@ -55,6 +56,7 @@ class Options:
     tuned: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     trained: str | Path | None = None
     restore_only: bool = False
+    train_only: bool = False
 
     def __post_init__(self) -> None:
         if self.output_dir == "":

@@ -39,7 +39,7 @@ _PACKAGES = ("keras", "ml_collections", "numpy", "scikit-learn", "scipy", "tenso
 
 
 class Restored(Exception):
-    """A finished training was restored, as `Options.restore_only` asks for.
+    """A training is finished and is not evaluated, as `Options.restore_only` or `Options.train_only` asks for.
 
     Attributes:
         predict: The script's predict function.
@@ -47,7 +47,7 @@ class Restored(Exception):
     """
 
     def __init__(self, predict: Callable[[Any], Predictions], run: Run) -> None:
-        super().__init__(f"{run.path} is restored")
+        super().__init__(f"{run.path} is trained")
         self.predict = predict
         self.run = run
 
@@ -241,7 +241,7 @@ class Run:
                 raise InputError(f"{self.path} holds no run that could be restored.")
             self.results = None  # or the script would return them, and hand over no predict function
             return
-        if self.results is None:
+        if self.results is None and not self.options.train_only:
             self._read_evaluation_data()
         if not self.chief:
             return
@@ -320,12 +320,14 @@ class Run:
         self._provenance = {**first, "resumed": [*first.get("resumed", []), resume]}
 
     def hand_over(self, predict: Callable[[Any], Predictions]) -> None:
-        """Give the predict function to whoever asked for it by `Options.restore_only`; else do nothing.
+        """Give the predict function to whoever asked for it by `restore_only` or `train_only`; else do nothing.
 
         Raises:
             Restored: Somebody did; the script is not to go on.
         """
-        if self.options.restore_only:
+        if self.options.train_only and self.chief:
+            self._lock.release()
+        if self.options.restore_only or self.options.train_only:
             raise Restored(predict, self)
 
     def finish(
@@ -449,6 +451,7 @@ def data_of(
     data = datasets.get(name, split.name, data_dir, **options)
     data = data.holding_out(config["validation_percent"]).classes(config["classes"] or None)
     data = data.fraction(config["train_fraction"]).imbalanced(config["imbalance"])
+    data = data.only(config.get("train_ids") or None)
     for kind in ("mixup", "cutmix"):
         if config.get(kind):
             data = data.mixed(kind, config[kind])

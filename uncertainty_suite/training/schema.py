@@ -61,19 +61,25 @@ FIELDS: dict[str, Parameter] = {
     "evaluation.save": Parameter((), "arrays to save beside what the scores need"),
 }
 
-# Fields that change the training of any method, and that a configuration has only where they are given and not off, so
-# that it is the same experiment with and without them.
-OPTIONAL: dict[str, Parameter] = {
+# Fields that change the labels or the loss of any method with the likelihood's.
+_OF_THE_LOSS: dict[str, Parameter] = {
     "loss.logit_norm": Parameter(0.0, "temperature of logits of length 1 in the loss; 0 for none", at_least=0),
     "loss.label_smoothing": Parameter(0.0, "share of a label that all classes have, in the loss", at_least=0, below=1),
     "loss.focal_gamma": Parameter(0.0, "power of 1 - p by which the loss is multiplied", at_least=0),
     "loss.outlier_weight": Parameter(0.0, "weight of the outliers' loss, e.g. 0.5; needs dataset.outliers", at_least=0),
     "dataset.outliers": Parameter("", "training examples of no class, <data set>/<split>; empty for none"),
+    "dataset.mixup": Parameter(0.0, "alpha of mixup of training examples; 0 for none", at_least=0),
+    "dataset.cutmix": Parameter(0.0, "alpha of CutMix of training images; 0 for none", at_least=0),
+}
+
+# Fields that a configuration has only where they are given and not off, so that it is the same experiment with and
+# without them.
+OPTIONAL: dict[str, Parameter] = {
+    **_OF_THE_LOSS,
+    "dataset.train_ids": Parameter((), "train on these examples alone, by element id; empty for all", of=int),
     "dataset.augmix": Parameter(
         0.0, "severity of AugMix of training images, e.g. 3; 0 for none", at_least=0, at_most=10
     ),
-    "dataset.mixup": Parameter(0.0, "alpha of mixup of training examples; 0 for none", at_least=0),
-    "dataset.cutmix": Parameter(0.0, "alpha of CutMix of training images; 0 for none", at_least=0),
 }
 
 # Options of architectures, data sets, optimizers and schedules, by their last name; the others by type alone.
@@ -275,6 +281,7 @@ def validate(config: Mapping[str, Any], section: Section | None = None) -> None:
             parameters[field].check(f"config.{field}", value)
         else:
             _check_option(config, field, value)
+    _check_likelihood(config, section)
     if section:
         for name in section.tuned:
             _check_tuned(config, f"{section.name}.{name}", config[section.name][name])
@@ -283,7 +290,6 @@ def validate(config: Mapping[str, Any], section: Section | None = None) -> None:
             "config.evaluation.ensemble_curve is of ensembles of the samples of a prediction, and a prediction of "
             f"'{config['method']}' has one. Leave it out."
         )
-    _check_likelihood(config, section)
     _check_loss(config, section)
     _check_optimizer(config["method"], config["optimizer"]["name"], section)
     _check_schedule(config)
@@ -301,7 +307,7 @@ def _check_likelihood(config: Mapping[str, Any], section: Section | None) -> Non
 
 def _check_loss(config: Mapping[str, Any], section: Section | None) -> None:
     if section and section.own_loss:
-        for field in sorted(OPTIONAL.keys() - {"dataset.augmix"}):  # which leaves labels and loss as they are
+        for field in _OF_THE_LOSS:
             place, _, name = field.partition(".")
             if config.get(place, {}).get(name):
                 raise InputError(
