@@ -25,6 +25,7 @@ setup(
         "matplotlib>=3.9",
         "ml-collections>=1.0",
         "numpy>=1.26",
+        "pillow>=10.1",
         "rich>=13.0",
         "scikit-learn>=1.5",
         "scipy>=1.15",

@@ -7,9 +7,12 @@ import os
 from typing import Any
 
 from uncertainty_suite.datasets import corruptions, digits, forms, noise, tfds_images, toy_regression, two_moons, uci
+from uncertainty_suite.datasets.arrays import from_npz
 from uncertainty_suite.datasets.base import Dataset
 from uncertainty_suite.datasets.cifar10h import cifar10h
+from uncertainty_suite.datasets.image_folders import from_images
 from uncertainty_suite.datasets.sources import Source, find, from_arrays, names, options, register
+from uncertainty_suite.datasets.tables import from_csv
 from uncertainty_suite.datasets.tfds_images import from_tfds
 
 __all__ = [
@@ -20,6 +23,9 @@ __all__ = [
     "folds",
     "forms",
     "from_arrays",
+    "from_csv",
+    "from_images",
+    "from_npz",
     "from_tfds",
     "get",
     "names",

@@ -61,8 +61,8 @@ FIELDS: dict[str, Parameter] = {
     "evaluation.save": Parameter((), "arrays to save beside what the scores need"),
 }
 
-# Fields that change the training of any method, and that a configuration has only where they are given and not off, so
-# that it is the same experiment with and without them.
+# Fields that a configuration has only where they are given and not off, so that it is the same experiment with and
+# without them.
 OPTIONAL: dict[str, Parameter] = {
     "loss.logit_norm": Parameter(0.0, "temperature of logits of length 1 in the loss; 0 for none", at_least=0),
     "loss.label_smoothing": Parameter(0.0, "share of a label that all classes have, in the loss", at_least=0, below=1),
@@ -71,6 +71,7 @@ OPTIONAL: dict[str, Parameter] = {
     "dataset.outliers": Parameter("", "training examples of no class, <data set>/<split>; empty for none"),
     "dataset.mixup": Parameter(0.0, "alpha of mixup of training examples; 0 for none", at_least=0),
     "dataset.cutmix": Parameter(0.0, "alpha of CutMix of training images; 0 for none", at_least=0),
+    "evaluation.shifts": Parameter((), "labelled splits of the data set that are shifted as they are"),
 }
 
 # Options of architectures, data sets, optimizers and schedules, by their last name; the others by type alone.
@@ -300,7 +301,7 @@ def _check_loss(config: Mapping[str, Any], section: Section | None) -> None:
     if section and section.own_loss:
         for field in OPTIONAL:
             place, _, name = field.partition(".")
-            if config.get(place, {}).get(name):
+            if place != "evaluation" and config.get(place, {}).get(name):
                 raise InputError(
                     f"config.{field} changes the labels or the loss of the likelihood, and '{config['method']}' has a "
                     "loss of its own. Leave it out."
@@ -446,6 +447,7 @@ def _check_evaluation(config: Mapping[str, Any], samples: int) -> None:
         raise InputError("config.evaluation.splits must name a split at least, received ().")
     for field in ("splits", "predict_only", "corruptions", "severities", "ood_scores", "posthoc", "save"):
         _refuse_twice(f"config.evaluation.{field}", evaluation[field])
+    _refuse_twice("config.evaluation.splits and shifts", [*evaluation["splits"], *evaluation.get("shifts", ())])
     ood_sets = [*evaluation["ood_near"], *evaluation["ood_far"], *evaluation["ood_validation"]]
     _refuse_twice("config.evaluation.ood_near, ood_far and ood_validation", ood_sets)
     _check_ood_validation(config)
