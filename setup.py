@@ -36,6 +36,7 @@ setup(
     ],
     extras_require={
         "benchmarks": ["torch>=2.6"],  # PyTorch's side of benchmarks/speed.py
+        "molecules": ["rdkit>=2023.9"],  # data set `herg`
         "ray": ["ray[default,tune]>=2.40"],  # `python -m uncertainty_suite.sweep --address`
         # On no package index, so nothing may need it: `metrics.get("rm/<name>")` uses it where it is present.
         "robustness-metrics": [

@@ -6,7 +6,19 @@ Importing this package, listing names and reading shapes import no TensorFlow an
 import os
 from typing import Any
 
-from uncertainty_suite.datasets import corruptions, digits, forms, noise, tfds_images, toy_regression, two_moons, uci
+from uncertainty_suite.datasets import (
+    adult,
+    bike_sharing,
+    corruptions,
+    digits,
+    forms,
+    herg,
+    noise,
+    tfds_images,
+    toy_regression,
+    two_moons,
+    uci,
+)
 from uncertainty_suite.datasets.arrays import from_npz
 from uncertainty_suite.datasets.base import Dataset
 from uncertainty_suite.datasets.cifar10h import cifar10h
@@ -35,7 +47,7 @@ __all__ = [
 
 for _source in (two_moons.SOURCE, digits.SOURCE, noise.SOURCE, toy_regression.SOURCE, *tfds_images.SOURCES):
     register(_source)
-for _table in uci.SOURCES:
+for _table in (*uci.SOURCES, adult.SOURCE, bike_sharing.SOURCE, herg.SOURCE):
     register(_table)
 
 
@@ -49,8 +61,9 @@ def get(name: str, split: str = "train", data_dir: str | os.PathLike | None = No
         split: `"train"`, `"validation"` (cut from train, see `Dataset.holding_out`), `"test"`, or one that the data set
             has besides (`two_moons`: `grid`, `ood`, `ood_validation`; `toy_regression`: `grid`, `gap`, `ood`; `digits`:
             `photos`, `noise`, `textures`; `noise`: `uniform`, `gaussian`, `constant`, `permuted`; `omniglot28`:
-            `small1`, `small2`; `cifar10_corrupted`: `gaussian_noise_3` and so on; `mnist_corrupted`: `zigzag` and so
-            on). `"unknown"`: the examples of test that belong to none of the known `Dataset.classes`.
+            `small1`, `small2`; `adult`: `female`, `under_25` and so on; `bike_sharing`: `2012`; `herg`:
+            `new_scaffolds`; `cifar10_corrupted`: `gaussian_noise_3` and so on; `mnist_corrupted`: `zigzag` and so on).
+            `"unknown"`: the examples of test that belong to none of the known `Dataset.classes`.
         data_dir: Folder of prepared TFDS data sets; without it the environment variable `UNCERTAINTY_SUITE_DATA_DIR`,
             then TFDS's own default. Not used by sets that need no files; where `uci/...` lie is said in `datasets.uci`.
         **options: Of the data set. `uci/...`: `fold`, the number of the published division into train and test.

@@ -137,13 +137,11 @@ class Encoded(NamedTuple):
         splits: Of each split the features, float64 `[n, size]`, the labels `[n]`, and the rows' numbers in their file,
             int64 `[n]`.
         form: What a model receives; the numbers stand before the categories.
-        names: What each feature is: `rooms`, or `city=Oslo`.
         classes: Names of the classes; none where labels are numbers.
     """
 
     splits: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
     form: Vectors
-    names: list[str]
     classes: list[str]
 
 
@@ -189,10 +187,7 @@ def encode(name: str, tables: Mapping[str, Rows], columns: Columns, ood: Sequenc
     classes = [] if columns.likelihood == GAUSSIAN else _classes(name, tables["train"].column(columns.target), columns)
     splits = {}
     for split, rows in tables.items():
-        indicators = [
-            np.array([[_category(cell) == category for category in known] for cell in rows.column(column)], np.float64)
-            for column, known in categories.items()
-        ]
+        indicators = [_indicators(rows.column(column), known) for column, known in categories.items()]
         if columns.likelihood == GAUSSIAN:
             labels = _numbers(what, rows, [columns.target])[:, 0]
         elif split in ood:
@@ -200,8 +195,8 @@ def encode(name: str, tables: Mapping[str, Rows], columns: Columns, ood: Sequenc
         else:
             labels = _class_numbers(name, rows, columns.target, classes)
         splits[split] = np.concatenate([numbers[split], *indicators], axis=1), labels, np.array(rows.numbers, np.int64)
-    names = [*numeric, *(f"{column}={category}" for column, known in categories.items() for category in known)]
-    return Encoded(splits, Vectors(len(names), indicators=len(names) - len(numeric)), names, classes)
+    num_indicators = sum(map(len, categories.values()))
+    return Encoded(splits, Vectors(len(numeric) + num_indicators, indicators=num_indicators), classes)
 
 
 def _features(name: str, rows: Rows, columns: Columns) -> list[str]:
@@ -233,6 +228,13 @@ def _is_missing(cell: str) -> bool:
 
 def _category(cell: str) -> str:
     return "" if _is_missing(cell) else cell
+
+
+def _indicators(cells: Sequence[str], known: Sequence[str]) -> np.ndarray:
+    """Return which category each cell is, float64 `[n, categories]`; one that is not known is none of them."""
+    number_of = {category: number for number, category in enumerate(known)}
+    numbers = [number_of.get(_category(cell), len(known)) for cell in cells]
+    return np.eye(len(known) + 1)[numbers, :-1]
 
 
 def _without_gaps(what: str, rows: Rows, needed: Sequence[str], columns: Columns) -> Rows:
