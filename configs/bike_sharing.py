@@ -11,7 +11,16 @@ from ml_collections import ConfigDict
 METHODS = {
     "deep_ensemble": {"deep_ensemble": {"size": 5}},
     "mc_dropout": {"search": {"model": {"dropout_rate": (0.01, 0.3, "log")}}},
-    "sngp": {"sngp": {"mean_field_factor": (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)}},
+    "sngp": {
+        "sngp": {  # as for the tables of UCI
+            "spec_norm_bound": 0.9,
+            "feature_type": "random",
+            "feature_stddev": 1.0,
+            "scale_features": True,
+            "normalize_input": False,
+            "mean_field_factor": (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0),
+        },
+    },
 }
 
 
