@@ -6,10 +6,21 @@ Importing this package, listing names and reading shapes import no TensorFlow an
 import os
 from typing import Any
 
-from uncertainty_suite.datasets import corruptions, digits, forms, noise, tfds_images, toy_regression, two_moons, uci
+from uncertainty_suite.datasets import (
+    corruptions,
+    digits,
+    forms,
+    noise,
+    tfds_images,
+    tfds_texts,
+    toy_regression,
+    two_moons,
+    uci,
+)
 from uncertainty_suite.datasets.base import Dataset
 from uncertainty_suite.datasets.cifar10h import cifar10h
 from uncertainty_suite.datasets.sources import Source, find, from_arrays, names, options, register
+from uncertainty_suite.datasets.texts import from_texts
 from uncertainty_suite.datasets.tfds_images import from_tfds
 
 __all__ = [
@@ -20,6 +31,7 @@ __all__ = [
     "folds",
     "forms",
     "from_arrays",
+    "from_texts",
     "from_tfds",
     "get",
     "names",
@@ -29,8 +41,8 @@ __all__ = [
 
 for _source in (two_moons.SOURCE, digits.SOURCE, noise.SOURCE, toy_regression.SOURCE, *tfds_images.SOURCES):
     register(_source)
-for _table in uci.SOURCES:
-    register(_table)
+for _made in (*uci.SOURCES, *tfds_texts.SOURCES):
+    register(_made)
 
 
 def get(name: str, split: str = "train", data_dir: str | os.PathLike | None = None, **options: Any) -> Dataset:
