@@ -32,6 +32,7 @@ setup(
         "tensorboard>=2.18",
         "tensorflow>=2.18",
         "tensorflow-datasets>=4.9.7",
+        "tokenizers>=0.20",
         "tqdm>=4.66",
     ],
     extras_require={

@@ -15,6 +15,7 @@ from uncertainty_suite.datasets import (
     herg,
     noise,
     tfds_images,
+    tfds_texts,
     toy_regression,
     two_moons,
     uci,
@@ -25,6 +26,7 @@ from uncertainty_suite.datasets.cifar10h import cifar10h
 from uncertainty_suite.datasets.image_folders import from_images
 from uncertainty_suite.datasets.sources import Source, find, from_arrays, names, options, register
 from uncertainty_suite.datasets.tables import from_csv
+from uncertainty_suite.datasets.texts import from_texts
 from uncertainty_suite.datasets.tfds_images import from_tfds
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "from_csv",
     "from_images",
     "from_npz",
+    "from_texts",
     "from_tfds",
     "get",
     "names",
@@ -47,8 +50,8 @@ __all__ = [
 
 for _source in (two_moons.SOURCE, digits.SOURCE, noise.SOURCE, toy_regression.SOURCE, *tfds_images.SOURCES):
     register(_source)
-for _table in (*uci.SOURCES, adult.SOURCE, bike_sharing.SOURCE, herg.SOURCE):
-    register(_table)
+for _made in (*uci.SOURCES, adult.SOURCE, bike_sharing.SOURCE, herg.SOURCE, *tfds_texts.SOURCES):
+    register(_made)
 
 
 def get(name: str, split: str = "train", data_dir: str | os.PathLike | None = None, **options: Any) -> Dataset:

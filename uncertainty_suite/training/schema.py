@@ -13,6 +13,8 @@ from ml_collections import ConfigDict
 
 from uncertainty_suite import configuration, datasets, likelihoods, metrics, models, ood_scores, posthoc
 from uncertainty_suite.configuration import REQUIRED, Parameter, Section
+from uncertainty_suite.datasets.forms import Tokens
+from uncertainty_suite.datasets.trees import Tree, leaves
 from uncertainty_suite.errors import InputError, unknown_name
 from uncertainty_suite.training.optimizers import OF_METHODS, OPTIMIZERS, SCHEDULES
 
@@ -394,6 +396,25 @@ def _check_option(config: Mapping[str, Any], field: str, value: Any) -> None:
                     _OPTIONS.get(option.removesuffix("s"), Parameter(each, "")).check(f"config.{field}", each)
             elif default is not None:
                 Parameter(default, "").check(f"config.{field}", value)
+
+
+def check_vocabulary(config: Mapping[str, Any], form: Tree) -> None:
+    """Refuse an architecture that has no vectors for some of the token ids of its data set.
+
+    Args:
+        config: As `configuration.to_json` returns it, complete.
+        form: What the data set's examples are brought into.
+
+    Raises:
+        InputError: It is so.
+    """
+    known = config["model"].get("vocabulary_size")
+    for _, part in leaves(form):
+        if known is not None and isinstance(part, Tokens) and known < part.vocabulary_size:
+            raise InputError(
+                f"config.model.vocabulary_size is {known}, and data set '{config['dataset']['name']}' has token ids up "
+                f"to {part.vocabulary_size - 1}. Set --config.model.vocabulary_size={part.vocabulary_size}."
+            )
 
 
 def _check_schedule(config: Mapping[str, Any]) -> None:
