@@ -41,17 +41,20 @@ setup(
         "matplotlib>=3.9",
         "ml-collections>=1.0",
         "numpy>=1.26",
+        "pillow>=10.1",
         "rich>=13.0",
         "scikit-learn>=1.5",
         "scipy>=1.15",
         "tensorboard>=2.18",
         "tensorflow>=2.18",
         "tensorflow-datasets>=4.9.7",
+        "tokenizers>=0.20",
         "tqdm>=4.66",
     ],
     extras_require={
         "benchmarks": ["torch>=2.6"],  # PyTorch's side of benchmarks/speed.py
         "docs": ["furo>=2024.8.6", "ipykernel>=6.29", "myst-nb>=1.1", "sphinx>=8.0"],  # `make docs`
+        "molecules": ["rdkit>=2023.9"],  # data set `herg`
         "ray": ["ray[default,tune]>=2.40"],  # `python -m uncertainty_suite.sweep --address`
         # On no package index, so nothing may need it: `metrics.get("rm/<name>")` uses it where it is present.
         "robustness-metrics": [

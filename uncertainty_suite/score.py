@@ -234,7 +234,7 @@ def _splits(file: _Arrays, config: Mapping[str, Any]) -> tuple[list[Split], str]
         if name not in (*names, "element_id", "labels"):
             raise unknown_name(f"array in {file.name}", key, (*names, "element_id", "labels"))
         if split not in known:
-            shifts = [each.key for each in known.values() if each.role == "shift"]
+            shifts = [each.key for each in known.values() if each.derived]
             names_of_splits = [name for name in known if name not in shifts]
             more = f", and {len(shifts)} like {shifts[0]}" if shifts else ""
             raise InputError(
@@ -278,7 +278,7 @@ def _of_records(folder: Path, config: Mapping[str, Any], splits: Sequence[Split]
             known = likelihoods.get(parameters.pop("name"), **parameters), *labels
         digests = {**record.examples, **digests}
         fingerprints = {**record.data_fingerprint, **fingerprints}
-    checked = {split.key for split in splits if split.role not in ("shift", "predict_only")}
+    checked = {split.key for split in splits if not split.derived and split.role != "predict_only"}
     if known is None or not checked <= digests.keys():
         return None
     return _Reference(*known, digests, fingerprints)
@@ -318,7 +318,7 @@ def _prepare(file: _Arrays, split: Split, inside: str, reference: _Reference, sa
         raise InputError(f"{what}: element_id {twice} is there twice. Each example must have one row.")
     kind = "integers" if likelihood.name == "categorical" else "numbers"
     labels = _of_rows(file, split, "labels", inside, count, kind) if split.labelled else None
-    if split.key == inside or split.role == "shift":
+    if split.key == inside or split.derived:
         last = split.max_examples or None
         rows = _places(what, element_ids, reference.element_ids[:last])
         expected = reference.labels[:last]

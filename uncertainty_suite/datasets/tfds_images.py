@@ -23,7 +23,7 @@ import contextlib
 import functools
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,12 +63,8 @@ def _prepare(builder: tfds.core.DatasetBuilder) -> str:
     return ""
 
 
-def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np.ndarray, ...]:
-    """Read a split into memory.
-
-    Returns:
-        Images, uint8 `[n, height, width, channels]`, and labels, int64 `[n]`; where examples have an `id` with a
-        number in its split, as "test_00042", these numbers too, int64 `[n]`.
+def read_columns(name: str, split: str, data_dir: str | os.PathLike | None) -> dict[str, np.ndarray]:
+    """Read a split into memory: what the examples have under each name, `[n, ...]`.
 
     Raises:
         InputError: If the data set is neither prepared nor downloadable, or cannot be read.
@@ -104,11 +100,30 @@ def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np
             f"Cannot read split '{split}' of data set '{name}' in {where} ({_one_line(error)}). If its files are "
             f"damaged, delete the folder '{name}' there and run again to prepare it anew."
         ) from error
-    images, labels = (np.concatenate([batch[key] for batch in batches]) for key in ("image", "label"))
-    numbers = [re.fullmatch(rb"[a-z]+_(\d+)", text) for batch in batches for text in batch.get("id", [b""])]
+    return {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
+
+
+def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np.ndarray, ...]:
+    """Read a split of images into memory.
+
+    Returns:
+        Images, uint8 `[n, height, width, channels]`, and labels, int64 `[n]`; where examples have an `id` with a
+        number in its split, as "test_00042", these numbers too, int64 `[n]`.
+
+    Raises:
+        InputError: If the data set is neither prepared nor downloadable, or cannot be read.
+    """
+    columns = read_columns(name, split, data_dir)
+    numbers = numbers_in(columns.get("id", [b""]))
+    return columns["image"], columns["label"], *([] if numbers is None else [numbers])
+
+
+def numbers_in(ids: Sequence[bytes]) -> np.ndarray | None:
+    """Return the numbers of ids such as "test_00042" or "42", int64 `[n]`; None if one is not so."""
+    numbers = [re.fullmatch(rb"([a-z]+_)?(\d+)", text) for text in ids]
     if not all(numbers):
-        return images, labels
-    return images, labels, np.array([int(number[1]) for number in numbers if number])
+        return None
+    return np.array([int(number[2]) for number in numbers if number])
 
 
 @contextlib.contextmanager

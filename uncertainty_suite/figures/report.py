@@ -172,10 +172,11 @@ def _against_in_distribution(runs: Sequence[RunFolder], splits: Sequence[Split])
         for score in known[0]:
             if all(score in each for each in known):
                 yield f"failures_{score}", partial(failure_detection, score=score)
-    if shifts and all(run.task.of("shift") == shifts for run in runs):
+    corrupted = [split for split in shifts if split.derived]
+    if corrupted and all([split for split in run.task.of("shift") if split.derived] == corrupted for run in runs):
         for metric in _SHIFT_METRICS[runs[0].task.likelihood.name]:
             yield f"shift_{metric}", partial(shift_by_severity, metric=metric)
-    elif any(run.task.of("shift") for run in runs):
+    elif any(split.derived for run in runs for split in run.task.of("shift")):
         _leave_out("figures of shifts, which are means over corruptions, and not all runs have predicted all of them")
 
 

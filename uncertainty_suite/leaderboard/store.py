@@ -237,10 +237,10 @@ def _relative(match: re.Match) -> str:
 
 
 def _examples(run: RunFolder) -> dict[str, dict[str, Any]]:
-    """Return which examples were predicted of each split that is data of its own; shifted ones are of another split."""
+    """Return which examples were predicted of each split that is data of its own; corrupted ones are of another."""
     examples = {}
     for split in run.task.splits:
-        if split.role not in ("shift", "fit", "predict_only"):
+        if not split.derived and split.role not in ("fit", "predict_only"):
             saved = run.predictions(split.key)
             examples[split.key] = per_example.digest(saved["element_id"], saved["labels"] if split.labelled else None)
     return examples

@@ -422,7 +422,7 @@ def check(
     saved = configuration.to_json(config)
     schema.validate(saved, section)
     splits = plan(saved, _fits_scores(config))
-    data_of(config.dataset, "train", data_dir)
+    schema.check_vocabulary(saved, data_of(config.dataset, "train", data_dir).source.form)
     for split in splits:  # builders refuse unknown names and splits
         data_of(config.dataset, split, data_dir)
     return config, splits

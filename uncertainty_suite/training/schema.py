@@ -13,6 +13,8 @@ from ml_collections import ConfigDict
 
 from uncertainty_suite import configuration, datasets, likelihoods, metrics, models, ood_scores, posthoc
 from uncertainty_suite.configuration import REQUIRED, Parameter, Section
+from uncertainty_suite.datasets.forms import Tokens
+from uncertainty_suite.datasets.trees import Tree, leaves
 from uncertainty_suite.errors import InputError, unknown_name
 from uncertainty_suite.training.optimizers import OF_METHODS, OPTIMIZERS, SCHEDULES
 
@@ -77,6 +79,7 @@ _OF_THE_LOSS: dict[str, Parameter] = {
 OPTIONAL: dict[str, Parameter] = {
     **_OF_THE_LOSS,
     "dataset.train_ids": Parameter((), "train on these examples alone, by element id; empty for all", of=int),
+    "evaluation.shifts": Parameter((), "labelled splits of the data set that are shifted as they are"),
     "dataset.augmix": Parameter(
         0.0, "severity of AugMix of training images, e.g. 3; 0 for none", at_least=0, at_most=10
     ),
@@ -404,6 +407,25 @@ def _check_option(config: Mapping[str, Any], field: str, value: Any) -> None:
                 Parameter(default, "").check(f"config.{field}", value)
 
 
+def check_vocabulary(config: Mapping[str, Any], form: Tree) -> None:
+    """Refuse an architecture that has no vectors for some of the token ids of its data set.
+
+    Args:
+        config: As `configuration.to_json` returns it, complete.
+        form: What the data set's examples are brought into.
+
+    Raises:
+        InputError: It is so.
+    """
+    known = config["model"].get("vocabulary_size")
+    for _, part in leaves(form):
+        if known is not None and isinstance(part, Tokens) and known < part.vocabulary_size:
+            raise InputError(
+                f"config.model.vocabulary_size is {known}, and data set '{config['dataset']['name']}' has token ids up "
+                f"to {part.vocabulary_size - 1}. Set --config.model.vocabulary_size={part.vocabulary_size}."
+            )
+
+
 def _check_schedule(config: Mapping[str, Any]) -> None:
     optimizer, epochs = config["optimizer"], config["epochs"]
     if optimizer["warmup_epochs"] >= epochs:
@@ -455,6 +477,7 @@ def _check_evaluation(config: Mapping[str, Any], samples: int) -> None:
         raise InputError("config.evaluation.splits must name a split at least, received ().")
     for field in ("splits", "predict_only", "corruptions", "severities", "ood_scores", "posthoc", "save"):
         _refuse_twice(f"config.evaluation.{field}", evaluation[field])
+    _refuse_twice("config.evaluation.splits and shifts", [*evaluation["splits"], *evaluation.get("shifts", ())])
     ood_sets = [*evaluation["ood_near"], *evaluation["ood_far"], *evaluation["ood_validation"]]
     _refuse_twice("config.evaluation.ood_near, ood_far and ood_validation", ood_sets)
     _check_ood_validation(config)
