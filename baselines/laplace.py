@@ -23,6 +23,7 @@ from uncertainty_suite.configuration import Parameter, Section
 
 CONFIG = Section(
     "laplace",
+    uncertainties=("variance",),
     samples="num_samples",
     tuned=("prior_precision",),
     structure=Parameter("full", "how much of the Hessian is kept", choices=("full", "kronecker")),

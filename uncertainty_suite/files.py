@@ -225,6 +225,31 @@ def _integer(text: str) -> int:
     return int(text)
 
 
+def check_folder(folder: str | Path) -> None:
+    """Refuse a folder that holds what leads out of it, or what is neither a file nor a folder, anywhere in it.
+
+    Who has seen that may write into it, as long as nobody else changes it.
+
+    Raises:
+        InputError: The message names what it holds.
+        OSError: It cannot be read.
+    """
+    home = Path(os.path.realpath(folder))
+    for path, folders, names in os.walk(home):
+        for entry in (Path(path, name) for name in (*folders, *names)):
+            if entry.is_symlink():
+                wrong = not Path(os.path.realpath(entry)).is_relative_to(home)
+                what = "is a link that leads out of the run folder"
+            else:
+                wrong = not (entry.is_file() or entry.is_dir()) and entry.exists()
+                what = "is no regular file"
+            if wrong:
+                raise InputError(
+                    f"{Path(folder, entry.relative_to(home))} {what}. Nothing is read or written through it: "
+                    "remove it, or choose another --output_dir."
+                )
+
+
 def remove_partial(folder: Path) -> None:
     """Remove what killed processes had begun to write in a folder and below it; nobody else may be writing there."""
     for path in folder.rglob(f".*{_PARTIAL}"):
