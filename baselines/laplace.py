@@ -24,6 +24,7 @@ from uncertainty_suite.configuration import Parameter, Section
 
 CONFIG = Section(
     "laplace",
+    uncertainties=("variance",),
     samples="num_samples",
     tuned=("prior_precision",),
     trains_as="deterministic",

@@ -105,6 +105,9 @@ class Loop:
         self._batches: Any = None
         self._train_steps: CompiledSteps | None = None
         self._writes = run.chief and not run.options.restore_only
+        for folder in (self._path / "checkpoints", self._path / "tensorboard"):
+            if folder.exists() and not folder.is_dir():
+                raise InputError(f"{folder} is no folder. Remove it, or choose another --output_dir.")
         if name and self._writes:  # other processes may train other parts of the run
             self._lock = lock.hold(self._path)
             if not self._lock.shared:

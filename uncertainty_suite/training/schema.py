@@ -19,6 +19,7 @@ from uncertainty_suite.errors import InputError, unknown_name
 from uncertainty_suite.training.optimizers import OF_METHODS, OPTIMIZERS, SCHEDULES
 
 PRECISIONS = ("float32", "mixed_bfloat16")
+MOST_AT_ONCE = 10**6  # predictions of one call: examples times samples
 
 FIELDS: dict[str, Parameter] = {
     "seed": Parameter(0, "decides all that is random", at_least=0, at_most=2**32 - 1),
@@ -209,6 +210,10 @@ def _of_method(config: ConfigDict, own: str, section: Section | None) -> dict[st
     Where the method has optimizers of its own, the first of them takes the place of the file's.
     """
     values = copy.deepcopy(config.to_dict())
+    parts = {field.partition(".")[0] for field in (*FIELDS, *OPTIONAL) if "." in field}
+    for part in ("methods", "search", own, *sorted(parts)):
+        if not isinstance(values.get(part, {}), dict):
+            raise InputError(f"The configuration's {part} must be a part with fields, received {values[part]!r}.")
     table = values.pop("methods", {})
     if section and section.optimizers and values.get("optimizer", {}).get("name") not in section.optimizers:
         _choose(values, {"optimizer.name": section.optimizers[0]})
@@ -218,9 +223,13 @@ def _of_method(config: ConfigDict, own: str, section: Section | None) -> dict[st
 
 def _merge(values: dict[str, Any], piece: Mapping[str, Any]) -> None:
     """Put a piece of configuration over a configuration."""
+    if not isinstance(piece, Mapping):
+        raise InputError(f"The configuration's table 'methods' must hold pieces of configuration, received {piece}.")
     for key, value in piece.items():
         if isinstance(value, Mapping):
-            _merge(values.setdefault(key, {}), value)
+            if not isinstance(values.setdefault(key, {}), dict):
+                raise InputError(f"The configuration's table 'methods' makes a part of the field '{key}'.")
+            _merge(values[key], value)
         else:
             values[key] = value
 
@@ -296,7 +305,7 @@ def validate(config: Mapping[str, Any], section: Section | None = None) -> None:
     _check_loss(config, section)
     _check_optimizer(config["method"], config["optimizer"]["name"], section)
     _check_schedule(config)
-    _check_evaluation(config, num_samples(config, section))
+    _check_evaluation(config, section)
 
 
 def _check_likelihood(config: Mapping[str, Any], section: Section | None) -> None:
@@ -442,9 +451,34 @@ def _check_schedule(config: Mapping[str, Any]) -> None:
             )
 
 
-def _check_evaluation(config: Mapping[str, Any], samples: int) -> None:
+def _check_uncertainties(config: Mapping[str, Any], section: Section | None) -> None:
+    """Refuse OOD scores by an uncertainty that the method does not have."""
+    own = section.uncertainties if section else ()
+    for text in config["evaluation"]["ood_scores"]:
+        for need in ood_scores.get(text).needs:
+            kind, _, name = need.rpartition("/")
+            if kind == "uncertainty" and name not in own:
+                raise InputError(
+                    f"config.evaluation.ood_scores: '{text}' is by an uncertainty '{name}' of the method's own, and "
+                    f"'{config['method']}' has {' and '.join(own) or 'none'}. Leave it out; a script of yours that has "
+                    f"it says so by Section(uncertainties=('{name}',))."
+                )
+
+
+def _check_at_once(config: Mapping[str, Any], section: Section | None) -> None:
+    """Refuse batches of predictions that no memory holds."""
+    batch_size, samples = config["evaluation"]["batch_size"], num_samples(config, section)
+    if batch_size * samples > MOST_AT_ONCE:
+        times = f" times config.{section.name}.{section.samples}" if section and samples > 1 else ""
+        raise InputError(
+            f"config.evaluation.batch_size{times} is {batch_size * samples:,} predictions at once, of at most "
+            f"{MOST_AT_ONCE:,}. Make it smaller."
+        )
+
+
+def _check_evaluation(config: Mapping[str, Any], section: Section | None) -> None:
     """Look up every name that evaluation will need, which would otherwise fail after training."""
-    evaluation = config["evaluation"]
+    evaluation, samples = config["evaluation"], num_samples(config, section)
     likelihood = datasets.get(config["dataset"]["name"]).likelihood
     kinds: dict[str, Callable[[str], Any]] = {
         "metrics": metrics.info,
@@ -464,6 +498,8 @@ def _check_evaluation(config: Mapping[str, Any], samples: int) -> None:
                     f"config.evaluation.{field}: '{text}' compares the samples of a prediction, and a prediction of "
                     f"'{config['method']}' has one. Leave it out."
                 )
+    _check_uncertainties(config, section)
+    _check_at_once(config, section)
     metrics.Collection(evaluation["metrics"])
     savable = likelihoods.info(likelihood).savable()
     for name in evaluation["save"]:
