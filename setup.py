@@ -24,7 +24,7 @@ setup(
     # Scripts and configurations lie beside the package, where people read and copy them, and are installed inside it.
     packages=[
         *find_packages(include=["uncertainty_suite", "uncertainty_suite.*"]),
-        *("uncertainty_suite.baselines", "uncertainty_suite.configs"),
+        *("uncertainty_suite.baselines", "uncertainty_suite.baselines.decisions", "uncertainty_suite.configs"),
     ],
     package_dir={"uncertainty_suite.baselines": "baselines", "uncertainty_suite.configs": "configs"},
     package_data={
@@ -74,6 +74,7 @@ setup(
             "pytest>=8.2",
             "pytest-xdist>=3.6",
             "ray[default,tune]>=2.40",
+            "rdkit>=2023.9",
             "ruff>=0.9",
             "submitit>=1.5",
             "threadpoolctl>=3.5",

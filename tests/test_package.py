@@ -40,6 +40,7 @@ GLOBALS = {
 }
 # Which module may change variables of another one, and why.
 OF_OTHERS = {
+    "uncertainty_suite/__main__.py": "the command line of the program that it runs",
     "uncertainty_suite/program.py": "the streams of the process where it has none, and what it says of Ctrl-C",
 }
 

@@ -222,7 +222,7 @@ def _check_types(content: Mapping[str, Any], types: Mapping[str, type], required
             continue
         if type(value) is not kind:
             raise ValueError(f"its field {field} is no {kind.__name__} but {str(value)[:40]!r}")
-        if kind is list and not all(type(each) in (str, int, dict) for each in value):
+        if isinstance(value, list) and not all(type(each) in (str, int, dict) for each in value):
             raise ValueError(f"its field {field} is no list of names or numbers")
 
 

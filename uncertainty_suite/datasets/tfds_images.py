@@ -122,7 +122,7 @@ def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np
     return columns["image"], columns["label"], *([] if numbers is None else [numbers])
 
 
-def numbers_in(ids: Sequence[bytes]) -> np.ndarray | None:
+def numbers_in(ids: Sequence[bytes] | np.ndarray) -> np.ndarray | None:
     """Return the numbers of ids such as "test_00042" or "42", int64 `[n]`; None if one is not so."""
     numbers = [re.fullmatch(rb"([a-z]+_)?(\d+)", text) for text in ids]
     if not all(numbers):
