@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from uncertainty_suite.leaderboard import statistics
-from uncertainty_suite.leaderboard.scores import load_scores
+from uncertainty_suite.leaderboard.records import load_scores
 from uncertainty_suite.leaderboard.tables import Row, Statistic, Table, higher_is_better, is_mean
 
 SIGNIFICANCE = 1 - statistics.LEVEL
