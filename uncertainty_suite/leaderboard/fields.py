@@ -10,7 +10,7 @@ import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from uncertainty_suite import likelihoods, tasks
+from uncertainty_suite import likelihoods, registry, tasks
 from uncertainty_suite.errors import InputError
 
 Kind = Callable[[str, Any], Any]
@@ -20,6 +20,7 @@ _MOST = 10_000  # values of a list, and names of an object
 _DEEPEST = 10  # objects within each other
 _LARGEST = 1e30  # of a number: squares of squares are still finite
 _INTEGER = 2**63 - 1
+_LARGEST_OPTION = 1_000_000  # of a metric, an OOD score or a calibration
 # Of a data set: it names a folder, and stands in a marker of Markdown, which is an HTML comment.
 _TASK = re.compile(r"\w[\w.+@=,()]*(?:[-/]\w[\w.+@=,()]*)*")
 _FILES = ("readme.md", "index.html", "published.json")  # beside the folders of tasks
@@ -59,6 +60,10 @@ def text(field: str, value: Any) -> str:
     return value
 
 
+def _perhaps_empty(field: str, value: Any) -> str:
+    return value if value == "" else _escaped(field, value)
+
+
 def _escaped(field: str, value: Any) -> str:
     """A text of which all that cannot be printed is escaped, such as a line end in a command."""
     return text(field, printable(value) if type(value) is str else value)
@@ -74,6 +79,14 @@ def _task(field: str, value: Any) -> str:
 def name(field: str, value: Any) -> str:
     if len(text(field, value)) > 200:
         raise _must_be(field, "a name of at most 200 characters", value)
+    return value
+
+
+def _registered(field: str, value: Any) -> str:
+    """What names a metric or the like; an option such as a number of bins takes no more memory than there is."""
+    _, options = registry.parse(name(field, value))
+    if any(type(option) in (int, float) and not abs(option) <= _LARGEST_OPTION for option in options.values()):
+        raise _must_be(field, f"a name with options of at most {_LARGEST_OPTION:,}", value)
     return value
 
 
@@ -238,18 +251,18 @@ def _curves(field: str, value: Any) -> dict[str, Any]:
     return _fields({}, kinds)(field, value)
 
 
-_NAMES = _list(text, most=1000)
+_NAMES = _list(text, most=100)
 _EVALUATION = {
-    "splits": _list(text, 1, 1000),
+    "splits": _list(text, 1, 100),
     "in_distribution": text,
-    **dict.fromkeys(("metrics", "ood_scores", "posthoc"), _NAMES),
+    **dict.fromkeys(("metrics", "ood_scores", "posthoc"), _list(_registered, most=1000)),
     **dict.fromkeys(("ood_near", "ood_far", "ood_validation", "predict_only", "corruptions"), _NAMES),
-    "severities": _list(_integer(0, 100), most=100),
+    "severities": _list(_integer(0, 100), most=10),
     "shift_examples": _integer(0),
     "ensemble_curve": _flag,
 }
-evaluation_of = _fields({}, _EVALUATION)  # those of before have fewer
-evaluation = _fields(_EVALUATION)
+evaluation_of = _fields({}, {**_EVALUATION, "shifts": _NAMES})  # those of before have fewer
+evaluation = _fields(_EVALUATION, {"shifts": _NAMES})
 
 published = _fields({"task": _task, "method": name, "model": name, "source": text, "metrics": _mapping(_exact)})
 
@@ -259,7 +272,7 @@ _SPLIT = _fields(
         "key": name,
         "role": _one_of(*tasks.ROLES),
         "source": text,
-        "corruption": lambda field, value: value if value == "" else text(field, value),
+        "corruption": _perhaps_empty,
         "severity": _integer(0, 100),
         "max_examples": _integer(0),
     }
@@ -279,7 +292,7 @@ _TUNED = _fields(
 _HARDWARE = _fields(
     {},
     {
-        **dict.fromkeys(("platform", "processor"), lambda field, value: value if value == "" else text(field, value)),
+        **dict.fromkeys(("platform", "processor"), _perhaps_empty),
         "cpus": _integer(0),
         "devices": _list(text),
         "threads": _mapping(_integer()),
@@ -290,6 +303,7 @@ _CONDITIONS = {
     "command": _escaped,
     "revision": _maybe(text),
     "versions": _mapping(text),
+    "environment": _mapping(_perhaps_empty),
     "hardware": _HARDWARE,
     "strategy": _fields({}, {"name": text, "replicas": _integer(1)}),
 }
@@ -322,7 +336,7 @@ _RESULTS = _fields(
     },
     {
         "likelihood": _likelihood,
-        "splits": _list(_SPLIT),
+        "splits": _list(_SPLIT, most=1000),
         "in_distribution": text,
         "left_out": _mapping(text),
         "tuned": _mapping(_TUNED),
