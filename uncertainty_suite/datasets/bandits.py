@@ -12,8 +12,6 @@ other, and `test`, others, on which a network's rewards can be measured. All is 
   contexts. So a classification becomes a bandit: what is not tried is not known.
 """
 
-import os
-
 import numpy as np
 
 from uncertainty_suite.datasets import digits
@@ -58,8 +56,9 @@ def _wheel(delta: float = 0.5) -> Source:
 _wheel.__name__ = "bandit/wheel"  # by which it is known
 
 
-def _read_digits(split: str, data_dir: str | os.PathLike | None) -> tuple[np.ndarray, np.ndarray]:
-    images, labels = digits.SOURCE.read(split, data_dir)
+def _read_digits(split: str, data_dir: object) -> tuple[np.ndarray, np.ndarray]:
+    del data_dir  # scikit-learn ships it
+    images, labels = digits.SOURCE.read(split, None)
     return rows(images.reshape(len(images), -1) / digits.SOURCE.maximum, np.eye(10)[labels])
 
 
