@@ -57,6 +57,7 @@ setup(
             "pytest>=8.2",
             "pytest-xdist>=3.6",
             "ray[default,tune]>=2.40",
+            "rdkit>=2023.9",
             "ruff>=0.9",
             "submitit>=1.5",
             "threadpoolctl>=3.5",
