@@ -5,7 +5,12 @@ from uncertainty_suite import configuration, datasets, launch, training
 from uncertainty_suite.errors import InputError
 
 CONFIGS = sorted(ROOT.glob("configs/*.py"))
-VARIANTS = {"cifar10": ("", "wide_resnet_28_10"), "uci": ("yacht", "protein")}
+VARIANTS = {
+    "bandit": ("", "digits"),
+    "cifar10": ("", "wide_resnet_28_10"),
+    "optimization": ("", "hartmann6"),
+    "uci": ("yacht", "protein"),
+}
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_a_missing_data_set_is_one_line(tmp_path):
     assert "--data_dir" in last_line(process)
 
 
-def test_runs_from_any_folder_and_refuses_the_folder_of_another_configuration(tmp_path):
+def test_runs_from_any_folder_and_takes_up_a_folder_of_the_same_configuration_alone(tmp_path):
     small = ["--config.epochs=1", "--config.model.num_hidden=8", "--config.batch_size=500"]
     folder = tmp_path / "a folder with spaces"
     process = run_script(CONFIG, *small, f"--output_dir={folder}", cwd=tmp_path)
@@ -66,6 +66,11 @@ def test_runs_from_any_folder_and_refuses_the_folder_of_another_configuration(tm
     assert "epochs of 2 steps, 500 examples a step" in process.stderr
     assert "deterministic on two_moons, seed 0\n  test/accuracy  " in process.stdout
     results = (folder / "results.json").read_bytes()
+    again = run_python(
+        WITHOUT_TENSORFLOW, "baselines/deterministic.py", "--config=two_moons", *small, f"--output_dir={folder}"
+    )
+    assert (again.returncode, again.stdout) == (0, process.stdout), again.stderr
+    assert f"{folder} is finished already; its results are returned as they are." in again.stderr
     process = run_script(CONFIG, *small, "--config.epochs=2", f"--output_dir={folder}", cwd=tmp_path)
     assert process.returncode == 1
     assert "belongs to a run of another configuration (epochs: 1 -> 2)" in last_line(process)

@@ -38,6 +38,10 @@ REGULAR_EXPRESSIONS = {
 GLOBALS = {
     "uncertainty_suite/training/interruption.py": "what signals do is the process's, of which there is one",
 }
+# Which module may change variables of another one, and why.
+OF_OTHERS = {
+    "uncertainty_suite/program.py": "the streams of the process where it has none, and what it says of Ctrl-C",
+}
 
 
 def name_of(path: Path) -> str:
@@ -155,7 +159,7 @@ def test_no_module_changes_the_variables_of_another_one():
                 owner = target.value if isinstance(target, ast.Attribute) else None
                 while isinstance(owner, ast.Attribute):
                     owner = owner.value
-                if isinstance(owner, ast.Name) and owner.id in imported:
+                if isinstance(owner, ast.Name) and owner.id in imported and name_of(path) not in OF_OTHERS:
                     found.append(f"{where(path, node)} assigns to an attribute of {owner.id}")
     assert not found, "give it as an argument:\n" + "\n".join(found)
 

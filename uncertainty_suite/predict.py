@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from uncertainty_suite import program
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.files import write_arrays
 
@@ -57,4 +58,4 @@ def _read(path: Path) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run("predict", main)

@@ -35,7 +35,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from uncertainty_suite import assembled, configuration, datasets, likelihoods, tasks
+from uncertainty_suite import assembled, configuration, datasets, likelihoods, shipped, tasks
 from uncertainty_suite.errors import InputError, unknown_name
 from uncertainty_suite.leaderboard import records as leaderboard_records
 from uncertainty_suite.leaderboard import render, store
@@ -49,7 +49,6 @@ from uncertainty_suite.tasks import Split, Task
 from uncertainty_suite.training.run import data_of
 from uncertainty_suite.training.schema import complete
 
-_CONFIGS = Path(__file__).parents[1] / "configs"
 _PREDICTED = {"categorical": ("probs", "logits"), "gaussian": ("mean", "stddev")}
 _CLASSES = "[n, classes] or [samples, n, classes]"
 _TARGETS = "[n] or [samples, n]"
@@ -208,11 +207,8 @@ def _config(text: str, method: str, model: str, seed: int, fold: int | None) -> 
     Of the task's it has data and evaluation. It does not name the file of predictions, so that the runs of several
     seeds are one experiment; the provenance does.
     """
-    name, _, variant = text.partition(":")
-    places = [Path(name)] if name.endswith(".py") else [Path("configs", f"{name}.py"), _CONFIGS / f"{name}.py"]
-    path = next((place for place in places if place.is_file()), None)
-    if path is None:
-        raise unknown_name("task", name, [each.stem for each in _CONFIGS.glob("*.py")])
+    file = shipped.config_file(text)
+    path, _, variant = file.partition(":")
     config = configuration.to_json(complete(configuration.load(path, *[variant] if variant else []), None, ""))
     if "fold" in config["dataset"]:
         config["dataset"]["fold"] = fold or 0
@@ -223,7 +219,7 @@ def _config(text: str, method: str, model: str, seed: int, fold: int | None) -> 
             raise InputError(f"The name of the {what} must be a printable text, received {value!r}.")
     parts = {part: config[part] for part in ("dataset", "evaluation")}
     own = {"method": method, "model": {"name": model}, "seed": seed, "source": "predictions"}
-    return ":".join([str(path), variant] if variant else [str(path)]), {**own, **parts}
+    return file, {**own, **parts}
 
 
 def _splits(file: _Arrays, config: Mapping[str, Any]) -> tuple[list[Split], str]:

@@ -112,6 +112,9 @@ class Task:
             parameters = dict(content["likelihood"])
             likelihood = likelihoods.get(parameters.pop("name"), **parameters)
             splits = tuple(Split(**split) for split in content["splits"])
+            for split in splits:  # they name files below the run's folder
+                if not split.key or ".." in split.key.split("/") or split.key.startswith("/"):
+                    raise ValueError(f"a split has the key {split.key!r}")
             return cls(content["name"], likelihood, splits, content["in_distribution"])
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"it describes no task ({error})") from error

@@ -8,12 +8,14 @@ from typing import Any
 
 from uncertainty_suite.datasets import (
     adult,
+    bandits,
     bike_sharing,
     corruptions,
     digits,
     forms,
     herg,
     noise,
+    test_functions,
     tfds_images,
     tfds_texts,
     toy_regression,
@@ -51,7 +53,13 @@ __all__ = [
 
 for _source in (two_moons.SOURCE, digits.SOURCE, noise.SOURCE, toy_regression.SOURCE, *tfds_images.SOURCES):
     register(_source)
-for _made in (*uci.SOURCES, adult.SOURCE, bike_sharing.SOURCE, herg.SOURCE, *tfds_texts.SOURCES):
+for _made in (
+    *uci.SOURCES,
+    *(adult.SOURCE, bike_sharing.SOURCE, herg.SOURCE),
+    *tfds_texts.SOURCES,
+    *bandits.SOURCES,
+    *test_functions.SOURCES,
+):
     register(_made)
 
 
@@ -72,7 +80,7 @@ def get(name: str, split: str = "train", data_dir: str | os.PathLike | None = No
             then TFDS's own default. Not used by sets that need no files; where `uci/...` lie is said in `datasets.uci`.
         **options: Of the data set. `uci/...`: `fold`, the number of the published division into train and test.
             `cifar10`: `labels`, whose labels train has: `clean`, or `aggregate`, `random1`, `random2`, `random3` or
-            `worst` of CIFAR-10N.
+            `worst` of CIFAR-10N. `bandit/wheel`: `delta`, the radius beyond which it pays to explore.
 
     Returns:
         A `Dataset`.

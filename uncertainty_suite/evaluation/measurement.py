@@ -16,6 +16,10 @@ from uncertainty_suite.tasks import Task
 OOD_METRICS = ("auroc", "aupr_in", "aupr_out", "fpr95")
 
 HEAD = "head"  # the file of the head's weights among the predictions
+_NEEDED = {
+    *("splits", "in_distribution", "metrics", "predict_only", "corruptions", "severities", "shift_examples"),
+    *("ood_near", "ood_far", "ood_validation", "ood_scores", "posthoc", "ensemble_curve"),
+}
 MEASURED = "measured/"  # begins the names of metrics that were computed while samples were at hand
 NO_VALUE = "no_value/"  # begins the names of those that had none, with the reason
 
@@ -85,6 +89,9 @@ def compute(
         InputError: Predictions are missing, damaged or of another run, or cannot be scored in that way.
     """
     config = run.config["evaluation"]
+    lacking = sorted(_NEEDED - config.keys())
+    if lacking:
+        raise InputError(f"{run.path / 'config.json'} has no field evaluation.{lacking[0]}, by which it is evaluated.")
     task = run.task
     names = list(dict.fromkeys([*config["metrics"], *more_metrics]))
     for name in more_metrics:

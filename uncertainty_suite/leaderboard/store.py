@@ -106,8 +106,10 @@ def _add(folder: Path, to: Path, replace: bool) -> str:
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Let one process at a time look at the records and add to them; the system unlocks when a process dies."""
-    import fcntl  # on no Windows, where records can be read but not added
-
+    try:
+        import fcntl
+    except ImportError as error:
+        raise InputError("This system has no flock, so no records can be added here. On Windows, use WSL 2.") from error
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

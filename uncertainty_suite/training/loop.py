@@ -9,6 +9,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -104,13 +105,16 @@ class Loop:
         self._batches: Any = None
         self._train_steps: CompiledSteps | None = None
         self._writes = run.chief and not run.options.restore_only
+        for folder in (self._path / "checkpoints", self._path / "tensorboard"):
+            if folder.exists() and not folder.is_dir():
+                raise InputError(f"{folder} is no folder. Remove it, or choose another --output_dir.")
         if name and self._writes:  # other processes may train other parts of the run
             self._lock = lock.hold(self._path)
             if not self._lock.shared:
                 remove_partial(self._path)
         run.models.append(model)
         self._checkpoint = Checkpoint(self._path / "checkpoints", named_variables(model, optimizer, state))
-        self._restore()
+        self._restore(named_variables(model, optimizer))
         if run.options.restore_only and self.step < self._epochs * self._steps_per_epoch:
             raise InputError(
                 f"{self._path} is trained up to step {self.step} of {self._epochs * self._steps_per_epoch}: give its "
@@ -133,7 +137,8 @@ class Loop:
             )
             self._check_agreement()
 
-    def _restore(self) -> None:
+    def _restore(self, trained: Mapping[str, Any]) -> None:
+        """Restore what is saved; where nothing is and `Options.trained` names a run, `trained` from that one."""
         state = self._checkpoint.restore()
         start: dict[str, Any] = {
             "step": 0,
@@ -144,6 +149,11 @@ class Loop:
             "step_flops": None,
             "run": self._id,
         }
+        if state is None and self._run.options.trained is not None:
+            saved = Checkpoint(Path(self._run.options.trained) / "checkpoints", trained).restore()
+            if saved is None:
+                raise InputError(f"--trained={self._run.options.trained} has no checkpoints any more. Leave it out.")
+            state = {**saved, "run": self._id, "fitted": False}
         if state is None:
             state = start
         if state.get("run") != self._id or not start.keys() <= state.keys():
