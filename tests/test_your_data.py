@@ -55,7 +55,20 @@ def make_spectra(folder):
 
 
 FEWER = {"pets.py": ["--config.evaluation.corruptions=('contrast',)", "--config.evaluation.severities=(3,)"]}
-MAKE = {"houses.py": make_houses, "pets.py": make_pets, "spectra.py": make_spectra}
+
+
+def make_reviews(folder):
+    rng = np.random.default_rng(0)
+    words = {"good": ["great", "schön", "fun,"], "bad": ["dull", '"long"', "noisy"]}
+    lines = ["id,review,sentiment"]
+    for i in range(150):
+        sentiment = ("good", "bad")[i % 2]
+        text = " ".join(rng.choice([*words[sentiment], "the", "film", "was"], 12)).replace('"', '""')
+        lines.append(f'{i},"{text}",{sentiment}')
+    (folder / "reviews.csv").write_text("\r\n".join(lines), encoding="utf-8")
+
+
+MAKE = {"houses.py": make_houses, "pets.py": make_pets, "reviews.py": make_reviews, "spectra.py": make_spectra}
 
 
 def test_the_page_has_a_configuration_for_each_kind_of_files():

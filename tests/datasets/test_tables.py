@@ -178,7 +178,8 @@ def test_ood_files_need_no_target(tmp_path):
          "has to stand in quotation marks."),
         (HOUSES + "4,Oslo\n", "FILE, line 5, has 2 cells, and the header has 5. A cell that holds ',' has to stand in "
          "quotation marks."),
-        (HOUSES + '4,"Oslo,50,2,100\n', "FILE, the row that begins in line 5 is no CSV (unexpected end of data)."),
+        (HOUSES + '4,"Oslo,50,2,100\n', "FILE, the row that begins in line 5 is no CSV (unexpected end of data). "
+         "Within quotation marks, write two of them for one."),
         (HOUSES.replace("rooms", "size"), "FILE has two columns named 'size'. Rename or remove one."),
         (HOUSES.replace("rooms", ""), "column 4 of FILE has no name in the header."),
         (HOUSES.replace(",", ";"), "FILE has one column, 'id;\"city; country\";size;rooms;price'. Its cells seem to be "
@@ -267,3 +268,66 @@ def test_too_few_rows_for_a_test_split(tmp_path):
         datasets.from_csv("few", file, "y", "gaussian")
     with pytest.raises(InputError, match=r"^test_percent of data set 'few' is a fraction in \(0, 1\), received 1.5"):
         datasets.from_csv("few", file, "y", "gaussian", test_percent=1.5)
+
+
+REVIEWS = """id,review,sentiment
+1,"A ""great"" film, really",good
+2,"dull
+and long",bad
+3,Großartig!,good
+4,none, bad
+"""
+
+
+def test_texts_become_tokens_of_the_training_rows(tmp_path):
+    train = write(tmp_path / "train.csv", "\ufeff" + REVIEWS + "5,a great film,good\n")
+    test = write(tmp_path / "test.csv", REVIEWS)
+    other = write(tmp_path / "other.csv", "review\ngreat film xyz\n")
+    files = {"train": train, "test": test}
+    source = datasets.from_text_csv(
+        "reviews", files, "review", "sentiment", ood={"other": other}, length=6, vocabulary_size=50
+    )
+    data, ood = Dataset(source, "train"), Dataset(source, "other")
+    assert data.labels.tolist() == [1, 0, 1, 0, 1]  # bad, good
+    assert data.element_ids.tolist() == [0, 1, 2, 3, 4]
+    assert (data.features.shape, data.input_shape, source.num_classes) == ((5, 6), (6,), 2)
+    great, film, unknown = ood.features[0, :3]
+    assert unknown == 1
+    assert data.features[4].tolist() == [data.features[0, 0], great, film, 0, 0, 0]  # a great film
+    assert ood.labels.tolist() == [-1]
+
+
+def test_texts_without_header_and_quotation(tmp_path):
+    text = "".join(f'{"spam" if i % 3 == 0 else "ham"}\t"call" me {i}, now\n' for i in range(30))
+    file = write(tmp_path / "sms.tsv", text)
+    options = {"delimiter": "\t", "columns": ("label", "text")}
+    source = datasets.from_text_csv("sms", file, quoted=False, **options)
+    assert [Dataset(source, split).num_examples for split in ("train", "test")] == [24, 6]
+    assert np.bincount(Dataset(source, "test").labels).tolist() == [4, 2]
+    with pytest.raises(InputError, match=r"sms.tsv, the row that begins in line 1 is no CSV \("):
+        datasets.from_text_csv("sms", file, **options)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "said"),
+    [
+        ("text,label\nhi,a\n,b\n", {}, "FILE, line 3, has no text. Fill it in, or remove the row."),
+        ("text,label\nhi,a\nho,\n", {}, "FILE, line 3, has no label. Fill it in, or remove the row."),
+        ("text,label\nhi,a\nho,a\n", {}, "has only the class 'a' in its training examples; expected two or more."),
+        ("hi,a\nho,b,c\n", {"columns": ("text", "label")}, "FILE, line 2, has 3 cells, and the header has 2. A cell "
+         "that holds ',' has to stand in quotation marks."),
+    ],
+)  # fmt: skip
+def test_wrong_texts(tmp_path, text, options, said):
+    file = write(tmp_path / "wrong.csv", text)
+    with pytest.raises(InputError) as error:
+        datasets.from_text_csv("notes", {"train": file, "test": file}, **options)
+    assert str(error.value).removeprefix("Data set 'notes'").removeprefix(":").strip() == said.replace(
+        "FILE", str(file)
+    )
+
+
+def test_a_column_of_texts_that_is_not_there(tmp_path):
+    file = write(tmp_path / "reviews.csv", REVIEWS)
+    with pytest.raises(InputError, match=r"^Unknown column of .*reviews.csv 'text'. Known: id, review, sentiment.$"):
+        datasets.from_text_csv("reviews", file)

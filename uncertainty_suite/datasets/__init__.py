@@ -27,7 +27,7 @@ from uncertainty_suite.datasets.base import Dataset
 from uncertainty_suite.datasets.cifar10h import cifar10h
 from uncertainty_suite.datasets.image_folders import from_images
 from uncertainty_suite.datasets.sources import Source, find, from_arrays, names, options, register
-from uncertainty_suite.datasets.tables import from_csv
+from uncertainty_suite.datasets.tables import from_csv, from_text_csv
 from uncertainty_suite.datasets.texts import from_texts
 from uncertainty_suite.datasets.tfds_images import from_tfds
 
@@ -42,6 +42,7 @@ __all__ = [
     "from_csv",
     "from_images",
     "from_npz",
+    "from_text_csv",
     "from_texts",
     "from_tfds",
     "get",

@@ -48,11 +48,11 @@ def describe(rows: tables.Rows) -> tuple[np.ndarray, list[str]]:
             "Data set 'herg' needs RDKit, which reads molecules: pip install 'uncertainty-suite[molecules]'."
         ) from error
 
-    rdBase.DisableLog("rdApp.*")  # what it cannot read is said in one line
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=NUM_BITS)
     fingerprints, scaffolds = [], []
     for smiles, line in zip(rows.column("smiles"), rows.lines):
-        molecule = Chem.MolFromSmiles(smiles)
+        with rdBase.BlockLogs():  # what it cannot read is said in one line
+            molecule = Chem.MolFromSmiles(smiles)
         if molecule is None or not molecule.GetNumAtoms():
             raise InputError(f"{rows.path}, line {line}: '{smiles[:60]}' is no molecule in SMILES.")
         fingerprints.append(generator.GetFingerprintAsNumPy(molecule))

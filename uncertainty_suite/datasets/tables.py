@@ -1,4 +1,4 @@
-"""Tables: CSV files as vectors of numbers and labels, and data sets made of one's own.
+"""Tables: CSV files as vectors of numbers and labels, or as texts and labels, and data sets made of one's own.
 
 What is wrong with a file is said with the line where it stands, before anything is trained. What is learnt from the
 rows (the categories of a column, the mean that fills a gap, the names of classes) is learnt from those of the split
@@ -20,6 +20,7 @@ import numpy as np
 from uncertainty_suite.datasets import own
 from uncertainty_suite.datasets.forms import Vectors
 from uncertainty_suite.datasets.sources import CATEGORICAL, GAUSSIAN, Source
+from uncertainty_suite.datasets.texts import from_texts
 from uncertainty_suite.errors import InputError, unknown_name
 
 NOTHING = ("", "?", "na", "n/a", "nan", "null", "none")  # cells without a value, in whatever case
@@ -60,14 +61,23 @@ class Rows(NamedTuple):
         )
 
 
-def read_rows(path: str | os.PathLike, what: str, delimiter: str = ",", encoding: str = "utf-8") -> Rows:
-    """Return the rows of a CSV file with a header; empty lines are none, and blanks around a cell are not part of it.
+def read_rows(
+    path: str | os.PathLike,
+    what: str,
+    delimiter: str = ",",
+    encoding: str = "utf-8",
+    columns: Sequence[str] | None = None,
+    quoted: bool = True,
+) -> Rows:
+    """Return the rows of a CSV file; empty lines are none, and blanks around a cell are not part of it.
 
     Args:
         path: The file.
         what: What it is for, for messages: `"Data set 'houses'"`.
         delimiter: What stands between two cells.
         encoding: Of the file.
+        columns: Names of the columns of a file without a header.
+        quoted: Whether quotation marks around a cell are not part of it.
 
     Raises:
         InputError: It cannot be read, or has no rows, or a column has no name or one that another has, or a row has
@@ -76,10 +86,12 @@ def read_rows(path: str | os.PathLike, what: str, delimiter: str = ",", encoding
     reader = csv.reader(
         io.StringIO(own.read_text(path, encoding, what), newline=""),
         delimiter=delimiter,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
         skipinitialspace=delimiter != "\t",
         strict=True,
     )
-    cells, lines, start = [], [], 1
+    cells, lines = ([], []) if columns is None else ([list(columns)], [0])
+    start = 1
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
@@ -87,7 +99,10 @@ def read_rows(path: str | os.PathLike, what: str, delimiter: str = ",", encoding
                 lines.append(start)
             start = reader.line_num + 1
     except csv.Error as error:
-        raise InputError(f"{what}: {path}, the row that begins in line {start} is no CSV ({error}).") from error
+        raise InputError(
+            f"{what}: {path}, the row that begins in line {start} is no CSV ({error}). Within quotation marks, write "
+            "two of them for one."
+        ) from error
     header = cells[0]
     hint = ""
     if len(header) == 1:
@@ -184,7 +199,9 @@ def encode(name: str, tables: Mapping[str, Rows], columns: Columns, ood: Sequenc
         means = np.nanmean(numbers["train"], axis=0)
         numbers = {split: np.where(np.isnan(values), means, values) for split, values in numbers.items()}
     categories = {column: sorted(set(map(_category, tables["train"].column(column)))) for column in columns.categorical}
-    classes = [] if columns.likelihood == GAUSSIAN else _classes(name, tables["train"].column(columns.target), columns)
+    classes: list[str] = []
+    if columns.likelihood == CATEGORICAL:
+        classes = _classes(name, tables["train"].column(columns.target), columns.target)
     splits = {}
     for split, rows in tables.items():
         indicators = [_indicators(rows.column(column), known) for column, known in categories.items()]
@@ -289,11 +306,11 @@ def _numbers(what: str, rows: Rows, columns: Sequence[str]) -> np.ndarray:
     return values
 
 
-def _classes(name: str, labels: Sequence[str], columns: Columns) -> list[str]:
+def _classes(name: str, labels: Sequence[str], target: str) -> list[str]:
     classes = own.class_names(name, labels)
     if len(classes) > max(_FEW_CLASSES, len(labels) / 2):
         raise InputError(
-            f"Data set '{name}': the target '{columns.target}' has {len(classes)} different values in {len(labels)} "
+            f"Data set '{name}': the target '{target}' has {len(classes)} different values in {len(labels)} "
             "training rows, too many for classes. If it is a number, give likelihood='gaussian'."
         )
     return classes
@@ -376,6 +393,84 @@ def _cut(name: str, rows: Rows, columns: Columns, test_percent: float, seed: int
     groups = [""] * len(rows.cells)
     if columns.likelihood == CATEGORICAL and columns.target in rows.header:
         groups = rows.column(columns.target)
-        _classes(name, groups, columns)  # refuses what cannot be shared out
+        _classes(name, groups, columns.target)  # refuses what cannot be shared out
     is_test = own.cut(name, list(map(str, rows.numbers)), groups, test_percent, seed)
     return {"train": rows.chosen(~is_test), "test": rows.chosen(is_test)}
+
+
+def from_text_csv(
+    name: str,
+    files: str | os.PathLike | Mapping[str, str | os.PathLike],
+    text: str = "text",
+    label: str = "label",
+    ood: Mapping[str, str | os.PathLike] | None = None,
+    length: int = 64,
+    vocabulary_size: int = 10_000,
+    test_percent: float = own.TEST_PERCENT,
+    seed: int = 0,
+    delimiter: str = ",",
+    encoding: str = "utf-8",
+    columns: Sequence[str] | None = None,
+    quoted: bool = True,
+) -> Source:
+    """Return a data set of texts and their classes in CSV files; they are read now.
+
+    Texts become token ids by the vocabulary of the training rows, see `from_texts`. Classes, element ids and the test
+    split are as those of `from_csv`.
+
+    Args:
+        name: Its name in `datasets.get`.
+        files: One file; or those of the splits by their names, `train` and others.
+        text: The column of the text.
+        label: The column of the class.
+        ood: Files of further splits, whose examples belong to no class.
+        length: Tokens in an example: longer texts are cut off, shorter ones filled up.
+        vocabulary_size: The most ids that there are; that of the architecture has to be the same.
+        test_percent: The share of the test split, where it has no file.
+        seed: Decides which rows these are.
+        delimiter: What stands between two cells.
+        encoding: Of the files.
+        columns: Names of the columns of files without a header.
+        quoted: Whether quotation marks around a cell are not part of it.
+
+    Raises:
+        InputError: A file cannot be read, or a row lacks its text or class; the message names the line.
+
+    Example:
+        >>> datasets.register(datasets.from_text_csv("reviews", "reviews.csv", text="review", label="sentiment"))
+        >>> datasets.from_text_csv("sms", "sms.tsv", delimiter="\\t", columns=("label", "text"), quoted=False)
+    """
+    what = f"Data set '{name}'"
+    tables = {
+        split: read_rows(path, what, delimiter, encoding, columns, quoted)
+        for split, path in own.by_split(name, files, ood).items()
+    }
+    for split, rows in tables.items():
+        for column in (text,) if split in (ood or {}) else (text, label):
+            if column not in rows.header:
+                raise unknown_name(f"column of {rows.path}", column, rows.header)
+            empty = [line for cell, line in zip(rows.column(column), rows.lines) if not cell]
+            if empty:
+                raise InputError(
+                    f"{what}: {rows.path}, line {empty[0]}, has no {column}. Fill it in, or remove the row."
+                )
+    if "test" not in tables:
+        tables = {**tables, **_cut(name, tables["train"], Columns(label), test_percent, seed)}
+    classes = _classes(name, tables["train"].column(label), label)
+    splits = {
+        split: (
+            rows.column(text),
+            np.full(len(rows.cells), -1) if split in (ood or {}) else _class_numbers(name, rows, label, classes),
+            np.array(rows.numbers, np.int64),
+        )
+        for split, rows in tables.items()
+    }
+    return from_texts(
+        name,
+        lambda split, data_dir: splits[split],
+        num_classes=len(classes),
+        splits=tuple(splits),
+        length=length,
+        vocabulary_size=vocabulary_size,
+        identified=True,
+    )
