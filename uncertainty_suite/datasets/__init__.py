@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from uncertainty_suite.datasets import (
+    chaosnli,
     corruptions,
     digits,
     forms,
@@ -28,6 +29,7 @@ __all__ = [
     "Source",
     "cifar10h",
     "corruptions",
+    "find",
     "folds",
     "forms",
     "from_arrays",
@@ -41,6 +43,8 @@ __all__ = [
 
 for _source in (two_moons.SOURCE, digits.SOURCE, noise.SOURCE, toy_regression.SOURCE, *tfds_images.SOURCES):
     register(_source)
+for _pairs in chaosnli.SOURCES:
+    register(_pairs)
 for _made in (*uci.SOURCES, *tfds_texts.SOURCES):
     register(_made)
 

@@ -153,9 +153,9 @@ def complete(
         if not isinstance(name, str):
             FIELDS[field].check(f"config.{field}", name)
         defaults |= {f"{field.partition('.')[0]}.{option}": value for option, value in options_of(name).items()}
-    data = datasets.get(flat["dataset.name"])
-    likelihood = likelihoods.info(data.likelihood)
-    if "validation" in data.source.splits:
+    source = datasets.find(flat["dataset.name"])
+    likelihood = likelihoods.info(source.likelihood)
+    if "validation" in source.splits:
         defaults["dataset.validation_percent"] = 0.0
     defaults["evaluation.metrics"] = likelihood.headline
     if "validation" in flat.get("evaluation.splits", defaults["evaluation.splits"]):
@@ -290,7 +290,7 @@ def validate(config: Mapping[str, Any], section: Section | None = None) -> None:
 
 
 def _check_likelihood(config: Mapping[str, Any], section: Section | None) -> None:
-    likelihood = datasets.get(config["dataset"]["name"]).likelihood
+    likelihood = datasets.find(config["dataset"]["name"]).likelihood
     if section and section.likelihoods and likelihood not in section.likelihoods:
         raise InputError(
             f"'{config['method']}' is for labels that are {' or '.join(section.likelihoods)}, and those of data set "
@@ -307,7 +307,7 @@ def _check_loss(config: Mapping[str, Any], section: Section | None) -> None:
                     f"config.{field} changes the labels or the loss of the likelihood, and '{config['method']}' has a "
                     "loss of its own. Leave it out."
                 )
-    likelihood = datasets.get(config["dataset"]["name"]).likelihood
+    likelihood = datasets.find(config["dataset"]["name"]).likelihood
     if likelihood != "categorical" and config.get("loss"):
         raise InputError(
             f"config.loss.{min(config['loss'])} is for labels that are classes, and those of data set "
@@ -435,7 +435,7 @@ def _check_schedule(config: Mapping[str, Any]) -> None:
 def _check_evaluation(config: Mapping[str, Any], samples: int) -> None:
     """Look up every name that evaluation will need, which would otherwise fail after training."""
     evaluation = config["evaluation"]
-    likelihood = datasets.get(config["dataset"]["name"]).likelihood
+    likelihood = datasets.find(config["dataset"]["name"]).likelihood
     kinds: dict[str, Callable[[str], Any]] = {
         "metrics": metrics.info,
         "ood_scores": ood_scores.info,
