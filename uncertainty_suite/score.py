@@ -233,7 +233,7 @@ def _splits(file: _Arrays, config: Mapping[str, Any]) -> tuple[list[Split], str]
     """Return the splits of the task that a file has predictions of, in the task's order, and which one is inside."""
     inside = config["evaluation"]["in_distribution"]
     known = {split.key: split for split in tasks.plan(config, fit=False)}
-    names = _PREDICTED[datasets.get(config["dataset"]["name"]).likelihood]
+    names = _PREDICTED[datasets.find(config["dataset"]["name"]).likelihood]
     found: dict[str, set[str]] = {}
     for key in file.keys:
         split, _, name = key.rpartition("/")

@@ -199,7 +199,7 @@ def _predicted(runs: Sequence[RunFolder]) -> list[Split]:
 def _form(task: str) -> object:
     """Return the form of a task's examples, or None where its data set is not known here."""
     try:
-        return datasets.get(task).source.form
+        return datasets.find(task).form
     except InputError as error:
         _leave_out(f"figures that show the data. {error}")
         return None
