@@ -191,7 +191,7 @@ def test_a_file_in_the_place_of_a_folder(scripts, tmp_path, name, uninterrupted)
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("step", 10**9), ("step", "8"), ("seconds", -1), ("history", 3), ("epoch_values", {"loss": 3}), ("fitted", 1)],
+    [("step", 10**9), ("history", 3), ("epoch_values", {"loss": 3})],
 )
 def test_a_checkpoint_with_a_state_that_no_training_has(scripts, unfinished, field, value):
     for path in unfinished.glob("checkpoints/*.npz"):
@@ -211,12 +211,12 @@ def test_a_checkpoint_with_a_state_that_no_training_has(scripts, unfinished, fie
 
 
 def test_two_evaluations_at_once_both_keep_what_they_added(finished, monkeypatch, capsys):
-    compute = evaluation.compute
+    compute, others = evaluation.compute, [["--metrics", "mce", "disagreement"]]
 
     def and_another(*args, **kwargs):
-        monkeypatch.setattr(evaluation, "compute", compute)
         computed = compute(*args, **kwargs)
-        assert evaluate.main([str(finished), "--metrics", "mce", "disagreement"]) == 0
+        while others:  # which so begins and ends between reading and writing of the first
+            assert evaluate.main([str(finished), *others.pop()]) == 0
         return computed
 
     monkeypatch.setattr(evaluation, "compute", and_another)
