@@ -172,7 +172,7 @@ def copied(data_dir, tmp_path):
     [
         ('"10"', '"3"', "and TFDS differ in the feature 'label', 'int64 [] 3' and 'int64 [] 10'"),
         ('"28"', '"14"', "and TFDS differ in the feature 'image', 'uint8 [14, 14, 1]' and 'uint8 [28, 28, 1]'"),
-        ('"label"', '"lable"', "and TFDS differ in the feature 'label', 'nothing' and 'int64 [] 10'"),
+        ('"label"', '"tag"', "and TFDS differ in the feature 'label', 'nothing' and 'int64 [] 10'"),
         ("{", "", "is damaged ("),
     ],
 )
