@@ -129,7 +129,9 @@ class RunFolder:
             lacking = [field for field in fields if field not in content]
             if lacking:
                 raise ValueError(f"it has no {lacking[0]}")
-        except (OSError, ValueError) as error:
+        except OSError as error:  # which need not be the file's fault
+            raise InputError(f"{path} cannot be read ({error.strerror}).") from error
+        except ValueError as error:
             raise self._damaged(path, error) from error
         return content
 
@@ -206,7 +208,9 @@ class RunFolder:
             owner = str(saved.pop("run"))
         except FileNotFoundError as error:
             raise InputError(f"There are no predictions {path}; run the script again to make them.") from error
-        except (OSError, ValueError, KeyError) as error:
+        except OSError as error:
+            raise InputError(f"The predictions {path} cannot be read ({error.strerror}).") from error
+        except (ValueError, KeyError) as error:
             raise InputError(f"The predictions {path} are damaged ({error}); run the script again.") from error
         if owner != self.id:
             raise InputError(f"The predictions {path} are of another run ({owner}, and this is {self.id}).")
@@ -233,7 +237,7 @@ def _check_types(content: Mapping[str, Any], types: Mapping[str, type], *require
             continue
         if type(value) is not kind:
             raise ValueError(f"its field {field} is no {kind.__name__} but {str(value)[:40]!r}")
-        if kind is list and not all(type(each) in (str, int, dict) for each in value):
+        if isinstance(value, list) and not all(type(each) in (str, int, dict) for each in value):
             raise ValueError(f"its field {field} is no list of names or numbers")
 
 
