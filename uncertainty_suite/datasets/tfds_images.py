@@ -158,7 +158,14 @@ def _check_features(builder: tfds.core.DatasetBuilder) -> None:
 def _described(features: Any) -> dict[str, str]:
     """Return what a feature of each name holds: its type, shape, and number of classes where it has one."""
     return {
-        name: f"{np.dtype(one.np_dtype).name} {list(one.shape)} {getattr(one, 'num_classes', '')}".strip()
+        name: " ".join(
+            str(each)
+            for each in (
+                getattr(one.np_dtype, "__name__", one.np_dtype),
+                list(one.shape) if isinstance(one.shape, tuple) else one.shape,
+                getattr(one, "num_classes", ""),
+            )
+        ).strip()
         for name, one in features.items()
     }
 

@@ -19,6 +19,7 @@ from uncertainty_suite.errors import InputError, unknown_name
 from uncertainty_suite.training.optimizers import OF_METHODS, OPTIMIZERS, SCHEDULES
 
 PRECISIONS = ("float32", "mixed_bfloat16")
+_MOST_EPOCHS = 10**9
 MOST_AT_ONCE = 10**6  # predictions of one call: examples times samples
 
 FIELDS: dict[str, Parameter] = {
@@ -437,6 +438,8 @@ def check_vocabulary(config: Mapping[str, Any], form: Tree) -> None:
 
 def _check_schedule(config: Mapping[str, Any]) -> None:
     optimizer, epochs = config["optimizer"], config["epochs"]
+    if epochs > _MOST_EPOCHS:
+        raise InputError(f"config.epochs is {epochs}, and no training has more than {_MOST_EPOCHS:,}.")
     if optimizer["warmup_epochs"] >= epochs:
         raise InputError(
             f"config.optimizer.warmup_epochs is {optimizer['warmup_epochs']} of {epochs} epochs: the learning rate "
