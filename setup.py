@@ -24,7 +24,7 @@ setup(
     # Scripts and configurations lie beside the package, where people read and copy them, and are installed inside it.
     packages=[
         *find_packages(include=["uncertainty_suite", "uncertainty_suite.*"]),
-        *("uncertainty_suite.baselines", "uncertainty_suite.configs"),
+        *("uncertainty_suite.baselines", "uncertainty_suite.baselines.decisions", "uncertainty_suite.configs"),
     ],
     package_dir={"uncertainty_suite.baselines": "baselines", "uncertainty_suite.configs": "configs"},
     package_data={
@@ -41,6 +41,7 @@ setup(
         "matplotlib>=3.9",
         "ml-collections>=1.0",
         "numpy>=1.26",
+        "pillow>=10.1",
         "protobuf>=6.31.1",  # tensorflow-metadata, which tensorflow-datasets imports, needs it and does not declare it
         "rich>=13.0",
         "scikit-learn>=1.5",
@@ -48,11 +49,13 @@ setup(
         "tensorboard>=2.20",
         "tensorflow>=2.20",
         "tensorflow-datasets>=4.9.7",
+        "tokenizers>=0.20",
         "tqdm>=4.66",
     ],
     extras_require={
         "benchmarks": ["torch>=2.6"],  # PyTorch's side of benchmarks/speed.py
         "docs": ["furo>=2024.8.6", "ipykernel>=6.29", "myst-nb>=1.1", "sphinx>=8.0"],  # `make docs`
+        "molecules": ["rdkit>=2023.9"],  # data set `herg`
         "ray": ["ray[default,tune]>=2.40"],  # `python -m uncertainty_suite.sweep --address`
         # On no package index, so nothing may need it: `metrics.get("rm/<name>")` uses it where it is present.
         "robustness-metrics": [
@@ -72,6 +75,7 @@ setup(
             "pytest>=8.2",
             "pytest-xdist>=3.6",
             "ray[default,tune]>=2.40",
+            "rdkit>=2023.9",
             "ruff>=0.9",
             "submitit>=1.5",
             "threadpoolctl>=3.5",

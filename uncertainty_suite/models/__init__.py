@@ -19,6 +19,7 @@ from uncertainty_suite.models.convnet import convnet
 from uncertainty_suite.models.mlp import mlp
 from uncertainty_suite.models.resnet20 import resnet20
 from uncertainty_suite.models.resnet_mlp import resnet_mlp
+from uncertainty_suite.models.text_cnn import text_cnn
 from uncertainty_suite.models.transformer import transformer
 from uncertainty_suite.models.wide_resnet import wide_resnet
 from uncertainty_suite.registry import Registry
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from uncertainty_suite.likelihoods import Likelihood
 
 REGISTRY: Registry[Callable[..., Any]] = Registry("architecture")
-for _architecture in (convnet, mlp, resnet20, resnet_mlp, transformer, wide_resnet):
+for _architecture in (convnet, mlp, resnet20, resnet_mlp, text_cnn, transformer, wide_resnet):
     REGISTRY.register(_architecture)
 
 

@@ -147,12 +147,7 @@ def get_methods(names: Sequence[str]) -> list[Method]:
                 f"Two methods are named '{path.stem}': {methods[path.stem].path} and {path}. Rename one of "
                 "them, or give it once."
             )
-        try:
-            script = configuration.load_module(path)
-        except InputError:
-            raise
-        except Exception as error:
-            raise InputError(f"{path} cannot be imported ({type(error).__name__}: {error}).") from error
+        script = configuration.load_module(path)
         if not callable(getattr(script, "main", None)):
             raise InputError(f"{path} has no function main(config, options), so it is no script of a method.")
         section = getattr(script, "CONFIG", None)
