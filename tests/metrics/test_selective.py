@@ -82,8 +82,35 @@ def test_bad_options_are_refused() -> None:
         metrics.get("aurc", uncertainty=float("nan"))
 
 
+def test_class_auroc_is_that_of_scikit_learn_on_what_is_kept() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 200)
+    p = np.clip(rng.normal(0.3 + 0.4 * labels, 0.3), 0.01, 0.99)
+    probs = np.stack([1 - p, p], axis=1)
+    order = np.argsort(-np.abs(p - 0.5))
+    for referred, count in ((0.0, 200), (0.25, 150), (0.333, 134)):
+        kept = order[:count]
+        expected = roc_auc_score(labels[kept], p[kept])
+        assert metrics.class_auroc(probs, labels, referred=referred) == pytest.approx(expected, rel=1e-12)
+    labels, probs = rng.integers(0, 3, 200), rng.dirichlet(np.ones(3), 200)
+    expected = roc_auc_score(labels, probs, multi_class="ovr", average="macro")
+    assert metrics.class_auroc(probs, labels) == pytest.approx(expected, rel=1e-12)
+    # Ties with the last one that is kept are kept: the order of the input decides nothing.
+    probs, labels = np.array([[0.9, 0.1], [0.3, 0.7], [0.7, 0.3], [0.3, 0.7]]), np.array([0, 0, 1, 1])
+    assert metrics.class_auroc(probs, labels, referred=0.5) == metrics.class_auroc(probs, labels) == 0.625
+    with pytest.raises(InputError, match="none of the 1 examples that are kept is of class 1"):
+        metrics.class_auroc(probs, labels, referred=0.75)
+
+
 SORTING = ["accuracy_at_coverage", "augrc", "aurc", "coverage_at_risk", "excess_aurc", "risk_at_coverage"]
-SORTING += ["calibration_auc", "calibration_auc(positive='wrong')", "calibration_auc(curve='PR')"]
+SORTING += [
+    "class_auroc(referred=0.3)",
+    "calibration_auc",
+    "calibration_auc(positive='wrong')",
+    "calibration_auc(curve='PR')",
+]
 
 
 @pytest.mark.parametrize("text", SORTING)

@@ -84,6 +84,7 @@ worst_class_calibration_error = function(calibration.WorstClassCalibrationError)
 
 # Selective prediction.
 accuracy_at_coverage = function(selective.AccuracyAtCoverage)
+class_auroc = function(selective.ClassAUROC)
 augrc = function(selective.AUGRC)
 aurc = function(selective.AURC)
 coverage_at_risk = function(selective.CoverageAtRisk)

@@ -193,6 +193,44 @@ class AccuracyAtCoverage(RiskAtCoverage):
 
 
 @base.REGISTRY.register
+class ClassAUROC(base.SortingMetric):
+    """How well its probability tells a class from the others, where the most uncertain examples are referred.
+
+    A point of a clinic's referral curve (Leibig 2017, Band 2021): the share `referred` goes to an expert, and the area
+    under the ROC curve is that of the examples that are kept, the mean over classes of each against the others; of two
+    classes both are equal. Examples as uncertain as the last one that is kept are kept, too.
+
+    Args:
+        referred: The share that is referred, below 1.
+        uncertainty: The name of the uncertainty to sort by.
+    """
+
+    name = "class_auroc"
+    formula = "mean over classes of the AUROC of p_c, of the ceil(n (1 - r)) most confident, r = 0"
+    higher_is_better = True
+    paper = "Leibig 2017"
+    agrees = "scikit-learn (multi_class='ovr')"
+
+    def __init__(self, referred: float = 0.0, uncertainty: str = base.MAX_PROB):
+        base.check_number("referred", referred, 0, 1, at_low=True)
+        self.referred = referred
+        super().__init__(uncertainty)
+
+    def keep(self, batch: base.Batch) -> tuple[np.ndarray, ...]:
+        return self.sorted_by(batch), batch.probs.copy(), batch.labels.copy()
+
+    def compute(self, uncertainty: np.ndarray, probs: np.ndarray, labels: np.ndarray) -> float:
+        groups = base.tie_groups(uncertainty)
+        answered = max(int(np.ceil(round(len(groups) * (1 - self.referred), 9))), 1)
+        kept = groups <= np.searchsorted(np.cumsum(np.bincount(groups)), answered)
+        probs, labels = probs[kept], labels[kept]
+        counts = np.bincount(labels, minlength=probs.shape[1])
+        if not counts.all():
+            raise self._no_value(f"none of the {len(labels)} examples that are kept is of class {counts.argmin()}")
+        return float(np.mean([ranking_auroc(p, labels == number) for number, p in enumerate(probs.T)]))
+
+
+@base.REGISTRY.register
 class CoverageAtRisk(_SelectiveMetric):
     """The largest coverage whose error rate is at most `risk` (Geifman & El-Yaniv 2017).
 
