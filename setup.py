@@ -24,7 +24,7 @@ setup(
     # Scripts and configurations lie beside the package, where people read and copy them, and are installed inside it.
     packages=[
         *find_packages(include=["uncertainty_suite", "uncertainty_suite.*"]),
-        *("uncertainty_suite.baselines", "uncertainty_suite.configs"),
+        *("uncertainty_suite.baselines", "uncertainty_suite.baselines.decisions", "uncertainty_suite.configs"),
     ],
     package_dir={"uncertainty_suite.baselines": "baselines", "uncertainty_suite.configs": "configs"},
     package_data={
@@ -42,11 +42,12 @@ setup(
         "ml-collections>=1.0",
         "numpy>=1.26",
         "pillow>=10.1",
+        "protobuf>=6.31.1",  # tensorflow-metadata, which tensorflow-datasets imports, needs it and does not declare it
         "rich>=13.0",
         "scikit-learn>=1.5",
         "scipy>=1.15",
-        "tensorboard>=2.18",
-        "tensorflow>=2.18",
+        "tensorboard>=2.20",
+        "tensorflow>=2.20",
         "tensorflow-datasets>=4.9.7",
         "tokenizers>=0.20",
         "tqdm>=4.66",
@@ -61,7 +62,7 @@ setup(
             "robustness_metrics @ git+https://github.com/google-research/robustness_metrics.git",
             "pandas>=2.2",
             "tensorflow-probability>=0.25",
-            "tf-keras>=2.18",
+            "tf-keras>=2.20",
         ],
         # Playwright drives the Chromium that the system has; its own browsers are not needed.
         "slurm": ["submitit>=1.5"],  # `python -m uncertainty_suite.sweep --engine slurm`

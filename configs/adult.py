@@ -31,8 +31,8 @@ def get_config():
         "nll",
         "brier",
         "ece",
-        "class_auroc",
-        "class_auroc(referred=0.5)",
+        "macro_auroc",
+        "macro_auroc_at_coverage",
         "entropy",
     )
     config.evaluation.shifts = ("female", "male", "white", "black", "other_race", "under_25", "over_64")

@@ -31,8 +31,8 @@ def get_config():
         "nll",
         "brier",
         "ece",
-        "class_auroc",
-        "class_auroc(referred=0.5)",
+        "macro_auroc",
+        "macro_auroc_at_coverage",
         "entropy",
     )
     config.evaluation.shifts = ("new_scaffolds",)

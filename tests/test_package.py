@@ -26,8 +26,8 @@ NO_METHOD = {
 REGULAR_EXPRESSIONS = {
     "uncertainty_suite/datasets/tfds_images.py": "names of the splits of corrupted sets in TFDS",
     "uncertainty_suite/launch.py": "flags of the command line",
+    "uncertainty_suite/leaderboard/fields.py": "the name of a task, which a mark and a folder must be able to hold",
     "uncertainty_suite/leaderboard/insertion.py": "blocks between two marks in a README",
-    "uncertainty_suite/leaderboard/publication.py": "spaces in the name of a task, which no mark can hold",
     "uncertainty_suite/leaderboard/records.py": "names of files",
     "uncertainty_suite/leaderboard/rendering.py": "what Markdown would take for its own in a text",
     "uncertainty_suite/leaderboard/store.py": "paths of a machine in a text",
@@ -40,6 +40,7 @@ GLOBALS = {
 }
 # Which module may change variables of another one, and why.
 OF_OTHERS = {
+    "uncertainty_suite/__main__.py": "the command line of the program that it runs",
     "uncertainty_suite/program.py": "the streams of the process where it has none, and what it says of Ctrl-C",
 }
 

@@ -1,6 +1,7 @@
 """What all programs do alike, each promise in a process of its own."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -112,3 +113,14 @@ def test_programs_of_the_suite_are_run_so(module):
     path = Path(ROOT, "uncertainty_suite", module)
     text = (path / "__main__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
     assert text.endswith(f'if __name__ == "__main__":\n    program.run("{module}", main)\n')
+
+
+def test_keras_is_as_the_suite_needs_it_whatever_the_user_has_set_up(tmp_path):
+    wished = {"floatx": "float16", "epsilon": 0.1, "backend": "jax", "image_data_format": "channels_first"}
+    (tmp_path / "keras.json").write_text(json.dumps(wished))
+    code = (
+        "import os; os.environ.update(KERAS_HOME=os.getcwd(), KERAS_BACKEND='jax')\n"
+        "from uncertainty_suite import keras\n"
+        "print(*(getattr(keras.config, name)() for name in ('floatx', 'epsilon', 'backend', 'image_data_format')))"
+    )
+    assert run(code, cwd=tmp_path).stdout.split() == ["float32", "1e-07", "tensorflow", "channels_last"]

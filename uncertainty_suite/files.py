@@ -189,7 +189,7 @@ def read_arrays(path: str | Path, root: str | Path | None = None, at_most: int |
                 for most in (packed, memory, memory if at_most is None else at_most):
                     if declared > most:
                         raise ValueError(f"its {size} bytes declare arrays of {declared} bytes, of at most {most}")
-                arrays = {member.filename.removesuffix(".npy"): _read_array(archive, member) for member in members}
+                arrays = {member.filename.removesuffix(".npy"): _read_member(archive, member) for member in members}
                 if len(arrays) < len(members):
                     raise ValueError("two arrays have the same name")
                 return arrays
@@ -197,19 +197,41 @@ def read_arrays(path: str | Path, root: str | Path | None = None, at_most: int |
             raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
-def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+def read_array(path: str | Path, root: str | Path | None = None) -> np.ndarray:
+    """Return the array of an `.npy` file, once it is known that it has what it declares.
+
+    Args:
+        path: The file.
+        root: As `open_regular` has it.
+
+    Raises:
+        ValueError: As `open_regular`, or it is damaged, or holds pickled objects.
+        OSError: It cannot be read.
+    """
+    with open_regular(path, root) as file:
+        try:
+            return _read_array(file, "it", os.fstat(file.fileno()).st_size)
+        except Exception as error:  # as above
+            raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        if version not in readers:
-            raise ValueError(f"{member.filename} is of an unknown version")
-        shape, _, dtype = readers[version](file)
-        declared = file.tell() + math.prod(shape) * dtype.itemsize
-        if not dtype.hasobject and (declared != member.file_size or min(shape, default=0) < 0):
-            raise ValueError(f"{member.filename} declares {declared} bytes and has {member.file_size}")
-        file.seek(0)
         # Read to its end, which is when the zip format's checksum is verified.
-        return np.lib.format.read_array(file, allow_pickle=False)
+        return _read_array(file, member.filename, member.file_size)
+
+
+def _read_array(file: Any, name: str, size: int) -> np.ndarray:
+    version = np.lib.format.read_magic(file)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:
+        raise ValueError(f"{name} is of an unknown version")
+    shape, _, dtype = readers[version](file)
+    declared = file.tell() + math.prod(shape) * dtype.itemsize
+    if not dtype.hasobject and (declared != size or min(shape, default=0) < 0):
+        raise ValueError(f"{name} declares {declared} bytes and has {size}")
+    file.seek(0)
+    return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _finite(text: str) -> float:

@@ -12,7 +12,7 @@ to theirs. So a trained network can be evaluated again, in another way, without 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,12 @@ _RESULTS_TYPES: dict[str, type] = {
     **dict.fromkeys(("protocol_version", "seed"), int),
     "splits": list,
 }
-_CONFIG_FIELDS = ("method", "seed", "dataset", "dataset.name", "model", "model.name", "evaluation")
+_PROVENANCE_TYPES: dict[str, type] = {
+    **dict.fromkeys(("versions", "hardware", "strategy", "environment", "made_from"), dict),
+    **dict.fromkeys(("script", "config_file", "command", "host", "started_at"), str),
+    **dict.fromkeys(("resumed", "rollbacks", "made_from.runs"), list),
+    "protocol_version": int,
+}
 
 
 class RunFolder:
@@ -75,7 +80,7 @@ class RunFolder:
         """
         config = configuration.read(self.path)
         try:
-            _check_types(config, _CONFIG_TYPES, _CONFIG_FIELDS)
+            _check_types(config, _CONFIG_TYPES, "method")
         except ValueError as error:
             raise InputError(f"{self.path / 'config.json'} is no run's ({error}).") from error
         return config
@@ -124,7 +129,9 @@ class RunFolder:
             lacking = [field for field in fields if field not in content]
             if lacking:
                 raise ValueError(f"it has no {lacking[0]}")
-        except (OSError, ValueError) as error:
+        except OSError as error:  # which need not be the file's fault
+            raise InputError(f"{path} cannot be read ({error.strerror}).") from error
+        except ValueError as error:
             raise self._damaged(path, error) from error
         return content
 
@@ -137,7 +144,13 @@ class RunFolder:
     @property
     def provenance(self) -> dict[str, Any] | None:
         """What made the run, or None before it starts."""
-        return self.read("provenance.json", "protocol_version")
+        provenance = self.read("provenance.json", "protocol_version")
+        if provenance is not None:
+            try:
+                _check_types(provenance, _PROVENANCE_TYPES)
+            except ValueError as error:
+                raise self._damaged(self.path / "provenance.json", error) from error
+        return provenance
 
     @property
     def results(self) -> dict[str, Any] | None:
@@ -149,7 +162,7 @@ class RunFolder:
         results = self.read("results.json", *_RESULTS_FIELDS)
         if results is not None:
             try:
-                _check_types(results, _RESULTS_TYPES, ())
+                _check_types(results, _RESULTS_TYPES)
                 _check_each(results, "metrics", (int, float))
                 _check_each(results, "left_out", (str,))
                 _check_each(results, "tuned", (dict,))
@@ -195,7 +208,9 @@ class RunFolder:
             owner = str(saved.pop("run"))
         except FileNotFoundError as error:
             raise InputError(f"There are no predictions {path}; run the script again to make them.") from error
-        except (OSError, ValueError, KeyError) as error:
+        except OSError as error:
+            raise InputError(f"The predictions {path} cannot be read ({error.strerror}).") from error
+        except (ValueError, KeyError) as error:
             raise InputError(f"The predictions {path} are damaged ({error}); run the script again.") from error
         if owner != self.id:
             raise InputError(f"The predictions {path} are of another run ({owner}, and this is {self.id}).")
@@ -213,7 +228,7 @@ class RunFolder:
         return self.path / "predictions" / f"{key}.npz"
 
 
-def _check_types(content: Mapping[str, Any], types: Mapping[str, type], required: Sequence[str]) -> None:
+def _check_types(content: Mapping[str, Any], types: Mapping[str, type], *required: str) -> None:
     for field, kind in types.items():
         value: Any = content
         for name in field.split("."):
@@ -222,7 +237,7 @@ def _check_types(content: Mapping[str, Any], types: Mapping[str, type], required
             continue
         if type(value) is not kind:
             raise ValueError(f"its field {field} is no {kind.__name__} but {str(value)[:40]!r}")
-        if kind is list and not all(type(each) in (str, int, dict) for each in value):
+        if isinstance(value, list) and not all(type(each) in (str, int, dict) for each in value):
             raise ValueError(f"its field {field} is no list of names or numbers")
 
 

@@ -37,9 +37,12 @@ import numpy as np
 
 from uncertainty_suite import assembled, configuration, datasets, likelihoods, shipped, tasks
 from uncertainty_suite.errors import InputError, unknown_name
+from uncertainty_suite.files import open_regular
+from uncertainty_suite.leaderboard import fields, render, store
 from uncertainty_suite.leaderboard import records as leaderboard_records
-from uncertainty_suite.leaderboard import render, store
-from uncertainty_suite.leaderboard.scores import digest, load_labels
+from uncertainty_suite.leaderboard.fields import printable
+from uncertainty_suite.leaderboard.records import load_labels
+from uncertainty_suite.leaderboard.scores import digest
 from uncertainty_suite.likelihoods import Likelihood, Saved
 from uncertainty_suite.metrics.base import to_array, to_finite, to_samples
 from uncertainty_suite.metrics.recalibration import log_softmax
@@ -69,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="unknown", help="name of the architecture")
     parser.add_argument("--seed", type=int, default=0, help="of the training; default: 0")
     parser.add_argument("--fold", type=int, help="of the data, where the task has folds; default: 0")
-    parser.add_argument("--output_dir", type=Path, help="default: runs/<task>/<method>-<hash>/seed<seed>")
+    parser.add_argument("--output_dir", help="default: runs/<task>/<method>-<hash>/seed<seed>")
     parser.add_argument("--records", type=Path, default=Path("leaderboards"), help="default: leaderboards")
     parser.add_argument("--add", action="store_true", help="add the run to the records, and print their table")
     parser.add_argument("--data_dir", help="prepared data sets, for what no record has")
@@ -84,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             found = store.neighbours(given["records"] / leaderboard_records.safe(run.task.name))
         print(render(found), end="")
     except InputError as error:
-        print(f"score: {error}", file=sys.stderr)
+        print(f"score: {printable(str(error))}", file=sys.stderr)
         return 1
     return 0
 
@@ -124,6 +127,8 @@ def score(
         >>> run = score({"logits": logits, "element_id": ids}, task="mnist", method="mine")
         >>> run.results["metrics"]["test/nll"]
     """
+    if output_dir == "":
+        raise InputError("--output_dir is empty. Name a folder, or leave it out.")
     file = _Arrays(predictions)
     config_file, config = _config(task, method, model, seed, fold)
     splits, inside = _splits(file, config)
@@ -164,7 +169,8 @@ class _Arrays:
         self.keys = list(self._arrays)
 
     def _open(self) -> Mapping[str, Any]:
-        opened = np.load(str(self._path), allow_pickle=False)
+        assert self._path is not None
+        opened = np.load(open_regular(self._path), allow_pickle=False)  # which stays open: arrays are read when needed
         if not isinstance(opened, Mapping):
             raise ValueError("it holds one array without a name")
         return opened
@@ -175,7 +181,7 @@ class _Arrays:
     def _reading(self, read: Callable[[], Any]) -> Any:
         try:
             return read()
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise InputError(f"Cannot read {self.name} ({reason}). It must be as numpy.savez writes it.") from error
 
@@ -214,9 +220,10 @@ def _config(text: str, method: str, model: str, seed: int, fold: int | None) -> 
         config["dataset"]["fold"] = fold or 0
     elif fold is not None:
         raise InputError(f"Task '{text}' has no folds: leave out the fold.")
-    for what, value in (("method", method), ("model", model)):
-        if not (value and value.isprintable()):
-            raise InputError(f"The name of the {what} must be a printable text, received {value!r}.")
+    fields.name("method", method)
+    fields.name("model", model)
+    if not 0 <= seed < 2**32:
+        raise InputError(f"The seed must be from 0 to {2**32 - 1}, received {seed}.")
     parts = {part: config[part] for part in ("dataset", "evaluation")}
     own = {"method": method, "model": {"name": model}, "seed": seed, "source": "predictions"}
     return file, {**own, **parts}
@@ -226,7 +233,7 @@ def _splits(file: _Arrays, config: Mapping[str, Any]) -> tuple[list[Split], str]
     """Return the splits of the task that a file has predictions of, in the task's order, and which one is inside."""
     inside = config["evaluation"]["in_distribution"]
     known = {split.key: split for split in tasks.plan(config, fit=False)}
-    names = _PREDICTED[datasets.get(config["dataset"]["name"]).likelihood]
+    names = _PREDICTED[datasets.find(config["dataset"]["name"]).likelihood]
     found: dict[str, set[str]] = {}
     for key in file.keys:
         split, _, name = key.rpartition("/")

@@ -97,7 +97,7 @@ def few_texts(task: str) -> dict:
 @pytest.mark.parametrize(
     ("task", "sizes"),
     [
-        ("clinc", {"model.num_embedding": 16, "model.num_filters": 16}),
+        ("clinc_oos", {"model.num_embedding": 16, "model.num_filters": 16}),
         pytest.param("clinc:transformer", {"model.num_hidden": 16, "model.num_layers": 1}, marks=pytest.mark.slow),
     ],
 )
@@ -113,8 +113,24 @@ def test_tasks_of_texts_run_and_resume(task, sizes, method, data_dir, tmp_path, 
     assert metrics["ood/test_oos/knn/oracle/auroc"] >= metrics["ood/test_oos/knn/tuned/auroc"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [*CORE, "batch_ensemble"])
+def test_toxicity_is_measured_by_identity(method, data_dir, tmp_path):
+    script = load_script(method)
+    sizes = {"model.num_embedding": 8, "model.num_filters": 8, "dataset.train_fraction": 0.2, "epochs": 1}
+    config = tiny_config(method, "toxicity", **sizes)
+    metrics = script.main(config, training.Options(output_dir=tmp_path / "run", data_dir=data_dir))["metrics"]
+    assert metrics["test/macro_auroc"] > 0.6
+    assert metrics["test/accuracy"] > 0.8  # of the tweets 83 % are toxic
+    for split in ("hatecheck", "hatecheck_women", "hatecheck_muslims", "wikipedia", "wikipedia_swapped"):
+        assert 0 <= metrics[f"{split}/ece"] <= 1
+        assert 0.2 < metrics[f"{split}/macro_auroc"] < 0.9
+        reviewed = metrics[f"{split}/oracle_collaborative_accuracy(fraction=0.05)"]
+        assert metrics[f"{split}/accuracy"] <= reviewed <= metrics[f"{split}/accuracy"] + 0.05
+
+
 def test_an_architecture_needs_vectors_for_all_ids(tmp_path):
-    config = tiny_config("deterministic", "clinc", model__vocabulary_size=100)
+    config = tiny_config("deterministic", "clinc_oos", model__vocabulary_size=100)
     with pytest.raises(InputError) as error:
         load_script("deterministic").main(config, training.Options(output_dir=tmp_path / "run"))
     assert str(error.value) == (

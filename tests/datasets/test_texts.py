@@ -56,5 +56,5 @@ def test_what_makes_no_sense_is_refused():
         datasets.from_texts("ours", lambda split, data_dir: TEXTS[split], num_classes=2, vocabulary_size=2)
     blank = datasets.from_texts("blank_texts", lambda split, data_dir: ([" ", ""], np.array([0, 1])), num_classes=2)
     datasets.register(blank)
-    with pytest.raises(InputError, match=r"^The training texts of data set 'blank_texts' have no words\.$"):
+    with pytest.raises(InputError, match=r"^The texts of split 'train' of data set 'blank_texts' have no words\.$"):
         _ = datasets.get("blank_texts").features

@@ -38,8 +38,8 @@ def test_referral(make_run):
     np.testing.assert_allclose(accuracy.lines[0].get_xdata(), 1 - np.arange(1, 301) / 300)
     np.testing.assert_allclose(accuracy.lines[0].get_ydata(), np.cumsum(right) / np.arange(1, 301))
     drawn = dict(zip(*areas.lines[0].get_data()))
-    for referred in (0.0, 0.5, 0.8):
-        assert drawn[referred] == metrics.class_auroc(probs, labels, referred=referred)
+    for coverage in (1.0, 0.5, 0.2):
+        assert drawn[1 - coverage] == metrics.macro_auroc_at_coverage(probs, labels, coverage=coverage)
     assert drawn[0.5] > drawn[0.0]
     assert texts(accuracy) == ["run"]
 

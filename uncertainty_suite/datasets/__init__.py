@@ -10,6 +10,7 @@ from uncertainty_suite.datasets import (
     adult,
     bandits,
     bike_sharing,
+    chaosnli,
     corruptions,
     digits,
     forms,
@@ -36,6 +37,7 @@ __all__ = [
     "Source",
     "cifar10h",
     "corruptions",
+    "find",
     "folds",
     "forms",
     "from_arrays",
@@ -53,6 +55,8 @@ __all__ = [
 
 for _source in (two_moons.SOURCE, digits.SOURCE, noise.SOURCE, toy_regression.SOURCE, *tfds_images.SOURCES):
     register(_source)
+for _pairs in chaosnli.SOURCES:
+    register(_pairs)
 for _made in (
     *uci.SOURCES,
     *(adult.SOURCE, bike_sharing.SOURCE, herg.SOURCE),

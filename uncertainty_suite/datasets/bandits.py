@@ -56,8 +56,9 @@ def _wheel(delta: float = 0.5) -> Source:
 _wheel.__name__ = "bandit/wheel"  # by which it is known
 
 
-def _read_digits(split: str, data_dir: str | None) -> tuple[np.ndarray, np.ndarray]:
-    images, labels = digits.SOURCE.read(split, data_dir)
+def _read_digits(split: str, data_dir: object) -> tuple[np.ndarray, np.ndarray]:
+    del data_dir  # scikit-learn ships it
+    images, labels = digits.SOURCE.read(split, None)
     return rows(images.reshape(len(images), -1) / digits.SOURCE.maximum, np.eye(10)[labels])
 
 

@@ -784,10 +784,9 @@ class Dataset:
         def bring(
             features: Tree, element_ids: tf.Tensor, change: Callable[[tf.Tensor], tf.Tensor] | None = None
         ) -> Tree:
-            def corrupt(images: tf.Tensor) -> tf.Tensor:
-                return corruptions.corrupt(images, element_ids, corruption, severity, seed)
-
-            change = change if corruption is None else corrupt  # what is corrupted is not trained on
+            if corruption is not None:  # and then it is not trained on
+                corrupt = functools.partial(corruptions.corrupt, name=corruption, severity=severity, seed=seed)
+                change = functools.partial(corrupt, element_ids=element_ids)
             return map_leaves(lambda part, array: part.bring(array, maximum, change), form, features)
 
         return bring

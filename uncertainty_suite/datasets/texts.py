@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DataDir = str | os.PathLike | None
 
-_PADDING, _UNKNOWN = "[PAD]", "[UNK]"  # the ids 0 and 1
+_PADDING, _UNKNOWN, _UNKNOWN_ID = "[PAD]", "[UNK]", 1  # the id of padding is 0
 _LEAST_FREQUENCY = 2
 
 
@@ -61,7 +61,7 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> np.ndarra
         words = encoding.ids[:length]
         row[: len(words)] = words
         if not words:
-            row[0] = tokenizer.token_to_id(_UNKNOWN)
+            row[0] = _UNKNOWN_ID
     return ids
 
 
@@ -72,6 +72,7 @@ def from_texts(
     splits: tuple[str, ...] = ("train", "test"),
     length: int = 64,
     vocabulary_size: int = 10_000,
+    fitted_on: str = "train",
     **fields: Any,
 ) -> Source:
     """Return a data set of texts.
@@ -83,9 +84,10 @@ def from_texts(
         read: `read(split, data_dir)` returns all texts `[n]` and labels `[n]` of a split, and where the examples have
             numbers of their own, these, int64 `[n]`.
         num_classes: Of a categorical set: labels are in [0, num_classes), or -1 where an example belongs to no class.
-        splits: Stored splits. One without `"train"` has no vocabulary, and needs `like`.
+        splits: Stored splits.
         length: Tokens in an example: longer texts are cut off, shorter ones filled up.
         vocabulary_size: The most ids that there are, those of padding and of unknown words included.
+        fitted_on: The split whose texts make the vocabulary. A set without it has none, and needs `like`.
         **fields: Further fields of `Source`.
 
     Raises:
@@ -102,14 +104,14 @@ def from_texts(
         )
 
     @functools.cache
-    def tokenizer(data_dir: DataDir) -> Tokenizer:
-        texts, *_ = read("train", data_dir)
+    def tokenizer(data_dir: str | None) -> Tokenizer:
+        texts, *_ = read(fitted_on, data_dir)
         if not any(text.split() for text in texts):
-            raise InputError(f"The training texts of data set '{name}' have no words.")
+            raise InputError(f"The texts of split '{fitted_on}' of data set '{name}' have no words.")
         return fit(texts, vocabulary_size)
 
     def tokenize(texts: Sequence[str], data_dir: DataDir) -> np.ndarray:
-        return encode(tokenizer(data_dir), texts, length)
+        return encode(tokenizer(None if data_dir is None else os.fspath(data_dir)), texts, length)
 
     def read_tokens(
         tokenize: Callable[[Sequence[str], DataDir], np.ndarray], split: str, data_dir: DataDir
@@ -126,11 +128,11 @@ def from_texts(
     own = Source(
         name=name,
         splits=splits,
-        form=Tokens(length, vocabulary_size) if "train" in splits else None,
+        form=Tokens(length, vocabulary_size) if fitted_on in splits else None,
         read=functools.partial(read_tokens, tokenize),
         num_classes=num_classes,
         imitate=imitate,
-        tokenize=tokenize if "train" in splits else None,
+        tokenize=tokenize if fitted_on in splits else None,
         **fields,
     )
     return own

@@ -122,7 +122,7 @@ def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np
     return columns["image"], columns["label"], *([] if numbers is None else [numbers])
 
 
-def numbers_in(ids: Sequence[bytes]) -> np.ndarray | None:
+def numbers_in(ids: Sequence[bytes] | np.ndarray) -> np.ndarray | None:
     """Return the numbers of ids such as "test_00042" or "42", int64 `[n]`; None if one is not so."""
     numbers = [re.fullmatch(rb"([a-z]+_)?(\d+)", text) for text in ids]
     if not all(numbers):
@@ -158,7 +158,14 @@ def _check_features(builder: tfds.core.DatasetBuilder) -> None:
 def _described(features: Any) -> dict[str, str]:
     """Return what a feature of each name holds: its type, shape, and number of classes where it has one."""
     return {
-        name: f"{np.dtype(one.np_dtype).name} {list(one.shape)} {getattr(one, 'num_classes', '')}".strip()
+        name: " ".join(
+            str(each)
+            for each in (
+                getattr(one.np_dtype, "__name__", one.np_dtype),
+                list(one.shape) if isinstance(one.shape, tuple) else one.shape,
+                getattr(one, "num_classes", ""),
+            )
+        ).strip()
         for name, one in features.items()
     }
 

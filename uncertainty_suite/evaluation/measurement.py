@@ -88,7 +88,7 @@ def compute(
     Raises:
         InputError: Predictions are missing, damaged or of another run, or cannot be scored in that way.
     """
-    config = run.config["evaluation"]
+    config = run.config.get("evaluation", {})
     lacking = sorted(_NEEDED - config.keys())
     if lacking:
         raise InputError(f"{run.path / 'config.json'} has no field evaluation.{lacking[0]}, by which it is evaluated.")

@@ -22,6 +22,7 @@ from uncertainty_suite.figures.selective import failure_detection, referral, ris
 from uncertainty_suite.figures.shift import shift_by_severity
 from uncertainty_suite.figures.style import save
 from uncertainty_suite.figures.two_moons import two_moons_surfaces
+from uncertainty_suite.files import check_folder
 from uncertainty_suite.runs import RunFolder
 from uncertainty_suite.tasks import Split
 
@@ -60,6 +61,8 @@ def draw(run: str | Path, data_dir: str | Path | None = None, output_dir: str | 
     Raises:
         InputError: The run has no predictions, or they are damaged, or the folder cannot be written.
     """
+    if output_dir is None:
+        check_folder(run)
     return _draw({RunFolder(run).method: run}, Path(output_dir or Path(run) / "figures"), data_dir)
 
 
@@ -201,7 +204,7 @@ def _predicted(runs: Sequence[RunFolder]) -> list[Split]:
 def _form(task: str) -> object:
     """Return the form of a task's examples, or None where its data set is not known here."""
     try:
-        return datasets.get(task).source.form
+        return datasets.find(task).form
     except InputError as error:
         _leave_out(f"figures that show the data. {error}")
         return None

@@ -15,7 +15,7 @@ from uncertainty_suite.figures import saved, style
 from uncertainty_suite.metrics.base import NoValueError
 
 _LEAST_COVERAGE_IN_VIEW = 0.02
-_REFERRED = [number / 50 for number in range(49)]
+_COVERAGES = [number / 50 for number in range(50, 0, -1)]
 
 
 @style.styled
@@ -67,8 +67,8 @@ def referral(runs: Mapping[str, str | Path], split: str = "test") -> Figure:
         split: A labelled split.
 
     Returns:
-        Two axes, of the accuracy and of the AUROC of the classes, a curve a run on each; that of the AUROC ends where
-        one of the classes is not kept.
+        Two axes, of the accuracy and of the AUROC of the classes (`macro_auroc_at_coverage`), a curve a run on each;
+        the latter ends where one class alone is kept.
 
     Raises:
         InputError: A run is no classification, or has no predictions of the split, or the split has no labels.
@@ -82,9 +82,9 @@ def referral(runs: Mapping[str, str | Path], split: str = "test") -> Figure:
         coverage, risk = metrics.risk_coverage_curve(batch.probs, batch.labels)
         axes[0].plot(1 - coverage, 1 - risk, label=label, **looks[label])
         areas = {}
-        for referred in _REFERRED:
+        for coverage in _COVERAGES:
             with contextlib.suppress(NoValueError):
-                areas[referred] = metrics.class_auroc(batch.probs, batch.labels, referred=referred)
+                areas[1 - coverage] = metrics.macro_auroc_at_coverage(batch.probs, batch.labels, coverage=coverage)
         axes[1].plot(list(areas), list(areas.values()), label=label, **looks[label])
     for axis, name in zip(axes, ("Accuracy", "AUROC")):
         axis.set(xlim=(0, 1), xlabel="Referred (the most uncertain first)", ylabel=f"{name} of what is kept")

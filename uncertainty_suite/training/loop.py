@@ -161,6 +161,11 @@ class Loop:
                 f"The checkpoints in {self._checkpoint.folder} are of another run ({state.get('run')}, and this is "
                 f"{self._id}). Choose another --output_dir."
             )
+        if not _is_state(state, self._epochs * self._steps_per_epoch):
+            raise InputError(
+                f"The state in the newest checkpoint of {self._checkpoint.folder} is none that a training has. Delete "
+                "that folder to train from the start."
+            )
         self.step: int = state["step"]
         self.seconds: float = state["seconds"]
         self.history: list[dict[str, Any]] = state["history"]
@@ -400,3 +405,24 @@ class Loop:
     def _write_history(self) -> None:
         lines = "".join(json.dumps(line) + "\n" for line in self.history)
         write_atomic(self._path / "history.jsonl", lambda file: file.write(lines.encode()))
+
+
+def _is_state(state: Mapping[str, Any], last_step: int) -> bool:
+    """Return whether what a checkpoint holds beside variables is of the types, and within the limits, of a training."""
+
+    def number(value: Any) -> bool:
+        return type(value) in (int, float) and math.isfinite(value) and value >= 0
+
+    lists = [state["history"], state.get("rollbacks", [])]
+    return (
+        type(state["step"]) is int
+        and 0 <= state["step"] <= last_step
+        and number(state["seconds"])
+        and (state["step_flops"] is None or number(state["step_flops"]))
+        and type(state["fitted"]) is bool
+        and all(isinstance(each, list) and all(isinstance(line, dict) for line in each) for each in lists)
+        and all(number(each.get("learning_rate_factor")) for each in lists[1])
+        and isinstance(state["epoch_values"], dict)
+        and all(isinstance(values, list) for values in state["epoch_values"].values())
+        and all(type(value) in (int, float) for values in state["epoch_values"].values() for value in values)
+    )

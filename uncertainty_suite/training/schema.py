@@ -19,6 +19,7 @@ from uncertainty_suite.errors import InputError, unknown_name
 from uncertainty_suite.training.optimizers import OF_METHODS, OPTIMIZERS, SCHEDULES
 
 PRECISIONS = ("float32", "mixed_bfloat16")
+_MOST_EPOCHS = 10**9
 MOST_AT_ONCE = 10**6  # predictions of one call: examples times samples
 
 FIELDS: dict[str, Parameter] = {
@@ -164,9 +165,9 @@ def complete(
         if not isinstance(name, str):
             FIELDS[field].check(f"config.{field}", name)
         defaults |= {f"{field.partition('.')[0]}.{option}": value for option, value in options_of(name).items()}
-    data = datasets.get(flat["dataset.name"])
-    likelihood = likelihoods.info(data.likelihood)
-    if "validation" in data.source.splits:
+    source = datasets.find(flat["dataset.name"])
+    likelihood = likelihoods.info(source.likelihood)
+    if "validation" in source.splits:
         defaults["dataset.validation_percent"] = 0.0
     defaults["evaluation.metrics"] = likelihood.headline
     if "validation" in flat.get("evaluation.splits", defaults["evaluation.splits"]):
@@ -309,7 +310,7 @@ def validate(config: Mapping[str, Any], section: Section | None = None) -> None:
 
 
 def _check_likelihood(config: Mapping[str, Any], section: Section | None) -> None:
-    likelihood = datasets.get(config["dataset"]["name"]).likelihood
+    likelihood = datasets.find(config["dataset"]["name"]).likelihood
     if section and section.likelihoods and likelihood not in section.likelihoods:
         raise InputError(
             f"'{config['method']}' is for labels that are {' or '.join(section.likelihoods)}, and those of data set "
@@ -326,7 +327,7 @@ def _check_loss(config: Mapping[str, Any], section: Section | None) -> None:
                     f"config.{field} changes the labels or the loss of the likelihood, and '{config['method']}' has a "
                     "loss of its own. Leave it out."
                 )
-    likelihood = datasets.get(config["dataset"]["name"]).likelihood
+    likelihood = datasets.find(config["dataset"]["name"]).likelihood
     if likelihood != "categorical" and config.get("loss"):
         raise InputError(
             f"config.loss.{min(config['loss'])} is for labels that are classes, and those of data set "
@@ -437,6 +438,8 @@ def check_vocabulary(config: Mapping[str, Any], form: Tree) -> None:
 
 def _check_schedule(config: Mapping[str, Any]) -> None:
     optimizer, epochs = config["optimizer"], config["epochs"]
+    if epochs > _MOST_EPOCHS:
+        raise InputError(f"config.epochs is {epochs}, and no training has more than {_MOST_EPOCHS:,}.")
     if optimizer["warmup_epochs"] >= epochs:
         raise InputError(
             f"config.optimizer.warmup_epochs is {optimizer['warmup_epochs']} of {epochs} epochs: the learning rate "
@@ -479,7 +482,7 @@ def _check_at_once(config: Mapping[str, Any], section: Section | None) -> None:
 def _check_evaluation(config: Mapping[str, Any], section: Section | None) -> None:
     """Look up every name that evaluation will need, which would otherwise fail after training."""
     evaluation, samples = config["evaluation"], num_samples(config, section)
-    likelihood = datasets.get(config["dataset"]["name"]).likelihood
+    likelihood = datasets.find(config["dataset"]["name"]).likelihood
     kinds: dict[str, Callable[[str], Any]] = {
         "metrics": metrics.info,
         "ood_scores": ood_scores.info,

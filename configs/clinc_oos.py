@@ -1,7 +1,7 @@
 """CLINC150: intents of queries to an assistant, and queries that are out of scope, with a text CNN or a transformer.
 
-    python baselines/sngp.py --config=configs/clinc.py
-    python baselines/sngp.py --config=configs/clinc.py:transformer
+    python baselines/sngp.py --config=configs/clinc_oos.py
+    python baselines/sngp.py --config=configs/clinc_oos.py:transformer
 
 The text CNN takes 90 CPU-seconds in all, measured on two shared cores with the deterministic network, an ensemble of
 four four times as long. With one seed the deterministic network had a test accuracy of 0.908, an NLL of 0.363 and an
@@ -19,7 +19,7 @@ METHODS = {"deep_ensemble": {"evaluation": {"ensemble_curve": True}}}
 
 def get_config(variant=""):
     if variant not in ("", "transformer"):
-        raise unknown_name("variant of configs/clinc.py", variant, ["transformer"])
+        raise unknown_name("variant of configs/clinc_oos.py", variant, ["transformer"])
     config = ConfigDict()
     config.batch_size = 128
     config.epochs = 12
