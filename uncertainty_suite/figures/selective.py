@@ -82,9 +82,9 @@ def referral(runs: Mapping[str, str | Path], split: str = "test") -> Figure:
         coverage, risk = metrics.risk_coverage_curve(batch.probs, batch.labels)
         axes[0].plot(1 - coverage, 1 - risk, label=label, **looks[label])
         areas = {}
-        for coverage in _COVERAGES:
+        for share in _COVERAGES:
             with contextlib.suppress(NoValueError):
-                areas[1 - coverage] = metrics.macro_auroc_at_coverage(batch.probs, batch.labels, coverage=coverage)
+                areas[1 - share] = metrics.macro_auroc_at_coverage(batch.probs, batch.labels, coverage=share)
         axes[1].plot(list(areas), list(areas.values()), label=label, **looks[label])
     for axis, name in zip(axes, ("Accuracy", "AUROC")):
         axis.set(xlim=(0, 1), xlabel="Referred (the most uncertain first)", ylabel=f"{name} of what is kept")

@@ -220,7 +220,8 @@ class MacroAUROCAtCoverage(base.SortingMetric, MacroAUROC):
     def keep(self, batch: base.Batch) -> tuple[np.ndarray, ...]:
         return self.sorted_by(batch), *super().keep(batch)
 
-    def compute(self, uncertainty: np.ndarray, probs: np.ndarray, labels: np.ndarray) -> float:
+    def compute(self, *columns: Any, **unused: Any) -> float:
+        uncertainty, probs, labels = columns
         groups = base.tie_groups(uncertainty)
         last = np.searchsorted(np.cumsum(np.bincount(groups)), _num_answered(len(groups), self.coverage))
         return super().compute(probs[groups <= last], labels[groups <= last])
