@@ -8,6 +8,9 @@
 intents of banking, too, so it is no clean OOD set for that. `sst_sentences` (SST-5, Socher et al., 2013): sentences of
 film reviews, from very negative, 0, to very positive, 4; sentences only, no phrases.
 
+`minilm/banking77` and `minilm/clinc_oos` are the same texts as the tokens of the trained encoder MiniLM-L6, which has
+to be installed; see `models/pretrained.py`.
+
 `davidson_hate` (Davidson et al., 2017, https://arxiv.org/abs/1703.04009): tweets with hate speech, 0, offensive
 language, 1, or neither, 2, and the votes of three and more people for each. There is no published split: a fifth, the
 same whatever the seed, is `test`.
@@ -24,6 +27,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,7 +35,11 @@ from uncertainty_suite.datasets.sources import Source
 from uncertainty_suite.datasets.texts import DataDir, from_texts
 from uncertainty_suite.datasets.tfds_images import numbers_in, read_columns
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 _NUM_INTENTS = 150  # the number of the label "out of scope"
+_CLINC = ("train", "validation", "test", "train_oos", "validation_oos", "test_oos")
 _TESTED = 0.2  # share of Davidson's tweets that is the split test
 _NEITHER = 2  # label of Davidson's tweets that are neither hate speech nor offensive
 # Splits of `toxicity`, and what they are called where they come from.
@@ -56,8 +64,7 @@ def _read_clinc(split: str, data_dir: DataDir) -> tuple[list[str], np.ndarray]:
 
 
 def clinc_oos(length: int = 24, vocabulary_size: int = 3_000) -> Source:
-    splits = ("train", "validation", "test", "train_oos", "validation_oos", "test_oos")
-    return from_texts("clinc_oos", _read_clinc, _NUM_INTENTS, splits, length, vocabulary_size)
+    return from_texts("clinc_oos", _read_clinc, _NUM_INTENTS, _CLINC, length, vocabulary_size)
 
 
 def _read_labelled(name: str, split: str, data_dir: DataDir) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -72,6 +79,23 @@ def banking77(length: int = 48, vocabulary_size: int = 3_000) -> Source:
     return from_texts(
         "banking77", functools.partial(_read_labelled, "banking77"), 77, length=length, vocabulary_size=vocabulary_size
     )
+
+
+def _minilm_tokenizer() -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    from uncertainty_suite.models import pretrained  # models know data sets
+
+    return Tokenizer.from_file(str(pretrained.folder(pretrained.MINILM) / "tokenizer.json"))
+
+
+def minilm_banking77(length: int = 48) -> Source:
+    read = functools.partial(_read_labelled, "banking77")
+    return from_texts("minilm/banking77", read, 77, length=length, **_MINILM)
+
+
+def minilm_clinc_oos(length: int = 32) -> Source:
+    return from_texts("minilm/clinc_oos", _read_clinc, _NUM_INTENTS, _CLINC, length, **_MINILM)
 
 
 def sst_sentences(length: int = 48, vocabulary_size: int = 10_000) -> Source:
@@ -141,4 +165,12 @@ def toxicity(length: int = 64, vocabulary_size: int = 10_000) -> Source:
     )
 
 
-SOURCES: list[Source | Callable[..., Source]] = [banking77, clinc_oos, davidson_hate, sst_sentences, toxicity]
+_MINILM: dict[str, Any] = {"vocabulary_size": 30_522, "trained": _minilm_tokenizer}
+_OF_MINILM = {"minilm/banking77": minilm_banking77, "minilm/clinc_oos": minilm_clinc_oos}
+for _name, _set in _OF_MINILM.items():
+    _set.__name__ = _name
+
+SOURCES: list[Source | Callable[..., Source]] = [
+    *(banking77, clinc_oos, davidson_hate, sst_sentences, toxicity),
+    *_OF_MINILM.values(),
+]
