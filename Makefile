@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 # The methods of the benchmark; tests of the machinery run on them too.
 CORE := deep_ensemble deterministic mc_dropout sngp
 
-.PHONY: install benchmark test test-slow lint types sync-check clean
+.PHONY: install benchmark test test-slow docs lint types sync-check clean
 
 install: $(VENV)/installed
 
@@ -27,6 +27,14 @@ test: install
 
 test-slow: install
 	$(RUN) -m pytest -m slow
+
+# The site, with its notebooks executed: build/docs/html/index.html.
+docs: $(VENV)/installed-docs
+	$(RUN) tools/build_docs.py
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	touch $@
 
 lint: install
 	$(RUN) -m ruff check .

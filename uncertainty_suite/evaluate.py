@@ -23,11 +23,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from uncertainty_suite import configuration, evaluation, launch, trained, training
+from uncertainty_suite import configuration, evaluation, launch, program, trained, training
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.files import write_json
 from uncertainty_suite.runs import RunFolder
+from uncertainty_suite.training import lock
 
+_PATIENCE = 60.0  # seconds that one command waits for another to write its results
 _MEASURED = ("metrics", "ood_scores", "posthoc")
 _PREDICTED = {
     "ood": "ood_far",
@@ -90,11 +92,32 @@ def measure_anew(run: RunFolder, metrics: Sequence[str], ood_scores: Sequence[st
     left_out = {name: reason for name, reason in left_out.items() if name not in recorded}
     tuned = {**results["tuned"], **tuned}
     if changed or added or left_out != results["left_out"] or tuned != results["tuned"]:
-        new = {**results, "metrics": {**recorded, **computed}, "left_out": left_out, "tuned": tuned}
-        write_json(run.path / "results.json", new)
+        _add(run, results, computed, left_out, tuned)
     report = f"{len(computed)} metrics, {len(added)} added, {len(changed)} changed"
     report += f" ({', '.join(changed)})" if changed else ""
     return report + "".join(f"; no {name}: {reason}" for name, reason in left_out.items())
+
+
+def _add(
+    run: RunFolder,
+    results: dict[str, Any],
+    computed: dict[str, float],
+    left_out: dict[str, str],
+    tuned: dict[str, dict[str, Any]],
+) -> None:
+    """Write what was computed into `results.json`, beside what others have written there since `results` was read."""
+    held = lock.hold(run.path, patience=_PATIENCE)
+    try:
+        now = RunFolder(run.path).results
+        if now is None:
+            raise InputError(f"{run.path} has no results any more: it is being evaluated in another way.")
+        metrics = {**now["metrics"], **computed}
+        theirs = {name: reason for name, reason in now["left_out"].items() if name not in results["left_out"]}
+        left_out = {name: reason for name, reason in {**theirs, **left_out}.items() if name not in metrics}
+        new = {**now, "metrics": metrics, "left_out": left_out, "tuned": {**now["tuned"], **tuned}}
+        write_json(run.path / "results.json", new)
+    finally:
+        held.release()
 
 
 def predict_anew(run: RunFolder, more: dict[str, Any]) -> str:
@@ -115,4 +138,4 @@ def predict_anew(run: RunFolder, more: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run("evaluate", main)

@@ -97,7 +97,7 @@ def few_texts(task: str) -> dict:
 @pytest.mark.parametrize(
     ("task", "sizes"),
     [
-        ("clinc", {"model.num_embedding": 16, "model.num_filters": 16}),
+        ("clinc_oos", {"model.num_embedding": 16, "model.num_filters": 16}),
         pytest.param("clinc:transformer", {"model.num_hidden": 16, "model.num_layers": 1}, marks=pytest.mark.slow),
     ],
 )
@@ -131,7 +131,7 @@ def test_toxicity_is_measured_by_identity(method, data_dir, tmp_path):
 
 
 def test_an_architecture_needs_vectors_for_all_ids(tmp_path):
-    config = tiny_config("deterministic", "clinc", model__vocabulary_size=100)
+    config = tiny_config("deterministic", "clinc_oos", model__vocabulary_size=100)
     with pytest.raises(InputError) as error:
         load_script("deterministic").main(config, training.Options(output_dir=tmp_path / "run"))
     assert str(error.value) == (

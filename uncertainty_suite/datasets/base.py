@@ -32,6 +32,7 @@ class _View:
     noise: float = 0.0
     noise_seed: int = label_noise.SEED
     known: tuple[int, ...] | None = None
+    only: tuple[int, ...] | None = None
     corruption: str | None = None
     severity: int = 0
     corruption_seed: int = corruptions.SEED
@@ -40,6 +41,7 @@ class _View:
     augment: bool | None = None
     mixing: str | None = None
     alpha: float = 0.0
+    augmix: float = 0.0
     outliers: Dataset | None = None
 
 
@@ -47,9 +49,9 @@ class Dataset:
     """One split of a data set: read into memory on first need, delivered as a `tf.data.Dataset` by `load`.
 
     Made by `datasets.get`. The methods `like`, `corrupted`, `holding_out`, `fraction`, `imbalanced`,
-    `with_label_noise`, `classes`, `subset`, `seeded`, `augmented`, `mixed` and `with_outliers` each return a new view
-    of it and leave it as it is; they read nothing, and their order does not matter. The same method called again
-    replaces what it said before.
+    `with_label_noise`, `classes`, `only`, `subset`, `seeded`, `augmented`, `augmixed`, `mixed` and `with_outliers` each
+    return a new view of it and leave it as it is; they read nothing, and their order does not matter. The same method
+    called again replaces what it said before.
 
     Attributes:
         source: What is particular to the data set.
@@ -247,9 +249,10 @@ class Dataset:
     def with_label_noise(self, fraction: float, seed: int = label_noise.SEED) -> Dataset:
         """Return the view of train with symmetric label noise: wrong labels, uniformly drawn from all other classes.
 
-        Exactly this fraction of the training examples that the other views leave (`subset` aside) has a wrong label,
-        but for rounding. Which ones, and which labels, is a function of their places in the stored split. Validation
-        and test stay as they are: what is chosen or measured there is chosen and measured with the right labels.
+        Exactly this fraction of the training examples that the other views leave (`only` and `subset` aside) has a
+        wrong label, but for rounding. Which ones, and which labels, is a function of their places in the stored split.
+        Validation and test stay as they are: what is chosen or measured there is chosen and measured with the right
+        labels.
 
         Args:
             fraction: In [0, 1); 0: the labels as they are.
@@ -298,6 +301,28 @@ class Dataset:
         view = self._with(known=None if known is None else tuple(known))
         view._check_unknown()
         return view
+
+    def only(self, element_ids: Sequence[int] | None) -> Dataset:
+        """Return the view of train with these examples alone, of those that the other views leave; in stored order.
+
+        So a method learns from what has been labelled so far. Other splits stay as they are, and so do wrong labels and
+        the statistics with which features are standardised; targets are standardised with those of these examples.
+
+        Args:
+            element_ids: Of the examples, in any order; None: all.
+
+        Raises:
+            InputError: If there are none, or one is named twice. When read: if one is no such example.
+
+        Example:
+            >>> labelled = get("mnist").holding_out(0.1).only([12, 7, 43001])
+        """
+        if element_ids is not None:
+            if not len(element_ids):
+                raise InputError(f"No training examples of data set '{self.name}' are named: expected some ids.")
+            if len(set(element_ids)) < len(element_ids):
+                raise InputError(f"The ids of training examples of data set '{self.name}' name an example twice.")
+        return self._with(only=None if element_ids is None else tuple(int(each) for each in element_ids))
 
     def subset(self, max_examples: int) -> Dataset:
         """Return the view of the first so many examples that the other views leave; 0 for all.
@@ -355,6 +380,24 @@ class Dataset:
         if kind == mixing.CUTMIX and not all(isinstance(form, Images) for form in forms):
             raise InputError(f"Examples of data set '{self.name}' are no images: set {kind} to 0.")
         return self._with(mixing=kind, alpha=alpha)
+
+    def augmixed(self, severity: float) -> Dataset:
+        """Return the view whose training images are mixed with operations on themselves, anew in each epoch: AugMix.
+
+        Hendrycks et al. 2020, https://arxiv.org/abs/1912.02781, without its loss. It comes after crops and flips, and
+        is a function of (seed, epoch, example).
+
+        Args:
+            severity: Above 0, at most 10; 3 in the paper for CIFAR-10, 1 for ImageNet. 0 for not at all.
+
+        Raises:
+            InputError: If it is out of that range, or examples are no images of one or three channels.
+        """
+        if not 0 <= severity <= 10:
+            raise InputError(f"The severity of AugMix is from 0 to 10, received {severity}.")
+        if severity and not isinstance(self._own_form, Images):
+            raise InputError(f"Examples of data set '{self.name}' are no images: set augmix to 0.")
+        return self._with(augmix=severity)
 
     def with_outliers(self, outliers: Dataset | None) -> Dataset:
         """Return the view whose training batches are followed by as many examples of another set, with the label -1.
@@ -438,7 +481,23 @@ class Dataset:
     @functools.cached_property
     def _rows(self) -> np.ndarray:
         """int64 `[num_examples]`: each example's place in the stored split, ascending."""
-        return self._rows_before_subset[: self._view.max_examples or None]
+        return self._rows_before_subset[self._kept]
+
+    @functools.cached_property
+    def _kept(self) -> np.ndarray | slice:
+        """Which of `_rows_before_subset` there are, ascending."""
+        first = slice(self._view.max_examples or None)
+        if self._view.only is None or self.split != TRAIN:
+            return first
+        rows = self._rows_before_subset
+        ids = self._numbers[rows] if self.source.identified else rows
+        missing = np.setdiff1d(self._view.only, ids)
+        if len(missing):
+            raise InputError(
+                f"Data set '{self.name}' has no training example with the id {missing[0]}, of those that it keeps for "
+                "training."
+            )
+        return np.flatnonzero(np.isin(ids, self._view.only))[first]
 
     @functools.cached_property
     def _rows_before_subset(self) -> np.ndarray:
@@ -540,7 +599,7 @@ class Dataset:
         rows = self._rows_before_subset
         labels = self._numbered(self._given_labels[rows])
         noisy = label_noise.symmetric(labels, rows, len(self._stored), self.num_classes, view.noise, view.noise_seed)
-        return noisy[: view.max_examples or None]
+        return noisy[self._kept]
 
     @functools.cached_property
     def human_labels(self) -> np.ndarray:
@@ -572,9 +631,13 @@ class Dataset:
         Raises:
             InputError: If the data set does not keep them.
         """
+        return self._of_this_split(self._numbers)
+
+    @property
+    def _numbers(self) -> np.ndarray:
         if self._stored.original_ids is None:
             raise InputError(f"Data set '{self.name}' does not keep the original numbers of its examples.")
-        return self._of_this_split(self._stored.original_ids)
+        return self._stored.original_ids
 
     def _of_this_split(self, array: np.ndarray) -> np.ndarray:
         return array if self.num_examples == len(array) else array[self._rows]
@@ -684,10 +747,10 @@ class Dataset:
                 self._stored.shards, self.labels, self.element_ids, self._rows, self._get_bring()
             )
             if training:
-                if self._view.mixing or self._view.outliers is not None:
+                if self._view.mixing or self._view.augmix or self._view.outliers is not None:
                     raise InputError(
                         f"Data set '{self.name}' is streamed, and mixed examples and outliers are for sets in memory: "
-                        "leave config.dataset.mixup, cutmix and outliers out."
+                        "leave config.dataset.augmix, mixup, cutmix and outliers out."
                     )
                 return streamed.endless(batch_size, start_step, self._view.seed, self.augment, parts)
             return streamed.ordered(batch_size, min(max_examples or self.num_examples, self.num_examples))
@@ -702,6 +765,8 @@ class Dataset:
             mixing=self._view.mixing if training else None,
             alpha=self._view.alpha,
             num_classes=self.num_classes if self.likelihood == CATEGORICAL else None,
+            augmix=self._view.augmix if training else 0.0,
+            image_size=self.input_shape[:2] if self._view.augmix else (0, 0),
         )
         if training:
             batches = pipeline.endless(examples, batch_size, start_step, self._view.seed, self.augment, parts)
@@ -712,17 +777,16 @@ class Dataset:
             return pipeline.with_outliers(batches, others)
         return pipeline.ordered(examples, batch_size, min(max_examples or self.num_examples, self.num_examples))
 
-    def _get_bring(self) -> Callable[[Tree, tf.Tensor], Tree]:
+    def _get_bring(self) -> Callable[..., Tree]:
         form, maximum, corruption = self.form, self.source.maximum, self.corruption
         severity, seed = self.severity, self._view.corruption_seed
 
-        def bring(features: Tree, element_ids: tf.Tensor) -> Tree:
-            change = None
-            if corruption is not None:
-
-                def change(images: tf.Tensor) -> tf.Tensor:
-                    return corruptions.corrupt(images, element_ids, corruption, severity, seed)
-
+        def bring(
+            features: Tree, element_ids: tf.Tensor, change: Callable[[tf.Tensor], tf.Tensor] | None = None
+        ) -> Tree:
+            if corruption is not None:  # and then it is not trained on
+                corrupt = functools.partial(corruptions.corrupt, name=corruption, severity=severity, seed=seed)
+                change = functools.partial(corrupt, element_ids=element_ids)
             return map_leaves(lambda part, array: part.bring(array, maximum, change), form, features)
 
         return bring

@@ -44,6 +44,8 @@ class Source:
         standardised: Whether vectors are standardised with the statistics of the stored split `"train"`.
         identified: Whether the examples' own numbers are their element ids, in place of the index in the split.
         num_folds: How many published divisions into train and test there are; the option `fold` names one.
+        num_arms: Of a contextual bandit, whose rows are all pairs of context and arm, one context's arms after the
+            other: how many arms there are. 0: it is none.
         imitate: For a set without a form of its own, or of texts: returns the source that imitates another one.
         tokenize: Of texts: `tokenize(texts, data_dir)` returns token ids, int32 `[n, length]`, by its vocabulary.
         training_labels: `training_labels(stored, data_dir)` returns labels that split `train` has in place of its
@@ -63,6 +65,7 @@ class Source:
     standardised: bool = False
     identified: bool = False
     num_folds: int = 1
+    num_arms: int = 0
     imitate: Callable[[Source], Source] | None = None
     tokenize: Callable[[Sequence[str], str | os.PathLike | None], np.ndarray] | None = None
     training_labels: Callable[[Stored, str | os.PathLike | None], np.ndarray] | None = None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DataDir = str | os.PathLike | None
 
-_PADDING, _UNKNOWN = "[PAD]", "[UNK]"  # the ids 0 and 1
+_PADDING, _UNKNOWN, _UNKNOWN_ID = "[PAD]", "[UNK]", 1  # the id of padding is 0
 _LEAST_FREQUENCY = 2
 
 
@@ -61,7 +61,7 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> np.ndarra
         words = encoding.ids[:length]
         row[: len(words)] = words
         if not words:
-            row[0] = tokenizer.token_to_id(_UNKNOWN)
+            row[0] = _UNKNOWN_ID
     return ids
 
 
@@ -107,7 +107,7 @@ def from_texts(
         )
 
     @functools.cache
-    def tokenizer(data_dir: DataDir) -> Tokenizer:
+    def tokenizer(data_dir: str | None) -> Tokenizer:
         if trained is not None:
             own = trained()
             own.no_padding()
@@ -119,7 +119,7 @@ def from_texts(
         return fit(texts, vocabulary_size)
 
     def tokenize(texts: Sequence[str], data_dir: DataDir) -> np.ndarray:
-        return encode(tokenizer(data_dir), texts, length)
+        return encode(tokenizer(None if data_dir is None else os.fspath(data_dir)), texts, length)
 
     def read_tokens(
         tokenize: Callable[[Sequence[str], DataDir], np.ndarray], split: str, data_dir: DataDir

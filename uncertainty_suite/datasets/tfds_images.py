@@ -24,6 +24,7 @@ import functools
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,10 +80,13 @@ def read_columns(name: str, split: str, data_dir: str | os.PathLike | None) -> d
     try:
         with _quiet():
             builder = tfds.builder(name, data_dir=data_dir)
+            _check_features(builder)
             why_not_prepared = _prepare(builder)
             # Tried even so: this also serves `tfds.testing.mock_data`, and raises where there is nothing to read.
             examples = builder.as_dataset(split=split, shuffle_files=False)
             batches = list(tfds.as_numpy(examples.batch(1000)))
+    except InputError:
+        raise
     except tfds.core.DatasetNotFoundError as error:
         raise InputError(
             f"Data set '{name}' is not prepared in {where}, and TFDS has no builder that could make it. Name a folder "
@@ -118,12 +122,52 @@ def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np
     return columns["image"], columns["label"], *([] if numbers is None else [numbers])
 
 
-def numbers_in(ids: Sequence[bytes]) -> np.ndarray | None:
+def numbers_in(ids: Sequence[bytes] | np.ndarray) -> np.ndarray | None:
     """Return the numbers of ids such as "test_00042" or "42", int64 `[n]`; None if one is not so."""
     numbers = [re.fullmatch(rb"([a-z]+_)?(\d+)", text) for text in ids]
     if not all(numbers):
         return None
     return np.array([int(number[2]) for number in numbers if number])
+
+
+def _check_features(builder: tfds.core.DatasetBuilder) -> None:
+    """Refuse a folder whose `features.json` says other features than the builder has: it was damaged, or is another's.
+
+    TFDS looks at that file where it has no builder of its own, and else reads over it.
+
+    Raises:
+        InputError: It does, or it cannot be read.
+    """
+    import tensorflow_datasets as tfds
+
+    path = Path(builder.data_path, "features.json")
+    if not path.is_file():
+        return
+    mend = f"Delete the folder {path.parent}, and prepare the data set anew."
+    try:
+        stored = _described(tfds.features.FeatureConnector.from_config(str(path.parent)))
+    except Exception as error:  # TFDS raises anything
+        raise InputError(f"{path} is damaged ({_one_line(error)}). {mend}") from error
+    expected = _described(builder.info.features)
+    wrong = sorted(name for name in stored.keys() | expected.keys() if stored.get(name) != expected.get(name))
+    if wrong:
+        said = " and ".join(f"'{each.get(wrong[0], 'nothing')}'" for each in (stored, expected))
+        raise InputError(f"{path} and TFDS differ in the feature '{wrong[0]}', {said}. {mend}")
+
+
+def _described(features: Any) -> dict[str, str]:
+    """Return what a feature of each name holds: its type, shape, and number of classes where it has one."""
+    return {
+        name: " ".join(
+            str(each)
+            for each in (
+                getattr(one.np_dtype, "__name__", one.np_dtype),
+                list(one.shape) if isinstance(one.shape, tuple) else one.shape,
+                getattr(one, "num_classes", ""),
+            )
+        ).strip()
+        for name, one in features.items()
+    }
 
 
 @contextlib.contextmanager
@@ -187,6 +231,7 @@ def _stream(
     try:
         with _quiet():
             builder = tfds.builder(name, data_dir=data_dir or os.environ.get(DATA_DIR_VARIABLE))
+            _check_features(builder)
             why_not_prepared = _prepare(builder)
         if why_not_prepared:
             raise InputError(

@@ -26,6 +26,7 @@ identity, and the same comments with another identity in its place: both of a pa
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,12 @@ _HATECHECK = {
 _WIKIPEDIA = {"wikipedia": "test", "wikipedia_swapped": "test_swapped"}
 
 
-_read_columns = functools.lru_cache(maxsize=4)(read_columns)  # texts are read for the vocabulary, and for their ids
+_read_once = functools.lru_cache(maxsize=4)(read_columns)
+
+
+def read_texts(name: str, split: str, data_dir: DataDir) -> dict[str, np.ndarray]:
+    """Return what `read_columns` does, kept for a while: texts are read for the vocabulary, and for their ids."""
+    return _read_once(name, split, None if data_dir is None else os.fspath(data_dir))
 
 
 def _decoded(texts: np.ndarray) -> list[str]:
@@ -58,7 +64,7 @@ def _decoded(texts: np.ndarray) -> list[str]:
 
 
 def _read_clinc(split: str, data_dir: DataDir) -> tuple[list[str], np.ndarray]:
-    columns = _read_columns("clinc_oos", split, data_dir)
+    columns = read_texts("clinc_oos", split, data_dir)
     intents = columns["intent"]
     return _decoded(columns["text"]), np.where(intents == _NUM_INTENTS, -1, intents)
 
@@ -69,7 +75,7 @@ def clinc_oos(length: int = 24, vocabulary_size: int = 3_000) -> Source:
 
 def _read_labelled(name: str, split: str, data_dir: DataDir) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Return texts, labels and the examples' own numbers."""
-    columns = _read_columns(name, split, data_dir)
+    columns = read_texts(name, split, data_dir)
     numbers = numbers_in(columns["id"])
     assert numbers is not None, f"{name} has ids that are no numbers"
     return _decoded(columns["text"]), columns["label"], numbers
@@ -114,7 +120,7 @@ def _read_tweets(split: str, data_dir: DataDir) -> tuple[list[str], np.ndarray, 
 
 def _votes(data_dir: DataDir) -> np.ndarray:
     """Return how many people gave each tweet each label, int64 `[numbers, 3]`, by the tweets' numbers."""
-    columns = _read_columns("davidson_hate", "train", data_dir)
+    columns = read_texts("davidson_hate", "train", data_dir)
     numbers = numbers_in(columns["id"])
     assert numbers is not None, "davidson_hate has ids that are no numbers"
     votes = np.zeros((numbers.max() + 1, 3), np.int64)
@@ -142,7 +148,7 @@ def _read_toxicity(split: str, data_dir: DataDir) -> tuple[list[str], np.ndarray
     texts, labels, numbers = _read_labelled("hatecheck", "test", data_dir)
     if split not in _HATECHECK:
         return texts, labels, numbers
-    about = _read_columns("hatecheck", "test", data_dir)["target_identity"]
+    about = read_texts("hatecheck", "test", data_dir)["target_identity"]
     rows = np.flatnonzero(about == _HATECHECK[split].encode())
     return [texts[row] for row in rows], labels[rows], numbers[rows]
 

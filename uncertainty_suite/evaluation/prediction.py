@@ -66,8 +66,8 @@ class Predictor:
             self._warm = True
 
     def begin(self, key: str) -> None:
-        """Begin with a split: draw from here on what the method draws for it."""
-        layers.seed_draws(self._models, self._seed, zlib.crc32(key.encode()))
+        """Begin with a split: draw from here on what the method draws for it; the in-distribution one if empty."""
+        layers.seed_draws(self._models, self._seed, zlib.crc32((key or self._first).encode()))
 
     def flops_per_example(self, features: Any) -> float | None:
         """Return what `cost.count_flops` counts of a full batch, as `features` fill one, by its examples.
@@ -111,7 +111,7 @@ class Predictor:
             key: The split of which they are; the in-distribution one if empty.
         """
         size = len(keras.tree.flatten(features)[0])
-        self.begin(key or self._first)
+        self.begin(key)
         parts: dict[str, list[np.ndarray]] = collections.defaultdict(list)
         for start in range(0, size, self.batch_size):
             chosen = slice(start, start + self.batch_size)

@@ -2,7 +2,8 @@
 
 Each function takes run folders by the label that stands for them, `{"sngp": "runs/digits/sngp/seed0", ...}`, one for
 the figure of a run and several for a comparison, and returns a `matplotlib.figure.Figure`; for `decomposition_sweep` a
-label stands for several runs, and `parallel_coordinates` takes what a search has tried. Nothing touches pyplot, and the
+label stands for several runs; `parallel_coordinates` takes what a search has tried, and `decision_curves` the record of
+decisions. Nothing touches pyplot, and the
 same predictions give the same bytes.
 
 `python -m uncertainty_suite.figures RUN...` draws all that the predictions of some runs allow, which follows from the
@@ -17,6 +18,7 @@ Example:
 
 from uncertainty_suite.figures.calibration import reliability_diagram
 from uncertainty_suite.figures.curve import predictive_curve
+from uncertainty_suite.figures.decisions import decision_curves
 from uncertainty_suite.figures.decomposition import decomposition_sweep
 from uncertainty_suite.figures.images import uncertain_images
 from uncertainty_suite.figures.ood import ood_detection
@@ -30,6 +32,7 @@ from uncertainty_suite.figures.two_moons import two_moons_surfaces
 
 __all__ = [
     "compare",
+    "decision_curves",
     "decomposition_sweep",
     "draw",
     "failure_detection",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from uncertainty_suite import figures
+from uncertainty_suite import figures, program
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.runs import RunFolder
 
@@ -56,4 +56,4 @@ def _draw(runs: Sequence[Path], output_dir: Path | None, data_dir: Path | None) 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run("figures", main)

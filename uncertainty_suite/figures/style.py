@@ -72,6 +72,11 @@ def lines(runs: Mapping[str, RunFolder]) -> dict[str, dict[str, Any]]:
     return looks
 
 
+def color(place: int) -> str:
+    """Return the colour of what comes at a place in a legend, from 0."""
+    return _COLORS[place % len(_COLORS)]
+
+
 def panels(
     count: int, width: float, height: float, heights: tuple[float, ...] = (1.0,), **kwargs: Any
 ) -> tuple[Figure, list[Any]]:

@@ -154,7 +154,7 @@ class Categorical(Likelihood):
         It is computed in float64, from logits where there are any: a probability of 1 - 1e-12 and one of 1 - 1e-9 are
         the same number in float32, and would tie two examples that the network tells apart.
         """
-        samples = _log_probs(predictions)
+        samples = sample_log_probs(predictions)
         mean = _log_sum_exp(samples, axis=0) - np.log(len(samples))
         uncertainty = dict(predictions.uncertainty)
         if len(samples) > 1:
@@ -238,7 +238,7 @@ def _samples_of(saved: Mapping[str, Any]) -> np.ndarray:
     return saved["samples"]
 
 
-def _log_probs(predictions: Predictions) -> np.ndarray:
+def sample_log_probs(predictions: Predictions) -> np.ndarray:
     """Return the logarithm of each sample's probabilities, float64 `[samples, n, classes]`."""
     if predictions.logits is None:
         probs = np.asarray(predictions.probs)

@@ -19,6 +19,8 @@ from uncertainty_suite.errors import InputError, unknown_name
 from uncertainty_suite.training.optimizers import OF_METHODS, OPTIMIZERS, SCHEDULES
 
 PRECISIONS = ("float32", "mixed_bfloat16")
+_MOST_EPOCHS = 10**9
+MOST_AT_ONCE = 10**6  # predictions of one call: examples times samples
 
 FIELDS: dict[str, Parameter] = {
     "seed": Parameter(0, "decides all that is random", at_least=0, at_most=2**32 - 1),
@@ -63,9 +65,8 @@ FIELDS: dict[str, Parameter] = {
     "evaluation.save": Parameter((), "arrays to save beside what the scores need"),
 }
 
-# Fields that change the training of any method, and that a configuration has only where they are given and not off, so
-# that it is the same experiment with and without them.
-OPTIONAL: dict[str, Parameter] = {
+# Fields that change the labels or the loss of any method with the likelihood's.
+_OF_THE_LOSS: dict[str, Parameter] = {
     "loss.logit_norm": Parameter(0.0, "temperature of logits of length 1 in the loss; 0 for none", at_least=0),
     "loss.label_smoothing": Parameter(0.0, "share of a label that all classes have, in the loss", at_least=0, below=1),
     "loss.focal_gamma": Parameter(0.0, "power of 1 - p by which the loss is multiplied", at_least=0),
@@ -73,6 +74,17 @@ OPTIONAL: dict[str, Parameter] = {
     "dataset.outliers": Parameter("", "training examples of no class, <data set>/<split>; empty for none"),
     "dataset.mixup": Parameter(0.0, "alpha of mixup of training examples; 0 for none", at_least=0),
     "dataset.cutmix": Parameter(0.0, "alpha of CutMix of training images; 0 for none", at_least=0),
+}
+
+# Fields that a configuration has only where they are given and not off, so that it is the same experiment with and
+# without them.
+OPTIONAL: dict[str, Parameter] = {
+    **_OF_THE_LOSS,
+    "dataset.train_ids": Parameter((), "train on these examples alone, by element id; empty for all", of=int),
+    "evaluation.shifts": Parameter((), "labelled splits of the data set that are shifted as they are"),
+    "dataset.augmix": Parameter(
+        0.0, "severity of AugMix of training images, e.g. 3; 0 for none", at_least=0, at_most=10
+    ),
 }
 
 # Options of architectures, data sets, optimizers and schedules, by their last name; the others by type alone.
@@ -199,6 +211,10 @@ def _of_method(config: ConfigDict, own: str, section: Section | None) -> dict[st
     Where the method has optimizers of its own, the first of them takes the place of the file's.
     """
     values = copy.deepcopy(config.to_dict())
+    parts = {field.partition(".")[0] for field in (*FIELDS, *OPTIONAL) if "." in field}
+    for part in ("methods", "search", own, *sorted(parts)):
+        if not isinstance(values.get(part, {}), dict):
+            raise InputError(f"The configuration's {part} must be a part with fields, received {values[part]!r}.")
     table = values.pop("methods", {})
     if section and section.optimizers and values.get("optimizer", {}).get("name") not in section.optimizers:
         _choose(values, {"optimizer.name": section.optimizers[0]})
@@ -208,9 +224,13 @@ def _of_method(config: ConfigDict, own: str, section: Section | None) -> dict[st
 
 def _merge(values: dict[str, Any], piece: Mapping[str, Any]) -> None:
     """Put a piece of configuration over a configuration."""
+    if not isinstance(piece, Mapping):
+        raise InputError(f"The configuration's table 'methods' must hold pieces of configuration, received {piece}.")
     for key, value in piece.items():
         if isinstance(value, Mapping):
-            _merge(values.setdefault(key, {}), value)
+            if not isinstance(values.setdefault(key, {}), dict):
+                raise InputError(f"The configuration's table 'methods' makes a part of the field '{key}'.")
+            _merge(values[key], value)
         else:
             values[key] = value
 
@@ -274,6 +294,7 @@ def validate(config: Mapping[str, Any], section: Section | None = None) -> None:
             parameters[field].check(f"config.{field}", value)
         else:
             _check_option(config, field, value)
+    _check_likelihood(config, section)
     if section:
         for name in section.tuned:
             _check_tuned(config, f"{section.name}.{name}", config[section.name][name])
@@ -282,11 +303,10 @@ def validate(config: Mapping[str, Any], section: Section | None = None) -> None:
             "config.evaluation.ensemble_curve is of ensembles of the samples of a prediction, and a prediction of "
             f"'{config['method']}' has one. Leave it out."
         )
-    _check_likelihood(config, section)
     _check_loss(config, section)
     _check_optimizer(config["method"], config["optimizer"]["name"], section)
     _check_schedule(config)
-    _check_evaluation(config, num_samples(config, section))
+    _check_evaluation(config, section)
 
 
 def _check_likelihood(config: Mapping[str, Any], section: Section | None) -> None:
@@ -300,7 +320,7 @@ def _check_likelihood(config: Mapping[str, Any], section: Section | None) -> Non
 
 def _check_loss(config: Mapping[str, Any], section: Section | None) -> None:
     if section and section.own_loss:
-        for field in OPTIONAL:
+        for field in _OF_THE_LOSS:
             place, _, name = field.partition(".")
             if config.get(place, {}).get(name):
                 raise InputError(
@@ -418,6 +438,8 @@ def check_vocabulary(config: Mapping[str, Any], form: Tree) -> None:
 
 def _check_schedule(config: Mapping[str, Any]) -> None:
     optimizer, epochs = config["optimizer"], config["epochs"]
+    if epochs > _MOST_EPOCHS:
+        raise InputError(f"config.epochs is {epochs}, and no training has more than {_MOST_EPOCHS:,}.")
     if optimizer["warmup_epochs"] >= epochs:
         raise InputError(
             f"config.optimizer.warmup_epochs is {optimizer['warmup_epochs']} of {epochs} epochs: the learning rate "
@@ -432,9 +454,34 @@ def _check_schedule(config: Mapping[str, Any]) -> None:
             )
 
 
-def _check_evaluation(config: Mapping[str, Any], samples: int) -> None:
+def _check_uncertainties(config: Mapping[str, Any], section: Section | None) -> None:
+    """Refuse OOD scores by an uncertainty that the method does not have."""
+    own = section.uncertainties if section else ()
+    for text in config["evaluation"]["ood_scores"]:
+        for need in ood_scores.get(text).needs:
+            kind, _, name = need.rpartition("/")
+            if kind == "uncertainty" and name not in own:
+                raise InputError(
+                    f"config.evaluation.ood_scores: '{text}' is by an uncertainty '{name}' of the method's own, and "
+                    f"'{config['method']}' has {' and '.join(own) or 'none'}. Leave it out; a script of yours that has "
+                    f"it says so by Section(uncertainties=('{name}',))."
+                )
+
+
+def _check_at_once(config: Mapping[str, Any], section: Section | None) -> None:
+    """Refuse batches of predictions that no memory holds."""
+    batch_size, samples = config["evaluation"]["batch_size"], num_samples(config, section)
+    if batch_size * samples > MOST_AT_ONCE:
+        times = f" times config.{section.name}.{section.samples}" if section and samples > 1 else ""
+        raise InputError(
+            f"config.evaluation.batch_size{times} is {batch_size * samples:,} predictions at once, of at most "
+            f"{MOST_AT_ONCE:,}. Make it smaller."
+        )
+
+
+def _check_evaluation(config: Mapping[str, Any], section: Section | None) -> None:
     """Look up every name that evaluation will need, which would otherwise fail after training."""
-    evaluation = config["evaluation"]
+    evaluation, samples = config["evaluation"], num_samples(config, section)
     likelihood = datasets.find(config["dataset"]["name"]).likelihood
     kinds: dict[str, Callable[[str], Any]] = {
         "metrics": metrics.info,
@@ -454,6 +501,8 @@ def _check_evaluation(config: Mapping[str, Any], samples: int) -> None:
                     f"config.evaluation.{field}: '{text}' compares the samples of a prediction, and a prediction of "
                     f"'{config['method']}' has one. Leave it out."
                 )
+    _check_uncertainties(config, section)
+    _check_at_once(config, section)
     metrics.Collection(evaluation["metrics"])
     savable = likelihoods.info(likelihood).savable()
     for name in evaluation["save"]:
@@ -467,6 +516,7 @@ def _check_evaluation(config: Mapping[str, Any], samples: int) -> None:
         raise InputError("config.evaluation.splits must name a split at least, received ().")
     for field in ("splits", "predict_only", "corruptions", "severities", "ood_scores", "posthoc", "save"):
         _refuse_twice(f"config.evaluation.{field}", evaluation[field])
+    _refuse_twice("config.evaluation.splits and shifts", [*evaluation["splits"], *evaluation.get("shifts", ())])
     ood_sets = [*evaluation["ood_near"], *evaluation["ood_far"], *evaluation["ood_validation"]]
     _refuse_twice("config.evaluation.ood_near, ood_far and ood_validation", ood_sets)
     _check_ood_validation(config)
