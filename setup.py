@@ -74,7 +74,7 @@ setup(
             "playwright>=1.40",
             "pre-commit>=4.0",
             "pytest>=8.2",
-            "pytest-xdist>=3.6",
+            "pytest-xdist>=3.8",
             "ray[default,tune]>=2.40",
             "rdkit>=2023.9",
             "ruff>=0.9",

@@ -26,7 +26,15 @@ def get_config():
 
     config.evaluation = ConfigDict()
     config.evaluation.batch_size = 2000
-    config.evaluation.metrics = ("accuracy", "nll", "brier", "ece", "aurc", "entropy")
+    config.evaluation.metrics = (
+        "accuracy",
+        "nll",
+        "brier",
+        "ece",
+        "macro_auroc",
+        "macro_auroc_at_coverage",
+        "entropy",
+    )
     config.evaluation.shifts = ("new_scaffolds",)
     config.methods = ConfigDict(METHODS)
     config.search = ConfigDict({"optimizer": {"learning_rate": (1e-4, 3e-3, "log")}})

@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 
 from uncertainty_suite import datasets
 from uncertainty_suite.datasets import tfds_images
+from uncertainty_suite.datasets.forms import Images
 from uncertainty_suite.errors import InputError
 
 
@@ -190,3 +191,13 @@ def test_a_folder_that_says_nothing_of_its_features(copied):
     folder, make = copied
     (folder / "features.json").unlink()  # as those of old versions of TFDS
     assert make().num_examples == 10_000
+
+
+def test_a_set_of_something_else_is_refused(data_dir):
+    texts = datasets.from_tfds("banking77", Images(8, 8, 3), 77)
+    with pytest.raises(InputError) as error:
+        _ = datasets.Dataset(texts, "test", data_dir).features
+    assert str(error.value) == (
+        "Data set 'banking77' of TFDS has id, label, text, and no 'image'. Take one of images with a label each, or "
+        "give its arrays to from_arrays."
+    )

@@ -104,7 +104,8 @@ def read_columns(name: str, split: str, data_dir: str | os.PathLike | None) -> d
             f"Cannot read split '{split}' of data set '{name}' in {where} ({_one_line(error)}). If its files are "
             f"damaged, delete the folder '{name}' there and run again to prepare it anew."
         ) from error
-    return {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
+    arrays = [key for key, first in batches[0].items() if isinstance(first, np.ndarray)]  # and not dicts of them
+    return {key: np.concatenate([batch[key] for batch in batches]) for key in arrays}
 
 
 def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np.ndarray, ...]:
@@ -115,9 +116,14 @@ def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np
         number in its split, as "test_00042", these numbers too, int64 `[n]`.
 
     Raises:
-        InputError: If the data set is neither prepared nor downloadable, or cannot be read.
+        InputError: If the data set is neither prepared nor downloadable, or cannot be read, or has no images or labels.
     """
     columns = read_columns(name, split, data_dir)
+    if lacking := [key for key in ("image", "label") if key not in columns]:
+        raise InputError(
+            f"Data set '{name}' of TFDS has {', '.join(sorted(columns))}, and no '{lacking[0]}'. Take one of images "
+            "with a label each, or give its arrays to from_arrays."
+        )
     numbers = numbers_in(columns.get("id", [b""]))
     return columns["image"], columns["label"], *([] if numbers is None else [numbers])
 

@@ -18,7 +18,7 @@ from uncertainty_suite.figures.data import NoDataError
 from uncertainty_suite.figures.images import uncertain_images
 from uncertainty_suite.figures.ood import ood_detection
 from uncertainty_suite.figures.regression import predicted_against_true, quantile_calibration
-from uncertainty_suite.figures.selective import failure_detection, risk_coverage
+from uncertainty_suite.figures.selective import failure_detection, referral, risk_coverage
 from uncertainty_suite.figures.shift import shift_by_severity
 from uncertainty_suite.figures.style import save
 from uncertainty_suite.figures.two_moons import two_moons_surfaces
@@ -140,6 +140,8 @@ def _possible(runs: Sequence[RunFolder], data_dir: str | Path | None) -> Iterato
         if split.role in ("validation", "test"):
             for name, draw_split in _OF_SPLIT[likelihood.name].items():
                 yield f"{name}_{split.key}", partial(draw_split, split=split.key)
+            if likelihood.name == "categorical" and likelihood.num_outputs == 2:
+                yield f"referral_{split.key}", partial(referral, split=split.key)
             if likelihood.name == "categorical" and isinstance(form, Images):
                 count = 8 if len(runs) == 1 else 4
                 yield f"images_{split.key}", partial(uncertain_images, split=split.key, count=count, data_dir=data_dir)

@@ -85,6 +85,7 @@ worst_class_calibration_error = function(calibration.WorstClassCalibrationError)
 
 # Selective prediction.
 accuracy_at_coverage = function(selective.AccuracyAtCoverage)
+macro_auroc_at_coverage = function(selective.MacroAUROCAtCoverage)
 augrc = function(selective.AUGRC)
 aurc = function(selective.AURC)
 coverage_at_risk = function(selective.CoverageAtRisk)
