@@ -21,9 +21,9 @@ benchmark: install
 		--methods $(CORE) --seeds 0:3 --output_dir runs/benchmark
 	$(RUN) -m uncertainty_suite.figures runs/benchmark/two_moons/*/seed0 --output_dir runs/benchmark/figures
 
-# A process a core; each takes whole test modules, whose tests share what is slow to make.
+# A process a core; each takes whole test modules, whose tests share what is slow to make, in the order of tests/conftest.py.
 test: install
-	$(RUN) -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(RUN) -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-slow: install
 	$(RUN) -m pytest -m slow

@@ -66,6 +66,7 @@ setup(
         ],
         # Playwright drives the Chromium that the system has; its own browsers are not needed.
         "slurm": ["submitit>=1.5"],  # `python -m uncertainty_suite.sweep --engine slurm`
+        "text": ["safetensors>=0.4"],  # trained weights of `models/pretrained.py`
         "test": [
             "codespell>=2.3",
             "hypothesis>=6.100",
@@ -73,10 +74,11 @@ setup(
             "playwright>=1.40",
             "pre-commit>=4.0",
             "pytest>=8.2",
-            "pytest-xdist>=3.6",
+            "pytest-xdist>=3.8",
             "ray[default,tune]>=2.40",
             "rdkit>=2023.9",
             "ruff>=0.9",
+            "safetensors>=0.4",
             "submitit>=1.5",
             "threadpoolctl>=3.5",
             "types-requests>=2.31",

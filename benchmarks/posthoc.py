@@ -4,9 +4,9 @@
 
 The networks are the two of `benchmarks/published_networks.py`, ResNet-20 and ResNet-56 on CIFAR-10, whose weights are
 published, and the ensemble of both, the mean of their probabilities. They were trained on all 50,000 training images,
-so nothing is left to fit on but the test images. These are divided in two at random, 10 times: what is fitted on one
-half is measured on the other, and then the other way round, so that each number is a mean over 20 fits. Its standard
-deviation over the 10 divisions is that of the fit and the division; the test images are always the same 10,000.
+so nothing is left to fit on but the test images. These are divided in two at random, 5 times: what is fitted on one
+half is measured on the other, and then the other way round, so that each number is a mean over 10 fits. Its standard
+deviation over the 5 divisions is that of the fit and the division; the test images are always the same 10,000.
 
 - Calibrations: NLL, Brier score and ECE, with those of the networks as they are.
 - Conformal sets of 90 % coverage, of the networks as they are: coverage, mean size, and the coverage of the class where
@@ -47,7 +47,7 @@ CALIBRATIONS = ("temperature_scaling", "vector_scaling", "dirichlet_scaling", "i
 SETS = ("split_conformal", "aps", "raps", "saps")
 SCORES = ("max_prob", "entropy", "max_logit", "energy", "mahalanobis", "relative_mahalanobis", "knn", "vim", "react")
 ALPHA = 0.1
-DIVISIONS = 10
+DIVISIONS = 5
 PRIOR_PRECISIONS = (0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4)
 ENSEMBLE_SCORES = ("max_prob", "entropy", "mutual_information")
 MEASURED = ("accuracy", "nll", "brier", "ece")

@@ -52,6 +52,12 @@ def help_of_subcommand(program: str, subcommand: str) -> str:
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True).stdout
 
 
+@cache
+def help_of_script(script: str) -> str:
+    done = subprocess.run([sys.executable, script, "--help"], cwd=ROOT, capture_output=True, text=True)
+    return done.stdout + done.stderr
+
+
 def understood(line: str) -> None:
     """Fail unless a command's program, files and flags are there; configurations are put together as in a run."""
     if line.startswith("make "):
@@ -73,8 +79,11 @@ def understood(line: str) -> None:
         else:
             assert program in ("metrics", *command._FOLDERS), program
     elif words[1].endswith(".py") and (ROOT / words[1]).exists():
-        if words[1].startswith("baselines/"):
+        if Path(words[1]).parent.name == "baselines":
             parsed(words[1], words[2:])
+        else:
+            for flag in [word.partition("=")[0] for word in words if re.match(r"--(?!config\.)", word)]:
+                assert re.search(rf"{re.escape(flag)}\b", help_of_script(words[1])), f"{words[1]} has no {flag}"
     else:
         assert "my_method" in words[1] or words[1] in ("-m", "--help"), f"there is no {words[1]}"
 
@@ -84,6 +93,8 @@ def parsed(script: str, flags: list[str]) -> None:
     files = [flag.partition("=")[2] for flag in flags if flag.startswith("--config=")]
     assert files or flags in ([], ["--help"])
     for file in files:
+        if file == Path(file).name and file.endswith(".py"):
+            continue  # the reader's own
         section = getattr(configuration.load_module(ROOT / script), "CONFIG", None)
         overrides = [flag for flag in flags if flag.startswith("--config.")]
         launch.get_config(file, section, Path(script).stem, overrides)

@@ -60,7 +60,17 @@ def where(path: Path, node: ast.AST) -> str:
         *(
             f"uncertainty_suite.{part}"
             for part in (
-                *("assembled", "combine", "configuration", "datasets", "evaluate", "evaluation", "figures", "launch"),
+                *(
+                    "assembled",
+                    "combine",
+                    "configuration",
+                    "datasets",
+                    "decisions",
+                    "evaluate",
+                    "evaluation",
+                    "figures",
+                    "launch",
+                ),
                 *("leaderboard", "likelihoods", "metrics", "models", "ood_scores", "posthoc", "score", "sweep"),
                 *("sweep.__main__", "testing", "trained", "training"),
             )

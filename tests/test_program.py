@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from uncertainty_suite import program
+from uncertainty_suite import errors, program
 from uncertainty_suite.errors import InputError
 
 
@@ -67,6 +67,10 @@ def test_a_bug_has_a_traceback():
     assert program.in_one_line(InputError("x")) == "x"
 
 
+def test_what_a_terminal_would_take_for_a_command_is_escaped():
+    assert errors.one_line("a\n b\x1b[31m\ud800\x00 Бет") == r"a b\x1b[31m\ud800\x00 Бет"
+
+
 def test_who_read_the_output_may_have_ended():
     code = PROGRAM.format("print('x' * 10**6); return 0")
     read, write = os.pipe()
@@ -108,11 +112,11 @@ def test_three_signals_in_a_row_end_it_at_the_second():
     assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")
 
 
-@pytest.mark.parametrize("module", ["evaluate", "predict", "combine", "figures"])
+@pytest.mark.parametrize("module", ["evaluate", "predict", "combine", "figures", "sweep"])
 def test_programs_of_the_suite_are_run_so(module):
     path = Path(ROOT, "uncertainty_suite", module)
     text = (path / "__main__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
-    assert text.endswith(f'if __name__ == "__main__":\n    program.run("{module}", main)\n')
+    assert text.endswith(f'\n    program.run("{module}", main)\n')
 
 
 def test_keras_is_as_the_suite_needs_it_whatever_the_user_has_set_up(tmp_path):

@@ -8,6 +8,7 @@
     uncertainty-suite score FILE --task TASK --method M  measure predictions of any framework
     uncertainty-suite leaderboard RUN...                 tables, tests, records and pages
     uncertainty-suite figures RUN...                     figures of saved predictions
+    uncertainty-suite decisions RECORD...                tables of decisions that methods made
     uncertainty-suite metrics                            the list of metrics
     uncertainty-suite baselines                          the folder of the scripts, to copy one and start a method
     uncertainty-suite configs                            the folder of the configuration files
@@ -24,7 +25,7 @@ from pathlib import Path
 from uncertainty_suite import shipped
 from uncertainty_suite.errors import InputError, unknown_name
 
-_MODULES = ("combine", "evaluate", "figures", "leaderboard", "metrics", "predict", "score", "sweep")
+_MODULES = ("combine", "decisions", "evaluate", "figures", "leaderboard", "metrics", "predict", "score", "sweep")
 _FOLDERS = ("baselines", "configs")
 
 
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.argv[1:] = rest
             runpy.run_module(f"uncertainty_suite.{command}", run_name="__main__", alter_sys=True)
         elif command == "run":
-            sys.argv = [_script(rest), *rest[1:]]
+            sys.argv[:] = [_script(rest), *rest[1:]]
             runpy.run_path(sys.argv[0], run_name="__main__")
         elif command in _FOLDERS:
             print(shipped.folder(command))

@@ -44,7 +44,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from uncertainty_suite import assembled, configuration, metrics, program, trained
-from uncertainty_suite.errors import InputError
+from uncertainty_suite.errors import InputError, one_line
 from uncertainty_suite.evaluation.measurement import MEASURED, NO_VALUE, of_samples
 from uncertainty_suite.evaluation.prediction import Predictor
 from uncertainty_suite.leaderboard import Record, read_record, render
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(run.path)
         print(render([read_record(run.path)]), end="")
     except InputError as error:
-        print(f"combine: {error}", file=sys.stderr)
+        print(f"combine: {one_line(error)}", file=sys.stderr)
         return 1
     return 0
 

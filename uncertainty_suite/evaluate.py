@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from uncertainty_suite import configuration, evaluation, launch, program, trained, training
-from uncertainty_suite.errors import InputError
+from uncertainty_suite.errors import InputError, one_line
 from uncertainty_suite.files import write_json
 from uncertainty_suite.runs import RunFolder
 from uncertainty_suite.training import lock
@@ -69,9 +69,9 @@ def main(argv: list[str] | None = None) -> int:
                 report = predict_anew(run, vars(arguments))
             else:
                 report = measure_anew(run, *(getattr(arguments, name) for name in _MEASURED))
-            print(f"{folder}: {report}")
+            print(one_line(f"{folder}: {report}"))
         except InputError as error:
-            print(f"evaluate: {folder}: {error}", file=sys.stderr)
+            print(one_line(f"evaluate: {folder}: {error}"), file=sys.stderr)
             failed = True
     return int(failed)
 
@@ -90,8 +90,9 @@ def measure_anew(run: RunFolder, metrics: Sequence[str], ood_scores: Sequence[st
     changed = [name for name, value in computed.items() if name in recorded and recorded[name] != value]
     added = [name for name in computed if name not in recorded]
     left_out = {name: reason for name, reason in left_out.items() if name not in recorded}
-    tuned = {**results["tuned"], **tuned}
-    if changed or added or left_out != results["left_out"] or tuned != results["tuned"]:
+    before = results.get("left_out", {}), results.get("tuned", {})
+    tuned = {**before[1], **tuned}
+    if changed or added or (left_out, tuned) != before:
         _add(run, results, computed, left_out, tuned)
     report = f"{len(computed)} metrics, {len(added)} added, {len(changed)} changed"
     report += f" ({', '.join(changed)})" if changed else ""
@@ -112,9 +113,10 @@ def _add(
         if now is None:
             raise InputError(f"{run.path} has no results any more: it is being evaluated in another way.")
         metrics = {**now["metrics"], **computed}
-        theirs = {name: reason for name, reason in now["left_out"].items() if name not in results["left_out"]}
+        before = results.get("left_out", {})
+        theirs = {name: reason for name, reason in now.get("left_out", {}).items() if name not in before}
         left_out = {name: reason for name, reason in {**theirs, **left_out}.items() if name not in metrics}
-        new = {**now, "metrics": metrics, "left_out": left_out, "tuned": {**now["tuned"], **tuned}}
+        new = {**now, "metrics": metrics, "left_out": left_out, "tuned": {**now.get("tuned", {}), **tuned}}
         write_json(run.path / "results.json", new)
     finally:
         held.release()

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict, config_flags
 
 from uncertainty_suite import configuration, program, shipped, training
 from uncertainty_suite.configuration import Section
-from uncertainty_suite.errors import InputError, unknown_name
+from uncertainty_suite.errors import InputError, one_line, unknown_name
 from uncertainty_suite.leaderboard.tables import COSTS, headline
 from uncertainty_suite.training.options import STRATEGIES, Options
 from uncertainty_suite.training.schema import CHOICES, OPTIONAL, complete
@@ -265,11 +265,11 @@ def _print_table(results: dict[str, Any]) -> None:
     for name, reason in results["left_out"].items():
         print(f"  {name:<32} {'none':>12}: {reason}")
     for rollback in results["provenance"].get("rollbacks", []):
-        factor = rollback["learning_rate_factor"]
-        print(f"  {rollback['training']}: learning rate times {factor} from epoch {rollback['epoch']} on")
+        training_of, factor, epoch = map(rollback.get, ("training", "learning_rate_factor", "epoch"))
+        print(f"  {training_of}: learning rate times {factor} from epoch {epoch} on")
 
 
 def _exit(message: str, status: int) -> NoReturn:
     training.interruption.uninstall()
-    print(f"{sys.argv[0]}: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{sys.argv[0]}: {one_line(message)}", file=sys.stderr)
     sys.exit(status)

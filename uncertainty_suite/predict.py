@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from uncertainty_suite import program
-from uncertainty_suite.errors import InputError
+from uncertainty_suite.errors import InputError, one_line
 from uncertainty_suite.files import read_array, write_arrays
 
 
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         write_arrays(arguments.output, arrays)
         print(f"{arguments.output}: {', '.join(f'{name} {list(each.shape)}' for name, each in arrays.items())}")
     except InputError as error:
-        print(f"predict: {error}", file=sys.stderr)
+        print(f"predict: {one_line(error)}", file=sys.stderr)
         return 1
     return 0
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import NoReturn
 
-from uncertainty_suite.errors import InputError
+from uncertainty_suite.errors import InputError, one_line
 
 # Of the machine and the folders given, not of the suite: no permission, no space, too many open files, no folder.
 _ENVIRONMENT = {
@@ -49,15 +49,15 @@ def run(name: str, main: Callable[[], int]) -> NoReturn:
 def in_one_line(error: Exception) -> str | None:
     """Return what an error that is the user's to mend says; None for any other, which is a bug and has a traceback."""
     if isinstance(error, InputError):
-        return " ".join(str(error).split())
+        return one_line(error)
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's word for it
-        said = " ".join(str(error).split())[:200]
+        said = one_line(error)[:200]
         return (
             f"There is not enough memory{f' ({said})' if said else ''}. Take smaller batches or fewer samples; a "
             "network that is trained is kept."
         )
     if isinstance(error, OSError) and error.errno in _ENVIRONMENT:
-        return f"{error.strerror}: {error.filename or 'no file named'}"
+        return one_line(f"{error.strerror}: {error.filename or 'no file named'}")
     return None
 
 

@@ -32,6 +32,7 @@ PROTOCOL_VERSION = 2
 
 _RESULTS_FIELDS = ("protocol_version", "config", "metrics", "provenance")
 # Types of what is read of a configuration and of results, where it is there.
+_ELEMENTS = dict.fromkeys(("splits", "resumed", "rollbacks", "made_from.runs"), (dict,))  # others hold names, numbers
 _CONFIG_TYPES: dict[str, type] = {
     **dict.fromkeys(("dataset", "model", "evaluation"), dict),
     **dict.fromkeys(("method", "dataset.name", "model.name", "evaluation.in_distribution"), str),
@@ -166,6 +167,7 @@ class RunFolder:
                 _check_each(results, "metrics", (int, float))
                 _check_each(results, "left_out", (str,))
                 _check_each(results, "tuned", (dict,))
+                _check_types(results["provenance"], _PROVENANCE_TYPES)
             except ValueError as error:
                 raise self._damaged(self.path / "results.json", error) from error
         if results is None or results["config"] == self.config:
@@ -229,19 +231,24 @@ class RunFolder:
 
 
 def _check_types(content: Mapping[str, Any], types: Mapping[str, type], *required: str) -> None:
+    absent = object()
     for field, kind in types.items():
         value: Any = content
         for name in field.split("."):
-            value = value.get(name) if isinstance(value, dict) else None
-        if value is None and field not in required:
+            value = value.get(name, absent) if isinstance(value, dict) else absent
+        if value is absent and field not in required:
             continue
         if type(value) is not kind:
-            raise ValueError(f"its field {field} is no {kind.__name__} but {str(value)[:40]!r}")
-        if isinstance(value, list) and not all(type(each) in (str, int, dict) for each in value):
-            raise ValueError(f"its field {field} is no list of names or numbers")
+            raise ValueError(f"it has no field {field}" if value is absent else _wrong(field, value))
+        if isinstance(value, list) and not all(type(each) in _ELEMENTS.get(field, (str, int)) for each in value):
+            raise ValueError(_wrong(field, value))
 
 
 def _check_each(content: Mapping[str, Any], field: str, kinds: tuple[type, ...]) -> None:
     for name, value in content.get(field, {}).items():
         if type(value) not in kinds:
-            raise ValueError(f"{name!r} in its field {field} is {str(value)[:40]!r}")
+            raise ValueError(_wrong(f"{field}[{name!r}]", value))
+
+
+def _wrong(field: str, value: Any) -> str:
+    return f"its field {field} is {str(value)[:40]!r}"

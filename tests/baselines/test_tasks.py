@@ -117,8 +117,9 @@ def test_tasks_of_texts_run_and_resume(task, sizes, method, data_dir, tmp_path, 
 @pytest.mark.parametrize("method", [*CORE, "batch_ensemble"])
 def test_toxicity_is_measured_by_identity(method, data_dir, tmp_path):
     script = load_script(method)
-    sizes = {"model.num_embedding": 8, "model.num_filters": 8, "dataset.train_fraction": 0.2, "epochs": 1}
-    config = tiny_config(method, "toxicity", **sizes)
+    sizes = {"model.num_embedding": 16, "model.num_filters": 16, "dataset.train_fraction": 0.2, "epochs": 1}
+    steps = {"batch_size": 32, "optimizer.learning_rate": 0.01}
+    config = tiny_config(method, "toxicity", **sizes, **steps)
     metrics = script.main(config, training.Options(output_dir=tmp_path / "run", data_dir=data_dir))["metrics"]
     assert metrics["test/macro_auroc"] > 0.6
     assert metrics["test/accuracy"] > 0.8  # of the tweets 83 % are toxic

@@ -36,7 +36,7 @@ def test_what_was_overconfident_is_mended_on_the_other_half(measured):
     assert results["none"]["nll"]["stddev"] == pytest.approx(0, abs=1e-12)  # both halves are the whole
     assert results["laplace"]["nll"]["mean"] < results["none"]["nll"]["mean"]
     for name in posthoc.SETS:
-        # 200 examples to fit on: the standard deviation of the coverage of a fit is 0.02, and that of 20 less.
+        # 200 examples to fit on: the standard deviation of the coverage of a fit is 0.02, and that of 10 less.
         assert results[name]["coverage"]["mean"] == pytest.approx(0.9, abs=0.03)
 
 

@@ -4,6 +4,7 @@ import pytest
 from uncertainty_suite import datasets
 from uncertainty_suite.datasets import chaosnli
 from uncertainty_suite.datasets.folders import places
+from uncertainty_suite.datasets.tfds_images import read_columns
 from uncertainty_suite.errors import InputError
 
 
@@ -28,7 +29,7 @@ def test_halves_have_the_answers_of_100_people(name, sizes, data_dir, published)
 
 def test_logits_are_those_of_the_examples_and_of_their_classes(data_dir, published):
     """The ids of SNLI end with the letter of a label: entailment, neutral or contradiction."""
-    ids = np.sort(chaosnli.read_columns("chaosnli_snli", "validation", data_dir)["id"]).astype(str)
+    ids = np.sort(read_columns("chaosnli_snli", "validation", data_dir)["id"]).astype(str)
     letters = np.array(["enc".index(name[-1]) for name in ids])
     with np.load(published) as arrays:
         uids, raw = (arrays[f"snli_test_roberta_base_1/{part}"] for part in ("uid", "logits"))

@@ -3,6 +3,7 @@ import re
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
 from uncertainty_suite import figures
 from uncertainty_suite.decisions import Progress, Record, __main__, read, report, table
 from uncertainty_suite.errors import InputError
@@ -80,3 +81,11 @@ def test_progress_goes_on_and_refuses_other_settings(tmp_path):
     path.write_text("{")
     with pytest.raises(InputError, match=r"seed0.json is damaged \(.*\). Remove it, to begin anew"):
         Progress(path, {})
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "benchmarks/results/decisions").glob("*.json")), ids=lambda path: path.stem
+)
+def test_tables_in_the_docs_are_those_of_the_records(path):
+    assert report(read(path)) in (ROOT / "docs/decisions.md").read_text(encoding="utf-8")
+    assert path.with_suffix(".svg").exists()

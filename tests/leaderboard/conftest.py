@@ -49,6 +49,7 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
         config = {
             "method": changes.get("method", "deterministic"),
             "seed": changes.get("seed", 0),
+            "evaluation": {},
             **further,
             "dataset": {"name": changes.get("task", "two_moons"), **further.get("dataset", {})},
             "model": {"name": changes.get("model", "resnet_mlp"), **further.get("model", {})},

@@ -362,8 +362,8 @@ def test_a_configuration_without_evaluation_is_refused(board, capsys):
     results["config_hash"] = configuration.config_hash(results["config"])
     write_json(run / "results.json", results)
     write_json(run / "config.json", results["config"])
-    message = "field config['evaluation'] must be an object, not None"
-    assert refusal(board, run, capsys) == f"refused: {run}/results.json: {message}"
+    message = "config.json is no run's (its field evaluation is no dict but 'None')."
+    assert refusal(board, run, capsys) == f"refused: {run}/{message}"
 
 
 def test_one_run_under_two_seeds_is_refused(board, capsys):

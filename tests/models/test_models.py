@@ -19,6 +19,7 @@ ARCHITECTURES = {
     "convnet": ((8, 8, 1), {"num_filters": (3, 4), "num_hidden": 8}),
     "wide_resnet": ((9, 8, 3), {"depth": 10, "width": 1, "dropout_rate": 0.2}),
     "resnet20": ((8, 8, 3), {"dropout_rate": 0.2}),
+    "bert": ((6,), {"vocabulary_size": 9, "num_layers": 1, "num_hidden": 8, "num_heads": 2}),
     "text_cnn": ((6,), {"vocabulary_size": 9, "num_embedding": 6, "num_filters": 4, "kernel_sizes": (2, 3)}),
     "transformer": ((6,), {"vocabulary_size": 9, "num_layers": 1, "num_hidden": 8, "num_heads": 2}),
 }
@@ -54,7 +55,7 @@ def build(architecture: str, layer_set: str) -> keras.Model:
 
 def features_for(model: keras.Model, batch: int = 4) -> np.ndarray:
     rng, shape = np.random.default_rng(0), (batch, *model.input_shape[1:])
-    if model.name in ("text_cnn", "transformer"):
+    if model.name in ("bert", "text_cnn", "transformer"):
         return rng.integers(0, 9, shape).astype(np.float32)
     return rng.normal(size=shape).astype(np.float32)
 
@@ -220,7 +221,7 @@ def test_dropout_of_the_perceptron_is_before_every_dense_layer():
     assert kinds == ["features", "dropout", "dense", "dropout", "dense", "dropout", "head"]
 
 
-@pytest.mark.parametrize("architecture", ["text_cnn", "transformer"])
+@pytest.mark.parametrize("architecture", ["bert", "text_cnn", "transformer"])
 def test_padding_does_not_change_what_is_said_of_a_text(architecture):
     keras.utils.set_random_seed(1)
     long, short = make(architecture, (6,), 2), make(architecture, (4,), 2)
@@ -357,6 +358,7 @@ def test_every_option_changes_the_network(architecture):
         return model.count_params(), np.asarray(model(features_for(model))["outputs"])
 
     count, outputs = said(options)
+    options.pop("pretrained", None)  # tests/models/test_pretrained.py has it
     for option, value in options.items():
         other_count, others = said({**options, option: changes.get(option, value * 2)})
         assert other_count != count or np.any(others != outputs), option
@@ -376,6 +378,7 @@ def test_every_option_changes_the_network(architecture):
         ("mlp", (3,), {"num_hidden": "50"}, "takes whole numbers of at least 1, not '50'"),
         ("mlp", (3,), {"dropout_rate": -0.1}, "takes numbers of at least 0 and below 1, not -0.1"),
         ("mlp", {"left": (2,), "right": (3,)}, {}, "this data set has 2: left, right"),
+        ("bert", (6,), {"num_heads": 5}, "num_heads that divide num_hidden=384, not 5"),
         ("text_cnn", (8, 8, 1), {}, "Architecture text_cnn takes token ids"),
         (
             "text_cnn",

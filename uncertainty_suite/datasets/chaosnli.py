@@ -19,7 +19,7 @@ import numpy as np
 from uncertainty_suite.datasets.folders import DATA_DIR_VARIABLE, looked, places
 from uncertainty_suite.datasets.sources import Source
 from uncertainty_suite.datasets.texts import DataDir, from_texts
-from uncertainty_suite.datasets.tfds_images import read_columns
+from uncertainty_suite.datasets.tfds_texts import read_texts
 from uncertainty_suite.errors import InputError
 
 PREDICTIONS = "labels/nli_predictions.npz"
@@ -28,10 +28,9 @@ _PARTS = {"validation": "dev", "test": "test"}
 _ORDER = [0, 2, 1]  # the models' classes are entailment, contradiction and neutral
 
 
-@functools.lru_cache(maxsize=2)
 def _columns(name: str, data_dir: DataDir) -> dict[str, np.ndarray]:
     """Return the published examples, by their ids: so the number of an example is its place."""
-    columns = read_columns(name, "validation", data_dir)
+    columns = read_texts(name, "validation", data_dir)
     order = np.argsort(columns["id"])
     return {key: values[order] for key, values in columns.items()}
 

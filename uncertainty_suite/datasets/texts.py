@@ -73,6 +73,7 @@ def from_texts(
     length: int = 64,
     vocabulary_size: int = 10_000,
     fitted_on: str = "train",
+    trained: Callable[[], Tokenizer] | None = None,
     **fields: Any,
 ) -> Source:
     """Return a data set of texts.
@@ -88,6 +89,8 @@ def from_texts(
         length: Tokens in an example: longer texts are cut off, shorter ones filled up.
         vocabulary_size: The most ids that there are, those of padding and of unknown words included.
         fitted_on: The split whose texts make the vocabulary. A set without it has none, and needs `like`.
+        trained: Returns a tokenizer in place of one that is fitted, where a trained network needs its own; padding is
+            its id 0, and `vocabulary_size` its number of ids.
         **fields: Further fields of `Source`.
 
     Raises:
@@ -105,6 +108,11 @@ def from_texts(
 
     @functools.cache
     def tokenizer(data_dir: str | None) -> Tokenizer:
+        if trained is not None:
+            own = trained()
+            own.no_padding()
+            own.enable_truncation(length)  # which keeps the tokens that it puts at the end
+            return own
         texts, *_ = read(fitted_on, data_dir)
         if not any(text.split() for text in texts):
             raise InputError(f"The texts of split '{fitted_on}' of data set '{name}' have no words.")
@@ -123,9 +131,9 @@ def from_texts(
     def imitate(task: Source) -> Source:
         if task.tokenize is None:
             raise InputError(f"Data set '{name}' of texts cannot be made like '{task.name}', which is not of texts.")
-        return dataclasses.replace(own, form=task.form, read=functools.partial(read_tokens, task.tokenize))
+        return dataclasses.replace(source, form=task.form, read=functools.partial(read_tokens, task.tokenize))
 
-    own = Source(
+    source = Source(
         name=name,
         splits=splits,
         form=Tokens(length, vocabulary_size) if fitted_on in splits else None,
@@ -135,4 +143,4 @@ def from_texts(
         tokenize=tokenize if fitted_on in splits else None,
         **fields,
     )
-    return own
+    return source

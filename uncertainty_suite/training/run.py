@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from uncertainty_suite.training.loop import Loop
 
 _PACKAGES = ("keras", "ml_collections", "numpy", "scikit-learn", "scipy", "tensorflow", "tensorflow-datasets")
+# What is said of a run that is finished already.
+_RESULTS = ("method", "task", "seed", "likelihood", "in_distribution", "left_out", "tuned")
 _MOST_NUMBERS = 2**30  # of the inputs of one call of predict: 4 GB
 # How the names of environment variables begin that may change bits; and of those among them that do not: of what is
 # printed, who the other processes are, what scikit-learn sets itself, and what Terraform reads, secrets among it.
@@ -317,6 +319,14 @@ class Run:
                     "another --output_dir."
                 )
         if results is not None and results["config"] == self.saved_config:
+            lacking = [field for field in _RESULTS if field not in results] or (
+                [] if "name" in results["likelihood"] else ["likelihood.name"]
+            )
+            if lacking:
+                raise InputError(
+                    f"{self.path / 'results.json'} is damaged (it has no {lacking[0]}). Delete that file and give the "
+                    "same command again: the rest of the run is kept."
+                )
             self.results = results
 
     def _new_provenance(self) -> dict[str, Any]:
