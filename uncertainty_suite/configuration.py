@@ -15,7 +15,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from uncertainty_suite.errors import InputError, unknown_name
+from uncertainty_suite.errors import InputError, one_line, unknown_name
 from uncertainty_suite.files import read_json
 
 REQUIRED: Any = object()  # the default of a parameter that has none
@@ -392,7 +392,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     old, new = flatten(old), flatten(new)
     absent = "absent"
     return [
-        f"{name}: {old.get(name, absent)} -> {new.get(name, absent)}"
+        one_line(f"{name}: {old.get(name, absent)} -> {new.get(name, absent)}")
         for name in sorted(old.keys() | new.keys())
         if old.get(name, absent) != new.get(name, absent)
     ]

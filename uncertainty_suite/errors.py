@@ -36,4 +36,4 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     known = sorted(known)
     near = difflib.get_close_matches(str(name), known, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    return InputError(f"Unknown {kind} '{name}'.{hint} Known: {', '.join(known)}.")
+    return InputError(f"Unknown {kind} '{one_line(name)}'.{hint} Known: {', '.join(known)}.")

@@ -357,7 +357,7 @@ def check_stranger(original: Path, place: Path, change, capsys, measured: bool) 
             try:
                 use()
             except InputError as error:
-                assert "\n" not in str(error)
+                assert "\n" not in str(error), str(error)
     assert sorted(path.name for path in place.iterdir()) == ["run", "victim"]
     assert sorted(path.name for path in outside.rglob("*")) == ["file", "folder"]
     assert (outside / "file").read_text() == '{"secret": 1}'
