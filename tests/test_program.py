@@ -116,7 +116,7 @@ def test_three_signals_in_a_row_end_it_at_the_second():
 def test_programs_of_the_suite_are_run_so(module):
     path = Path(ROOT, "uncertainty_suite", module)
     text = (path / "__main__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
-    assert text.endswith(f'if __name__ == "__main__":\n    program.run("{module}", main)\n')
+    assert text.endswith(f'\n    program.run("{module}", main)\n')
 
 
 def test_keras_is_as_the_suite_needs_it_whatever_the_user_has_set_up(tmp_path):

@@ -89,10 +89,19 @@ def follow(content):
 
 
 def check_texts(texts):
-    """Every line can be read on a terminal, and no name has become markup."""
+    """Every line can be read on a terminal."""
     for text in texts:
         assert all(line.isprintable() for line in text.split("\n"))
-        assert "<script>" not in text.split("<!doctype")[0]
+
+
+def check_markdown(texts):
+    """Beside, no name has become markup, which means nothing between fences."""
+    for text in texts:
+        check_texts([text])
+        is_code = False
+        for line in text.split("\n"):
+            is_code ^= line.startswith("```")
+            assert is_code or "<script>" not in line
 
 
 def check_published(records, folder):
@@ -103,7 +112,8 @@ def check_published(records, folder):
         assert not any(cell.startswith(("=", "+", "@")) for cell in line)
         assert all(float(cell) < 0 for cell in line if cell.startswith("-"))
     made = publication.generated(records, folder, [], dict.fromkeys({record.task for record in records}, ""))
-    check_texts(text for path, text in made.items() if path.suffix == ".md")
+    check_markdown([text for path, text in made.items() if path.suffix == ".md"])
+    check_markdown([render(records)])
     assert all(path.resolve().is_relative_to(folder.resolve()) for path in made)
     assert len({str(path).lower() for path in made}) == len(made)
 
@@ -304,7 +314,7 @@ def test_generated_results_of_others_are_shown_or_named(tmp_path_factory, data):
     problems = []
     found = published.read(folder, problems)
     assert not found or len(found) + len(problems) == 2
-    check_texts([published.markdown_table(found)])
+    check_markdown([published.markdown_table(found)])
 
 
 @settings(fuzz, max_examples=200)

@@ -159,7 +159,7 @@ def test_a_run_that_is_being_evaluated_in_another_way_is_unfinished(make_run, ca
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"seed": None}, "config.json is no run's (its field seed is no int but 'None')."),
+        ({"seed": None}, "results.json: field config['seed'] must be an integer, not None"),
         ({"dataset": {"fold": "a"}}, "config.json is no run's (its field dataset.fold is no int but 'a')."),
         ({"dataset": {"fold": -1}}, "results.json: field config['dataset']['fold'] must be at least 0, not -1"),
     ],

@@ -15,7 +15,7 @@ from uncertainty_suite.errors import InputError
 
 Kind = Callable[[str, Any], Any]
 
-_LONGEST = 10_000  # characters of a text
+_LONGEST = 100_000  # characters of a text: the command of an ensemble names all of its members
 _MOST = 10_000  # values of a list, and names of an object
 _DEEPEST = 10  # objects within each other
 _LARGEST = 1e30  # of a number: squares of squares are still finite
