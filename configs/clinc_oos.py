@@ -4,12 +4,14 @@
     python baselines/sngp.py --config=configs/clinc_oos.py:transformer
     python baselines/sngp.py --config=configs/clinc_oos.py:minilm
 
-The text CNN takes 90 CPU-seconds in all, measured on two shared cores with the deterministic network, an ensemble of
-four four times as long. With one seed the deterministic network had a test accuracy of 0.908, an NLL of 0.363 and an
+The text CNN takes 90 CPU-seconds in all, measured on two shared cores with the deterministic network; an ensemble of
+four trains four of them. With one seed the deterministic network had a test accuracy of 0.908, an NLL of 0.363 and an
 AUROC of 0.929 for queries that are out of scope (`ood/near/auroc`). Out-of-scope queries are never trained on.
 
 The variant `minilm` fine-tunes a trained encoder of sentences, which has to be installed (`models/pretrained.py` says
-how). It has been run for some steps only.
+how). As it is it has not been run by us: on a tenth of the training queries, for two epochs, it took 180 CPU-seconds
+(accuracy 0.816, AUROC 0.915, with `--config.dataset.train_fraction=0.1 --config.epochs=2 --config.batch_size=32
+--config.dataset.length=20 --config.optimizer.learning_rate=3e-4`).
 """
 
 from ml_collections import ConfigDict
