@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 # The methods of the benchmark; tests of the machinery run on them too.
 CORE := deep_ensemble deterministic mc_dropout sngp
 
-.PHONY: install benchmark test test-slow lint types sync-check clean
+.PHONY: install benchmark test test-slow docs lint types sync-check clean
 
 install: $(VENV)/installed
 
@@ -21,12 +21,20 @@ benchmark: install
 		--methods $(CORE) --seeds 0:3 --output_dir runs/benchmark
 	$(RUN) -m uncertainty_suite.figures runs/benchmark/two_moons/*/seed0 --output_dir runs/benchmark/figures
 
-# A process a core; each takes whole test modules, whose tests share what is slow to make.
+# A process a core; each takes whole test modules, whose tests share what is slow to make, in the order of tests/conftest.py.
 test: install
-	$(RUN) -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(RUN) -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-slow: install
 	$(RUN) -m pytest -m slow
+
+# The site, with its notebooks executed: build/docs/html/index.html.
+docs: $(VENV)/installed-docs
+	$(RUN) tools/build_docs.py
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	touch $@
 
 lint: install
 	$(RUN) -m ruff check .

@@ -15,8 +15,24 @@ setup(
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=find_packages(include=["uncertainty_suite", "uncertainty_suite.*"]),
-    package_data={"uncertainty_suite": ["py.typed"], "uncertainty_suite.leaderboard": ["*.css", "*.html", "*.js"]},
+    classifiers=[
+        "Operating System :: MacOS",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3 :: Only",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+    # Scripts and configurations lie beside the package, where people read and copy them, and are installed inside it.
+    packages=[
+        *find_packages(include=["uncertainty_suite", "uncertainty_suite.*"]),
+        *("uncertainty_suite.baselines", "uncertainty_suite.baselines.decisions", "uncertainty_suite.configs"),
+    ],
+    package_dir={"uncertainty_suite.baselines": "baselines", "uncertainty_suite.configs": "configs"},
+    package_data={
+        "uncertainty_suite": ["py.typed"],
+        "uncertainty_suite.configs": ["tuned/*.json"],
+        "uncertainty_suite.leaderboard": ["*.css", "*.html", "*.js"],
+    },
+    entry_points={"console_scripts": ["uncertainty-suite = uncertainty_suite.__main__:main"]},
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",
@@ -25,26 +41,32 @@ setup(
         "matplotlib>=3.9",
         "ml-collections>=1.0",
         "numpy>=1.26",
+        "pillow>=10.1",
+        "protobuf>=6.31.1",  # tensorflow-metadata, which tensorflow-datasets imports, needs it and does not declare it
         "rich>=13.0",
         "scikit-learn>=1.5",
         "scipy>=1.15",
-        "tensorboard>=2.18",
-        "tensorflow>=2.18",
+        "tensorboard>=2.20",
+        "tensorflow>=2.20",
         "tensorflow-datasets>=4.9.7",
+        "tokenizers>=0.20",
         "tqdm>=4.66",
     ],
     extras_require={
         "benchmarks": ["torch>=2.6"],  # PyTorch's side of benchmarks/speed.py
+        "docs": ["furo>=2024.8.6", "ipykernel>=6.29", "myst-nb>=1.1", "sphinx>=8.0"],  # `make docs`
+        "molecules": ["rdkit>=2023.9"],  # data set `herg`
         "ray": ["ray[default,tune]>=2.40"],  # `python -m uncertainty_suite.sweep --address`
         # On no package index, so nothing may need it: `metrics.get("rm/<name>")` uses it where it is present.
         "robustness-metrics": [
             "robustness_metrics @ git+https://github.com/google-research/robustness_metrics.git",
             "pandas>=2.2",
             "tensorflow-probability>=0.25",
-            "tf-keras>=2.18",
+            "tf-keras>=2.20",
         ],
         # Playwright drives the Chromium that the system has; its own browsers are not needed.
         "slurm": ["submitit>=1.5"],  # `python -m uncertainty_suite.sweep --engine slurm`
+        "text": ["safetensors>=0.4"],  # trained weights of `models/pretrained.py`
         "test": [
             "codespell>=2.3",
             "hypothesis>=6.100",
@@ -52,9 +74,11 @@ setup(
             "playwright>=1.40",
             "pre-commit>=4.0",
             "pytest>=8.2",
-            "pytest-xdist>=3.6",
+            "pytest-xdist>=3.8",
             "ray[default,tune]>=2.40",
+            "rdkit>=2023.9",
             "ruff>=0.9",
+            "safetensors>=0.4",
             "submitit>=1.5",
             "threadpoolctl>=3.5",
             "types-requests>=2.31",

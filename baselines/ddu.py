@@ -22,6 +22,7 @@ from uncertainty_suite.configuration import Parameter, Section
 
 CONFIG = Section(
     "ddu",
+    uncertainties=("negative_log_density",),
     likelihoods=("categorical",),
     spec_norm_bound=Parameter(3.0, "greatest spectral norm of a layer", above=0),
     spec_norm_iterations=Parameter(1, "power iterations a training step", at_least=1),

@@ -22,6 +22,7 @@ from uncertainty_suite.errors import InputError
 
 CONFIG = Section(
     "duq",
+    uncertainties=("distance",),
     likelihoods=("categorical",),
     own_loss=True,
     embedding_size=Parameter(256, "dimensions of an embedding; the paper has 256 on Fashion-MNIST", at_least=1),

@@ -25,6 +25,7 @@ from uncertainty_suite.configuration import Parameter, Section
 
 CONFIG = Section(
     "evidential",
+    uncertainties=("epistemic_stddev",),
     own_loss=True,
     regularization=Parameter(1.0, "factor on lambda", at_least=0),
     annealing_epochs=Parameter(10, "epochs in which lambda rises from 0", at_least=0),

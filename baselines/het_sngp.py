@@ -22,6 +22,7 @@ from uncertainty_suite.configuration import Parameter, Section
 
 CONFIG = Section(
     "het_sngp",
+    uncertainties=("variance",),
     tuned=("variance_factor",),
     likelihoods=("categorical",),
     num_factors=Parameter(6, "columns of V; 0 for noise that is independent between classes", at_least=0),

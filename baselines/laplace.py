@@ -14,8 +14,9 @@ chooses as they do. With `num_samples` above 1 predictions are averaged over dra
 
     python baselines/laplace.py --config=configs/two_moons.py --config.laplace.structure=kronecker
 
-takes seconds on two CPU cores. Every value of the configuration can be overridden in that way. A run that was stopped
-goes on, bit for bit, when the same command is given again. Expected results stand at the top of each configuration.
+takes seconds on two CPU cores. With `--trained=RUN`, a finished run of `deterministic.py` of the same settings, nothing
+is trained. Every value of the configuration can be overridden in that way. A run that was stopped goes on, bit for bit,
+when the same command is given again. Expected results stand at the top of each configuration.
 """
 
 from uncertainty_suite import evaluation, launch, layers, models, tf, training
@@ -23,8 +24,10 @@ from uncertainty_suite.configuration import Parameter, Section
 
 CONFIG = Section(
     "laplace",
+    uncertainties=("variance",),
     samples="num_samples",
     tuned=("prior_precision",),
+    trains_as="deterministic",
     structure=Parameter("full", "how much of the Hessian is kept", choices=("full", "kronecker")),
     prior_precision=Parameter(
         (0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4), "of the weights; of several the best is chosen", above=0, of=float

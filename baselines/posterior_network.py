@@ -21,6 +21,7 @@ from uncertainty_suite.configuration import Parameter, Section
 
 CONFIG = Section(
     "posterior_network",
+    uncertainties=("negative_log_density",),
     likelihoods=("categorical",),
     own_loss=True,
     latent_size=Parameter(6, "dimensions of the latent vector", at_least=1),

@@ -22,6 +22,7 @@ from uncertainty_suite.errors import InputError
 
 CONFIG = Section(
     "sngp",
+    uncertainties=("variance",),
     tuned=("mean_field_factor",),
     spec_norm_bound=Parameter(6.0, "greatest spectral norm of a layer", above=0, search=(0.5, 10.0, "log")),
     spec_norm_iterations=Parameter(1, "power iterations a training step", at_least=1),

@@ -21,6 +21,7 @@ from uncertainty_suite.configuration import Parameter, Section
 
 CONFIG = Section(
     "vbll",
+    uncertainties=("variance",),
     own_loss=True,
     covariance=Parameter(
         "dense", "of the weights of one output; a dense one has d^2 numbers", choices=("dense", "diagonal", "low_rank")

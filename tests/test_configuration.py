@@ -4,10 +4,12 @@ from tests.conftest import ROOT
 from uncertainty_suite import configuration, datasets, launch, training
 from uncertainty_suite.errors import InputError
 
-CONFIGS = sorted(ROOT.glob("configs/*.py"))
+SCORED = ("chaosnli",)  # tasks of predictions from elsewhere: they have nothing to train on
+CONFIGS = [path for path in sorted(ROOT.glob("configs/*.py")) if path.stem not in SCORED]
 VARIANTS = {
     "bandit": ("", "digits"),
     "cifar10": ("", "wide_resnet_28_10"),
+    "clinc_oos": ("", "transformer"),
     "optimization": ("", "hartmann6"),
     "uci": ("yacht", "protein"),
 }
@@ -42,6 +44,14 @@ def test_every_method_has_a_sound_configuration_of_every_task(path, variant, scr
         config.epoch = 3
 
 
+@pytest.mark.parametrize("task", SCORED)
+def test_a_task_without_training_data_is_refused_before_training(task, tmp_path):
+    config = launch.get_config(ROOT / f"configs/{task}.py", None, "deterministic")
+    with pytest.raises(InputError, match=r"split .*'train'"):
+        training.Run(config, ROOT / "baselines/deterministic.py", training.Options(output_dir=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_configuration_says_how_it_is_run(path):
     text = path.read_text()
@@ -64,6 +74,94 @@ def test_a_file_that_is_no_configuration(tmp_path, text, message):
     (tmp_path / "mine.py").write_text(text)
     with pytest.raises(InputError, match=message):
         configuration.load(tmp_path / "mine.py")
+
+
+MINE = "from ml_collections import ConfigDict\ndef get_config():\n    config = ConfigDict({'epochs': 1})\n    "
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import nothing_of_that_name\n", ", line 1: ModuleNotFoundError: No module named 'nothing_of_that_name'."),
+        ("x = 1\nraise RuntimeError('two\\nlines')\n", ", line 2: RuntimeError: two lines."),
+        ("raise SystemExit(0)\n", ", line 1: SystemExit: 0."),
+        ("def get_config():\n    exit()\n", ", line 2: SystemExit: None."),
+        ("def get_config():\n    assert False\n", ", line 2: AssertionError: no more is said."),
+        ("def get_config():\n    return get_config()\n", ", line 2: RecursionError: maximum recursion depth exceeded."),
+        ("def get_config():\n    return {}['a']\n", ", line 2: KeyError: 'a'."),
+        (
+            f"{MINE}config.epochs = {{1}}",
+            ", line 4: TypeError: Could not override field 'epochs' (reference). {1} is of original type <class 'set'> "
+            "and cannot be casted to type <class 'int'>.",
+        ),
+        (
+            f"{MINE}config.epochs_of = {{1}}\n    return config",
+            ": its field epochs_of is a set, and can be a text, a number, a truth value, or a tuple of these.",
+        ),
+        (
+            f"{MINE}import pathlib; config.a = ConfigDict({{'b': pathlib.Path('x')}})\n    return config",
+            ": its field a.b is a PosixPath, and can be a text, a number, a truth value, or a tuple of these.",
+        ),
+        (
+            f"{MINE}config.a = (1.0, float('nan'))\n    return config",
+            ": its field a is nan, which is no finite number.",
+        ),
+        (f"{MINE}config.a = config\n    return config", ": its field a contains itself."),
+        (f"{MINE}a = []; a.append(a); config.a = a\n    return config", ": its field a contains itself."),
+        (
+            f"{MINE}config['x\\n'] = 1\n    return config",
+            r": its field (the whole) has the name 'x\n', which is no printable text.",
+        ),
+        ("a = 1\0\n", ", line 1, is no Python: source code string cannot contain null bytes."),
+    ],
+)
+def test_a_file_that_goes_wrong_is_one_line_with_its_place(tmp_path, text, said):
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        configuration.load(path)
+    assert str(error.value) == f"{path}{said}"
+
+
+def test_a_file_that_ends_the_program_in_an_import_of_its_own(tmp_path):
+    (tmp_path / "inner.py").write_text("raise SystemExit(0)\n")
+    path = tmp_path / "mine.py"
+    path.write_text(f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport inner\n")
+    with pytest.raises(InputError) as error:
+        configuration.load(path)
+    assert str(error.value) == f"{path}, line 3: SystemExit: 0."
+
+
+def test_a_variant_of_a_file_that_has_none_and_none_of_one_that_has(tmp_path):
+    with pytest.raises(InputError) as error:
+        configuration.load("configs/two_moons.py", "foo")
+    assert str(error.value) == (
+        "configs/two_moons.py:foo names a variant, and get_config() of configs/two_moons.py takes none: leave ':foo' "
+        "out."
+    )
+    (tmp_path / "mine.py").write_text("def get_config(variant):\n    return 3\n")
+    with pytest.raises(InputError) as error:
+        configuration.load(tmp_path / "mine.py")
+    assert str(error.value) == (
+        f"get_config() of {tmp_path}/mine.py must be named with a variant, --config={tmp_path}/mine.py:<variant>."
+    )
+
+
+@pytest.mark.parametrize("name", ["a", "MC dropout (10)", "k=3, 4", "Бет", "a.b-c"])
+def test_names_of_methods(name):
+    configuration.check_name("config.method", name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "../x", "a/b", "a\\b", ".", "..", ".a", "-a", "a\nb", "\x1b[31m", "\ud800", "a" * 101]
+)
+def test_names_that_no_method_can_have(name):
+    with pytest.raises(InputError) as error:
+        configuration.check_name("config.method", name)
+    assert str(error.value) == (
+        "config.method must be a name of 1 to 100 printable characters, none of them / or \\, and the first neither . "
+        f"nor -, received {name!r}."
+    )
 
 
 def test_unknown_variant():

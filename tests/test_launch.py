@@ -6,9 +6,12 @@ import subprocess
 import sys
 
 import pytest
+from absl import flags
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.conftest import ROOT
-from uncertainty_suite import configuration, launch
+from uncertainty_suite import configuration, launch, training
 from uncertainty_suite.errors import InputError
 
 
@@ -49,6 +52,168 @@ def test_a_mistyped_command_line_is_one_line(arguments, message, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+# Command lines of any kind, in this process.
+
+FIELDS = [
+    *sorted(configuration.flatten(launch.get_config(ROOT / "configs/two_moons.py", None, "deterministic").to_dict())),
+    *(
+        "epoch",
+        "optimizer",
+        "optimizer.name.x",
+        "methods",
+        "loss.focal_gamma",
+        "dataset.mixup",
+        "dataset.fold",
+        "",
+        ".",
+    ),
+]
+NUMBERS = ("nan", "inf", "-inf", "-1", "0", "1", "1e400", "1e308", "1e-308", "1.2", "1_0", "0x10", "9" * 20, "1" * 5000)
+TUPLES = ("()", "('a',)", "('nll','nll')", "(1,)", "[]", "{", "1,2", "test,validation", "('nll', 3)", "(" * 200)
+TEXTS = (
+    "True",
+    "None",
+    "'",
+    "'x'",
+    "two_moons",
+    "../../x",
+    "lambda: 0",
+    "\n",
+    "\x1b[31m",
+    "('grid',)",
+    "('variance',)",
+)
+VALUES = st.one_of(st.sampled_from([*NUMBERS, *TUPLES, *TEXTS]), st.text(max_size=6))
+FORMS = ("--config.{}={}", "--config.{} {}", "-config.{}={}", "--noconfig.{}", "--config.{}", "--{}={}", "{}={}")
+
+
+@st.composite
+def arguments_of(draw):
+    """Return some arguments of a command line."""
+    form, field, value = draw(st.sampled_from(FORMS)), draw(st.sampled_from(FIELDS)), draw(VALUES)
+    name, space, rest = form.partition(" ")
+    return [name.format(field, value), *([rest.replace("{}", value)] if space else [])]
+
+
+def check_command_line(arguments):
+    """Take a command line as a script does, up to where it would read data: one line is said of what is wrong."""
+    try:
+        config = launch.get_config(ROOT / "configs/two_moons.py", None, "deterministic", arguments)
+        training.run.check(config, "deterministic")
+    except InputError as error:
+        assert "\n" not in str(error)
+
+
+fuzz = settings(max_examples=200, derandomize=True, deadline=None, database=None)
+
+
+@fuzz
+@given(st.lists(arguments_of(), min_size=1, max_size=3))
+def test_any_command_line(lists):
+    check_command_line([argument for each in lists for argument in each])
+
+
+@pytest.mark.slow
+@settings(fuzz, max_examples=10_000)
+@given(st.lists(arguments_of(), min_size=1, max_size=3))
+def test_ten_thousand_command_lines(lists):
+    check_command_line([argument for each in lists for argument in each])
+
+
+CONFIG_OF = "configs/two_moons.py"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["--config.method=../../../escaped"],
+            "config.method must be a name of 1 to 100 printable characters, no",
+        ),
+        (
+            ["--config.method=a\nb"],
+            "config.method must be a name of 1 to 100 printable characters, none of them / or \\",
+        ),
+        (["--config.optimizer.warmup_epochs=1e308"], "config.optimizer.warmup_epochs is 1e+308 of 100 epochs: the lea"),
+        (
+            ["--config.evaluation.metrics=('auroc',)"],
+            "config.evaluation.metrics: 'auroc' is not defined for labels of data set 'two_moons', which are categori",
+        ),
+        (
+            ["--config.evaluation.ood_scores=('variance',)"],
+            "config.evaluation.ood_scores: 'variance' is by an uncertainty 'variance' of the method's own, and "
+            "'deterministic' has none. Leave it out; a script of yours that has it says so by "
+            "Section(uncertainties=('variance',)).",
+        ),
+        (
+            ["--config.evaluation.ood_scores=('knn',)", "--config.evaluation.fit_examples=1"],
+            "config.evaluation.fit_examples: OOD score 'knn' needs k=50 training examples or more, got 1; fit it on ",
+        ),
+        (
+            ["--config.evaluation.batch_size=1000000000"],
+            "config.evaluation.batch_size is 1,000,000,000 predictions at once, of at most 1,000,000. Make it smaller.",
+        ),
+        (["--config.epochs", "many"], "flag --config.epochs=many: invalid literal for int() with base 10: 'many'"),
+    ],
+)
+def test_what_is_known_before_training(overrides, message):
+    with pytest.raises(InputError) as error:
+        training.run.check(launch.get_config(ROOT / CONFIG_OF, None, "deterministic", overrides), "deterministic")
+    assert str(error.value).startswith(message)
+
+
+def test_more_samples_than_any_memory_holds():
+    section = configuration.load_module(ROOT / "baselines/mc_dropout.py").CONFIG
+    config = launch.get_config(ROOT / CONFIG_OF, section, "mc_dropout", ["--config.mc_dropout.num_samples=1000000"])
+    with pytest.raises(InputError) as error:
+        training.run.check(config, "mc_dropout", section)
+    assert str(error.value) == (
+        "config.evaluation.batch_size times config.mc_dropout.num_samples is 1,000,000,000 predictions at once, of at "
+        "most 1,000,000. Make it smaller."
+    )
+
+
+def test_a_score_by_an_uncertainty_that_the_method_has():
+    section = configuration.load_module(ROOT / "baselines/sngp.py").CONFIG
+    config = launch.get_config(ROOT / CONFIG_OF, section, "sngp", ["--config.evaluation.ood_scores=('variance',)"])
+    assert training.run.check(config, "sngp", section)[0].evaluation.ood_scores == ("variance",)
+
+
+def test_the_space_form_and_a_file_of_flags(tmp_path):
+    (tmp_path / "flags").write_text(f"--config\n{ROOT}/{CONFIG_OF}\n--config.epochs=2\n")
+    for arguments in (["--config", f"{ROOT}/{CONFIG_OF}", "--config.epochs=2"], [f"--flagfile={tmp_path}/flags"]):
+        values = flags.FlagValues()
+        flags.DEFINE_string("flagfile", "", "", values)
+        config, file = launch._parse(values, ["script.py", *arguments, "--config.seed", "3"], None, "script")
+        assert (config.epochs, config.seed, file) == (2, 3, f"{ROOT}/{CONFIG_OF}")
+    with pytest.raises(InputError) as error:
+        launch._parse(flags.FlagValues(), ["script.py", f"--flagfile={tmp_path}/none"], None, "script")
+    assert str(error.value) == (f"Unable to open flagfile: [Errno 2] No such file or directory: '{tmp_path}/none'.")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{'dataset': 3}", "The configuration's dataset must be a part with fields, received 3."),
+        ("{'methods': ['a']}", "The configuration's methods must be a part with fields, received ['a']."),
+        (
+            "{'methods': {'script': 3}}",
+            "The configuration's table 'methods' must hold pieces of configuration",
+        ),
+        (
+            "{'seed': 1, 'methods': {'script': {'seed': {'a': 1}}}}",
+            "The configuration's table 'methods' makes a part",
+        ),
+    ],
+)
+def test_a_configuration_file_of_another_shape(tmp_path, text, message):
+    path = tmp_path / "mine.py"
+    path.write_text(f"from ml_collections import ConfigDict\ndef get_config():\n    return ConfigDict({text})\n")
+    with pytest.raises(InputError) as error:
+        launch.get_config(path, None, "script")
+    assert str(error.value).startswith(message)
+
+
 def test_a_missing_data_set_is_one_line(tmp_path):
     process = run_script(
         f"--config={ROOT}/configs/mnist.py", f"--data_dir={tmp_path}/none", f"--output_dir={tmp_path}/run"
@@ -58,7 +223,7 @@ def test_a_missing_data_set_is_one_line(tmp_path):
     assert "--data_dir" in last_line(process)
 
 
-def test_runs_from_any_folder_and_refuses_the_folder_of_another_configuration(tmp_path):
+def test_runs_from_any_folder_and_takes_up_a_folder_of_the_same_configuration_alone(tmp_path):
     small = ["--config.epochs=1", "--config.model.num_hidden=8", "--config.batch_size=500"]
     folder = tmp_path / "a folder with spaces"
     process = run_script(CONFIG, *small, f"--output_dir={folder}", cwd=tmp_path)
@@ -66,6 +231,11 @@ def test_runs_from_any_folder_and_refuses_the_folder_of_another_configuration(tm
     assert "epochs of 2 steps, 500 examples a step" in process.stderr
     assert "deterministic on two_moons, seed 0\n  test/accuracy  " in process.stdout
     results = (folder / "results.json").read_bytes()
+    again = run_python(
+        WITHOUT_TENSORFLOW, "baselines/deterministic.py", "--config=two_moons", *small, f"--output_dir={folder}"
+    )
+    assert (again.returncode, again.stdout) == (0, process.stdout), again.stderr
+    assert f"{folder} is finished already; its results are returned as they are." in again.stderr
     process = run_script(CONFIG, *small, "--config.epochs=2", f"--output_dir={folder}", cwd=tmp_path)
     assert process.returncode == 1
     assert "belongs to a run of another configuration (epochs: 1 -> 2)" in last_line(process)

@@ -49,6 +49,21 @@ def test_shifts_are_of_the_named_in_distribution_split():
         plan(config(in_distribution="extra"), fit=False)
 
 
+def test_splits_that_are_shifted_as_they_are():
+    splits = plan(config(shifts=["2012", "night"]), fit=False)
+    shifts = [split for split in splits if split.role == "shift"]
+    assert [(split.key, split.source, split.derived) for split in shifts] == [
+        ("shift/2012", "mnist/2012", False),
+        ("shift/night", "mnist/night", False),
+        ("shift/fog_1", "mnist/test", True),
+        ("shift/fog_3", "mnist/test", True),
+    ]
+    assert all(split.labelled for split in shifts)
+    with pytest.raises(InputError) as error:
+        plan(config(shifts=["validation"]), fit=False)
+    assert str(error.value) == "config.evaluation.shifts has 'validation', which is not shifted. Name it in splits."
+
+
 @pytest.mark.parametrize("source", ["mnist/test", "mnist/train", "mnist/validation"])
 def test_the_task_s_own_data_are_no_ood_set(source):
     with pytest.raises(InputError, match=f"The OOD set '{source}' is the task's own data: nothing could tell it"):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 os.environ["KERAS_BACKEND"] = "tensorflow"  # the train steps are tf.functions, whatever the user's keras.json says
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # a dozen lines about CPU features would bury our one
 
+importlib.import_module(f"{__name__}.program").quiet_imports()
+
 __version__ = "0.1.0"
 
 _PARTS = (
@@ -38,7 +40,8 @@ class _Lazy(types.ModuleType):
         module = self.__dict__.get("_module")
         if module is None:
             module = self.__dict__["_module"] = importlib.import_module(self.__name__)
-            _check_backend(module)
+            if self.__name__ == "keras":
+                _set_up_keras(module)
         return module
 
     def __getattr__(self, name: str) -> Any:
@@ -54,8 +57,16 @@ class _Lazy(types.ModuleType):
         return dir(self._imported())
 
 
-def _check_backend(module: types.ModuleType) -> None:
-    if module.__name__ == "keras" and module.config.backend() != "tensorflow":
+def _set_up_keras(module: Any) -> None:
+    """Have Keras' own defaults, whatever the user's keras.json says: results depend on them and nothing records them.
+
+    Raises:
+        InputError: Keras was imported before, with another backend.
+    """
+    module.config.set_floatx("float32")
+    module.config.set_epsilon(1e-7)
+    module.config.set_image_data_format("channels_last")
+    if module.config.backend() != "tensorflow":
         from uncertainty_suite.errors import InputError
 
         raise InputError(

@@ -16,6 +16,7 @@ from uncertainty_suite.leaderboard.records import safe
 from uncertainty_suite.likelihoods import Saved
 from uncertainty_suite.runs import PROTOCOL_VERSION, SCHEMA_VERSION, RunFolder
 from uncertainty_suite.tasks import Split, Task
+from uncertainty_suite.training import lock
 from uncertainty_suite.training.run import origin
 
 
@@ -79,9 +80,20 @@ def write_run(path: Path, what: Assembled, predictions: Iterable[tuple[Split, Sa
         predictions: Each split with what a run saves of it. Of these one at a time is held in memory.
 
     Raises:
-        InputError: The folder holds something else, or a metric is not finite.
+        InputError: The folder holds something else or is in use, or a metric is not finite.
     """
     _check_folder(path, what)
+    try:
+        held = lock.hold(path)
+    except OSError as error:
+        raise InputError(f"Cannot use {path} as a run folder ({error}). Choose another --output_dir.") from error
+    try:
+        return _write(path, what, predictions)
+    finally:
+        held.release()
+
+
+def _write(path: Path, what: Assembled, predictions: Iterable[tuple[Split, Saved]]) -> RunFolder:
     provenance = {**origin(), **what.provenance}
     (path / "results.json").unlink(missing_ok=True)
     task = what.task.to_json()

@@ -43,8 +43,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from uncertainty_suite import assembled, configuration, metrics, trained
-from uncertainty_suite.errors import InputError
+from uncertainty_suite import assembled, configuration, metrics, program, trained
+from uncertainty_suite.errors import InputError, one_line
 from uncertainty_suite.evaluation.measurement import MEASURED, NO_VALUE, of_samples
 from uncertainty_suite.evaluation.prediction import Predictor
 from uncertainty_suite.leaderboard import Record, read_record, render
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(run.path)
         print(render([read_record(run.path)]), end="")
     except InputError as error:
-        print(f"combine: {error}", file=sys.stderr)
+        print(f"combine: {one_line(error)}", file=sys.stderr)
         return 1
     return 0
 
@@ -127,8 +127,7 @@ def combine(
     records = [read_record(path) for path in runs]
     folders = [RunFolder(path) for path in runs]
     _check(records, folders)
-    if not (method and method.isprintable()):
-        raise InputError(f"The name of the method must be a printable text, received {method!r}.")
+    configuration.check_name("--method", method)
     if greedy is not None and greedy < 1:
         raise InputError(f"--greedy must be at least 1, received {greedy}.")
     pool, seed = records, min(record.seed for record in records)
@@ -425,4 +424,4 @@ def _mixed(said: Sequence[Predictions], likelihood: Likelihood) -> Predictions:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run("combine", main)

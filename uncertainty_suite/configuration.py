@@ -1,10 +1,14 @@
 """Configurations: their parameters, reading them from files, hashing and comparing them."""
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.util
+import inspect
 import json
 import math
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -122,6 +126,8 @@ class Section:
         likelihoods: tuple[str, ...] = (),
         optimizers: tuple[str, ...] = (),
         own_loss: bool = False,
+        trains_as: str = "",
+        uncertainties: tuple[str, ...] = (),
         **parameters: Parameter,
     ) -> None:
         """Declare a section.
@@ -135,6 +141,9 @@ class Section:
                 of them takes the place of a task's that is none of them.
             own_loss: Whether the method has another loss than the likelihood's, so that options of that one, mixed
                 labels and outliers are refused.
+            trains_as: A script whose training is this one's to the bit, so that a finished run of it can be taken for
+                the training; see `Options.trained`.
+            uncertainties: Those of its own that `predict` gives, which the OOD score `variance` can be of.
             **parameters: The hyper-parameters.
         """
         self.name = name
@@ -143,6 +152,8 @@ class Section:
         self.likelihoods = likelihoods
         self.optimizers = optimizers
         self.own_loss = own_loss
+        self.trains_as = trains_as
+        self.uncertainties = uncertainties
         self.parameters = parameters
 
     def help(self) -> str:
@@ -162,20 +173,69 @@ def load(path: str | Path, *args: Any) -> ConfigDict:
         *args: Passed on, e.g. the name of a variant.
 
     Raises:
-        InputError: There is no such file, it is no Python, it has no `get_config`, or that returns something else.
+        InputError: There is no such file, it is no Python, it has no `get_config`, or that raises or returns something
+            else; the message is one line, and names the line of the file.
     """
     if not Path(path).is_file():
         raise InputError(f"No configuration file {path}. The suite's own are configs/<task>.py.")
-    try:
-        module = load_module(path)
-    except SyntaxError as error:
-        raise InputError(f"{error.filename}, line {error.lineno}, is no Python: {error.msg}.") from error
-    if not hasattr(module, "get_config"):
+    module = load_module(path)
+    get_config = getattr(module, "get_config", None)
+    if not callable(get_config):
         raise InputError(f"Configuration file {path} has no function get_config().")
-    config = module.get_config(*args)
+    try:
+        inspect.signature(get_config).bind(*args)
+    except TypeError as error:
+        if args:
+            raise InputError(
+                f"{path}:{args[0]} names a variant, and get_config() of {path} takes none: leave ':{args[0]}' out."
+            ) from error
+        raise InputError(f"get_config() of {path} must be named with a variant, --config={path}:<variant>.") from error
+    with _in_one_line(path):
+        config = get_config(*args)
     if not isinstance(config, ConfigDict):
         raise InputError(f"get_config() of {path} must return a ConfigDict, and returns a {type(config).__name__}.")
+    with _in_one_line(path):
+        values = config.to_dict()
+    _check_values(path, values)
     return config
+
+
+@contextlib.contextmanager
+def _in_one_line(path: str | Path) -> Iterator[None]:
+    """Say of what a user's file raises where in that file it was, in one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except SyntaxError as error:
+        raise InputError(f"{error.filename or path}, line {error.lineno or 1}, is no Python: {error.msg}.") from error
+    except (Exception, SystemExit) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [each.lineno for each in frames if each.filename == str(path)]
+        where = f"{path}, line {lines[-1]}" if lines else str(path)
+        said = " ".join(str(error).split()) or "no more is said"
+        raise InputError(f"{where}: {type(error).__name__}: {said}.") from error
+
+
+def _check_values(path: str | Path, value: Any, field: str = "", above: tuple[int, ...] = ()) -> None:
+    """Refuse what has no place in a configuration: it could not be saved with the run."""
+    named = f"{path}: its field {field or '(the whole)'}"
+    if id(value) in above:
+        raise InputError(f"{named} contains itself.")
+    if isinstance(value, dict):
+        for name, each in value.items():
+            if not isinstance(name, str) or not name.isprintable():
+                raise InputError(f"{named} has the name {name!r}, which is no printable text.")
+            _check_values(path, each, f"{field}.{name}".removeprefix("."), (*above, id(value)))
+    elif isinstance(value, list | tuple):
+        for each in value:
+            _check_values(path, each, field, (*above, id(value)))
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{named} is {value}, which is no finite number.")
+    elif not isinstance(value, str | int | float | None):
+        raise InputError(
+            f"{named} is a {type(value).__name__}, and can be a text, a number, a truth value, or a tuple of these."
+        )
 
 
 def tuned_path(file: str | Path) -> Path:
@@ -218,7 +278,7 @@ def load_module(path: str | Path) -> ModuleType:
     """Import a Python file by its path, a configuration or a training script, wherever it lies.
 
     Raises:
-        InputError: There is no such file.
+        InputError: There is no such file, or it raises something; the message names the line of it.
     """
     path = Path(path)
     if not path.is_file():
@@ -227,7 +287,8 @@ def load_module(path: str | Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise InputError(f"{path} is no Python file.")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with _in_one_line(path):
+        spec.loader.exec_module(module)
     return module
 
 
@@ -256,9 +317,26 @@ def read(folder: str | Path) -> dict[str, Any]:
     """
     path = Path(folder) / "config.json"
     try:
-        return read_json(path)
+        return read_json(path, folder)
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} is no run folder: its config.json cannot be read ({error}).") from error
+
+
+def check_name(field: str, name: str) -> None:
+    """Refuse a method's name that could not name a folder, or stand in a line of text.
+
+    Args:
+        field: What it is, for the error.
+        name: The name.
+
+    Raises:
+        InputError: It is not allowed.
+    """
+    if not name.isprintable() or not 0 < len(name) <= 100 or set(name) & set("/\\") or name[0] in ".-":
+        raise InputError(
+            f"{field} must be a name of 1 to 100 printable characters, none of them / or \\, and the first neither . "
+            f"nor -, received {name!r}."
+        )
 
 
 def config_hash(config: dict[str, Any]) -> str:

@@ -15,6 +15,12 @@ class DivergedError(InputError):
     """The numbers of a training stopped being finite: what the user gave is allowed, and does not work."""
 
 
+def one_line(text: object) -> str:
+    """Return a text as one line that a terminal takes for nothing but text: what cannot be printed is escaped."""
+    joined = " ".join(str(text).split())
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in joined)
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """Return the error for a name that is not known, with the nearest known one.
 

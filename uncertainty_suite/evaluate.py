@@ -23,11 +23,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from uncertainty_suite import configuration, evaluation, launch, trained, training
-from uncertainty_suite.errors import InputError
+from uncertainty_suite import configuration, evaluation, launch, program, trained, training
+from uncertainty_suite.errors import InputError, one_line
 from uncertainty_suite.files import write_json
 from uncertainty_suite.runs import RunFolder
+from uncertainty_suite.training import lock
 
+_PATIENCE = 60.0  # seconds that one command waits for another to write its results
 _MEASURED = ("metrics", "ood_scores", "posthoc")
 _PREDICTED = {
     "ood": "ood_far",
@@ -67,9 +69,9 @@ def main(argv: list[str] | None = None) -> int:
                 report = predict_anew(run, vars(arguments))
             else:
                 report = measure_anew(run, *(getattr(arguments, name) for name in _MEASURED))
-            print(f"{folder}: {report}")
+            print(one_line(f"{folder}: {report}"))
         except InputError as error:
-            print(f"evaluate: {folder}: {error}", file=sys.stderr)
+            print(one_line(f"evaluate: {folder}: {error}"), file=sys.stderr)
             failed = True
     return int(failed)
 
@@ -88,13 +90,36 @@ def measure_anew(run: RunFolder, metrics: Sequence[str], ood_scores: Sequence[st
     changed = [name for name, value in computed.items() if name in recorded and recorded[name] != value]
     added = [name for name in computed if name not in recorded]
     left_out = {name: reason for name, reason in left_out.items() if name not in recorded}
-    tuned = {**results["tuned"], **tuned}
-    if changed or added or left_out != results["left_out"] or tuned != results["tuned"]:
-        new = {**results, "metrics": {**recorded, **computed}, "left_out": left_out, "tuned": tuned}
-        write_json(run.path / "results.json", new)
+    before = results.get("left_out", {}), results.get("tuned", {})
+    tuned = {**before[1], **tuned}
+    if changed or added or (left_out, tuned) != before:
+        _add(run, results, computed, left_out, tuned)
     report = f"{len(computed)} metrics, {len(added)} added, {len(changed)} changed"
     report += f" ({', '.join(changed)})" if changed else ""
     return report + "".join(f"; no {name}: {reason}" for name, reason in left_out.items())
+
+
+def _add(
+    run: RunFolder,
+    results: dict[str, Any],
+    computed: dict[str, float],
+    left_out: dict[str, str],
+    tuned: dict[str, dict[str, Any]],
+) -> None:
+    """Write what was computed into `results.json`, beside what others have written there since `results` was read."""
+    held = lock.hold(run.path, patience=_PATIENCE)
+    try:
+        now = RunFolder(run.path).results
+        if now is None:
+            raise InputError(f"{run.path} has no results any more: it is being evaluated in another way.")
+        metrics = {**now["metrics"], **computed}
+        before = results.get("left_out", {})
+        theirs = {name: reason for name, reason in now.get("left_out", {}).items() if name not in before}
+        left_out = {name: reason for name, reason in {**theirs, **left_out}.items() if name not in metrics}
+        new = {**now, "metrics": metrics, "left_out": left_out, "tuned": {**now.get("tuned", {}), **tuned}}
+        write_json(run.path / "results.json", new)
+    finally:
+        held.release()
 
 
 def predict_anew(run: RunFolder, more: dict[str, Any]) -> str:
@@ -115,4 +140,4 @@ def predict_anew(run: RunFolder, more: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run("evaluate", main)

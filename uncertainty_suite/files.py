@@ -1,9 +1,10 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and the one door to read those of others."""
 
-import io
 import json
+import math
 import os
 import secrets
+import stat
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +15,10 @@ import numpy as np
 from uncertainty_suite.errors import InputError
 
 _PARTIAL = ".partial"
+_MOST_BYTES = 64 * 2**20  # of a file that is read whole; those of the largest runs have a few
+_MOST_DIGITS = 20  # of an integer of 64 bits, with its sign
+_MOST_UNPACKED = 100  # times what an `.npz` file has; scores are packed to a third
+_SMALL = 64 * 2**20  # what a file may unpack to in any case
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], Any]) -> None:
@@ -76,42 +81,195 @@ def append_line(path: Path, line: str) -> None:
         raise _cannot_write(path, error) from error
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the object that a JSON file holds.
+def open_regular(path: str | Path, root: str | Path | None = None) -> BinaryIO:
+    """Open a file of somebody else's for reading: the one door for run folders, records and what lies beside them.
+
+    Nobody may be changing the folder meanwhile: links are followed first, and the file is opened then.
+
+    Args:
+        path: The file.
+        root: The folder that the file must lie in once all links are followed; the folder itself may be a link. None
+            for a file that the user names, which may lie anywhere.
 
     Raises:
-        ValueError: The file is no JSON, or holds something else.
+        ValueError: It is a folder, a FIFO, a device or a socket, or a link leads out of `root`.
+        OSError: It cannot be opened.
+    """
+    real = os.path.realpath(path, strict=True)
+    if root is not None and not Path(real).is_relative_to(os.path.realpath(root)):
+        raise ValueError(f"a link leads out of {root}")
+    # Opened so, a FIFO that nobody writes to comes back at once, and is then seen to be one.
+    descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError("it is no regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def read_bytes(path: str | Path, root: str | Path | None = None, at_most: int = _MOST_BYTES) -> bytes:
+    """Return what a regular file holds.
+
+    Args:
+        path: The file.
+        root: As `open_regular` has it.
+        at_most: The number of bytes above which it is refused.
+
+    Raises:
+        ValueError: As `open_regular`, or it is larger.
         OSError: It cannot be read.
     """
+    with open_regular(path, root) as file:
+        content = file.read(at_most + 1)
+    if len(content) > at_most:
+        raise ValueError(f"it has more than {at_most} bytes")
+    return content
+
+
+def read_text(path: str | Path, root: str | Path | None = None, at_most: int = _MOST_BYTES) -> str:
+    """Return the UTF-8 text that a regular file holds; arguments and errors are those of `read_bytes`."""
+    return read_bytes(path, root, at_most).decode()
+
+
+def read_json(path: str | Path, root: str | Path | None = None, at_most: int = _MOST_BYTES) -> dict[str, Any]:
+    """Return the object that a JSON file holds; all its numbers are finite, and its texts can be printed.
+
+    Args:
+        path: The file.
+        root: As `open_regular` has it.
+        at_most: The number of bytes above which it is refused.
+
+    Raises:
+        ValueError: As `read_bytes`, or the file is no JSON, or holds something else.
+        OSError: It cannot be read.
+    """
+    return parse_json(read_text(path, root, at_most))
+
+
+def parse_json(text: str) -> dict[str, Any]:
+    """Return the object that JSON holds, as `read_json` does.
+
+    Raises:
+        ValueError: It is no JSON, or holds something else.
+    """
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(text, parse_float=_finite, parse_constant=_finite, parse_int=_integer)
+        if "\\u" in text:  # half a surrogate pair is a text that cannot be written or printed
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+    except UnicodeEncodeError as error:
+        raise ValueError("it holds a text that is no Unicode") from error
     if not isinstance(value, dict):
         raise ValueError(f"it holds no object but a {type(value).__name__}")
     return value
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Return all arrays of an `.npz` file, once the checksum of each has been verified.
+def read_arrays(path: str | Path, root: str | Path | None = None, at_most: int | None = None) -> dict[str, np.ndarray]:
+    """Return all arrays of an `.npz` file, once it is known what they take, with the checksum of each verified.
 
-    `numpy.load` alone verifies what it reads to the end, so a header that was damaged to say "fewer" escapes it.
+    `numpy.load` alone allocates what a header declares, unpacks whatever a small file unpacks to, and verifies only
+    what it reads to the end, so that a header which was damaged to say "fewer" escapes it.
+
+    Args:
+        path: The file.
+        root: As `open_regular` has it.
+        at_most: The number of bytes, unpacked, above which it is refused; always what this machine's memory holds.
 
     Raises:
-        ValueError: The file is damaged, or holds pickled objects.
+        ValueError: As `open_regular`, or it is damaged, declares too much, or holds pickled objects.
         OSError: It cannot be read.
     """
-    content = io.BytesIO(path.read_bytes())
-    try:
-        with zipfile.ZipFile(content) as file:
-            damaged = file.testzip()
-        if damaged is not None:
-            raise ValueError(f"the checksum of {damaged} is wrong")
-        content.seek(0)
-        with np.load(content, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except Exception as error:  # damaged bytes make the readers raise nearly everything there is
-        raise ValueError(str(error) or type(error).__name__) from error
+    with open_regular(path, root) as file:
+        try:
+            size, memory = os.fstat(file.fileno()).st_size, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+            with zipfile.ZipFile(file) as archive:
+                members = archive.infolist()
+                declared = sum(member.file_size for member in members)
+                packed = max(_MOST_UNPACKED * size, _SMALL)  # more is no compression but an attack
+                for most in (packed, memory, memory if at_most is None else at_most):
+                    if declared > most:
+                        raise ValueError(f"its {size} bytes declare arrays of {declared} bytes, of at most {most}")
+                arrays = {member.filename.removesuffix(".npy"): _read_member(archive, member) for member in members}
+                if len(arrays) < len(members):
+                    raise ValueError("two arrays have the same name")
+                return arrays
+        except Exception as error:  # damaged bytes make the readers raise nearly everything there is
+            raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+def read_array(path: str | Path, root: str | Path | None = None) -> np.ndarray:
+    """Return the array of an `.npy` file, once it is known that it has what it declares.
+
+    Args:
+        path: The file.
+        root: As `open_regular` has it.
+
+    Raises:
+        ValueError: As `open_regular`, or it is damaged, or holds pickled objects.
+        OSError: It cannot be read.
+    """
+    with open_regular(path, root) as file:
+        try:
+            return _read_array(file, "it", os.fstat(file.fileno()).st_size)
+        except Exception as error:  # as above
+            raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(member) as file:
+        # Read to its end, which is when the zip format's checksum is verified.
+        return _read_array(file, member.filename, member.file_size)
+
+
+def _read_array(file: Any, name: str, size: int) -> np.ndarray:
+    version = np.lib.format.read_magic(file)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:
+        raise ValueError(f"{name} is of an unknown version")
+    shape, _, dtype = readers[version](file)
+    declared = file.tell() + math.prod(shape) * dtype.itemsize
+    if not dtype.hasobject and (declared != size or min(shape, default=0) < 0):
+        raise ValueError(f"{name} declares {declared} bytes and has {size}")
+    file.seek(0)
+    return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"it holds {text[:20]}, which is no finite number")
+    return number
+
+
+def _integer(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"it holds an integer of {len(text)} digits")
+    return int(text)
+
+
+def check_folder(folder: str | Path) -> None:
+    """Refuse a folder that holds what leads out of it, or what is neither a file nor a folder, anywhere in it.
+
+    Who has seen that may write into it, as long as nobody else changes it.
+
+    Raises:
+        InputError: The message names what it holds.
+        OSError: It cannot be read.
+    """
+    home = Path(os.path.realpath(folder))
+    for path, folders, names in os.walk(home):
+        for entry in (Path(path, name) for name in (*folders, *names)):
+            if entry.is_symlink():
+                wrong = not Path(os.path.realpath(entry)).is_relative_to(home)
+                what = "is a link that leads out of the run folder"
+            else:
+                wrong = not (entry.is_file() or entry.is_dir()) and entry.exists()
+                what = "is no regular file"
+            if wrong:
+                raise InputError(
+                    f"{Path(folder, entry.relative_to(home))} {what}. Nothing is read or written through it: "
+                    "remove it, or choose another --output_dir."
+                )
 
 
 def remove_partial(folder: Path) -> None:

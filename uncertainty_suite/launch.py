@@ -4,7 +4,6 @@ Nothing here imports TensorFlow before the script's `main` does, so that `--help
 """
 
 import contextlib
-import errno
 import logging as python_logging
 import re
 import shlex
@@ -16,19 +15,19 @@ from typing import Any, NoReturn
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from uncertainty_suite import configuration, training
+from uncertainty_suite import configuration, program, shipped, training
 from uncertainty_suite.configuration import Section
-from uncertainty_suite.errors import InputError, unknown_name
+from uncertainty_suite.errors import InputError, one_line, unknown_name
 from uncertainty_suite.leaderboard.tables import COSTS, headline
 from uncertainty_suite.training.options import STRATEGIES, Options
 from uncertainty_suite.training.schema import CHOICES, OPTIONAL, complete
 
 __all__ = ["Options", "get_config", "run"]
 
-_ENVIRONMENT = {errno.EACCES, errno.EDQUOT, errno.EIO, errno.ENOSPC, errno.EPERM, errno.EROFS}
 _HELP_FLAGS = {"help", "helpfull", "helpshort", "helpxml", "?"}
 _OPTION_FLAGS = (
     *("output_dir", "data_dir", "checkpoint_every", "steps_per_call", "on_nan", "deterministic_ops", "strategy"),
+    "trained",
 )
 
 
@@ -41,13 +40,15 @@ def run(main: Callable[..., Any], section: Section | None = None, **script_flags
     own, such as `--help`, `--helpfull`, `--flagfile`, `--undefok` and `--verbosity`.
 
     The exit status is 1 after an error that is the user's to mend, which is one line on stderr, and as shells have it
-    130 after Ctrl-C and 143 after SIGTERM, once a checkpoint is saved.
+    129 after SIGHUP, 130 after Ctrl-C and 143 after SIGTERM, once a checkpoint is saved.
 
     Args:
         main: The script's function.
         section: The script's hyper-parameters.
         **script_flags: Flags of the script's own, by the keyword under which `main` takes their values.
     """
+    program.open_streams()
+    training.interruption.install(shlex.join(["python", *sys.argv]))
     values = flags.FLAGS
     _define_flags(values)
     for name in (*_OPTION_FLAGS, *script_flags):
@@ -64,25 +65,22 @@ def run(main: Callable[..., Any], section: Section | None = None, **script_flags
         given: dict[str, Any] = {name: values[name].value for name in _OPTION_FLAGS}
         tuned = configuration.read_tuned(configuration.tuned_path(file), Path(sys.argv[0]).stem)
         options = Options(**given, config_file=file, tuned=tuned)
-        training.interruption.install()
         own = {name: holder.value for name, holder in script_flags.items()}
         results = _main_to_its_end(main, config, options, **own)
         if results:
             _print_table(results)
-    except InputError as error:
-        _exit(str(error), 1)
     except training.Interrupted as interrupted:
-        command = shlex.join(["python", *sys.argv])
-        _exit(f"Stopped by {interrupted.signal.name}. To go on, bit for bit: {command}", 128 + interrupted.signal)
-    except AttributeError as error:
+        _exit(training.interruption.message(interrupted.signal), 128 + interrupted.signal)
+    except KeyboardInterrupt:  # which the user's own code may raise, too
+        _exit("Stopped by SIGINT.", 130)
+    except Exception as error:
+        message = program.in_one_line(error)
         # So a ConfigDict reports a field that it does not have; other attributes that are missing are bugs.
-        if not (error.args and isinstance(error.args[0], KeyError)):
+        if isinstance(error, AttributeError) and error.args and isinstance(error.args[0], KeyError):
+            message = f"The configuration lacks a field that this script reads: {error.args[0].args[0]}"
+        if message is None:
             raise
-        _exit(f"The configuration lacks a field that this script reads: {error.args[0].args[0]}", 1)
-    except OSError as error:
-        if error.errno not in _ENVIRONMENT:
-            raise
-        _exit(f"{error.strerror}: {error.filename or 'no file named'}", 1)
+        _exit(message, 1)
 
 
 def get_config(
@@ -148,6 +146,13 @@ def _define_flags(values: flags.FlagValues) -> None:
         "or of a SLURM job step; tpu. auto: what TF_CONFIG and the GPUs say. The batch size is over all of them.",
         values,
     )
+    flags.DEFINE_string(
+        "trained",
+        None,
+        "A finished run whose network is taken in place of a training, by methods that come after training: of the "
+        "script whose training theirs is, with the same configuration.",
+        values,
+    )
     flags.DEFINE_bool(
         "deterministic_ops",
         False,
@@ -168,14 +173,20 @@ def _parse(
     The configuration is put together first, since what it holds decides which of its fields there are; then
     ml_collections sets the fields that the command line gives.
     """
-    arguments = values.read_flags_from_files(list(argv[1:]), force_gnu=True)
+    try:
+        arguments = values.read_flags_from_files(list(argv[1:]), force_gnu=True)
+    except flags.Error as error:
+        raise InputError(" ".join(str(error).split()).removeprefix("ERROR:: ") + ".") from error
     file, overrides, rest = _split(arguments)
     if file is None or any(argument.lstrip("-").partition("=")[0] in _HELP_FLAGS for argument in arguments):
-        text = "Configuration file, e.g. configs/two_moons.py; --config.<field>=<value> sets a value of it."
+        text = (
+            "A task, two_moons, or a configuration file, configs/two_moons.py; --config.<field>=<value> sets a value."
+        )
         flags.DEFINE_string("config", None, text, values)
         values.register_key_flag_for_module(sys.argv[0], values["config"])
         _parse_flags(values, [argv[0], *rest])
         raise InputError(f"--config is missing. Try: python {argv[0]} --config=configs/two_moons.py")
+    file = shipped.config_file(file)
     path, _, variant = file.partition(":")
     chosen = {field: text for field, text in overrides if field in {**CHOICES, **OPTIONAL}}
     if tuned is None:
@@ -254,10 +265,11 @@ def _print_table(results: dict[str, Any]) -> None:
     for name, reason in results["left_out"].items():
         print(f"  {name:<32} {'none':>12}: {reason}")
     for rollback in results["provenance"].get("rollbacks", []):
-        factor = rollback["learning_rate_factor"]
-        print(f"  {rollback['training']}: learning rate times {factor} from epoch {rollback['epoch']} on")
+        training_of, factor, epoch = map(rollback.get, ("training", "learning_rate_factor", "epoch"))
+        print(f"  {training_of}: learning rate times {factor} from epoch {epoch} on")
 
 
 def _exit(message: str, status: int) -> NoReturn:
-    print(f"{sys.argv[0]}: {' '.join(message.split())}", file=sys.stderr)
+    training.interruption.uninstall()
+    print(f"{sys.argv[0]}: {one_line(message)}", file=sys.stderr)
     sys.exit(status)

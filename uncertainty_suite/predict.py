@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from uncertainty_suite.errors import InputError
-from uncertainty_suite.files import write_arrays
+from uncertainty_suite import program
+from uncertainty_suite.errors import InputError, one_line
+from uncertainty_suite.files import read_array, write_arrays
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,20 +42,20 @@ def main(argv: list[str] | None = None) -> int:
         write_arrays(arguments.output, arrays)
         print(f"{arguments.output}: {', '.join(f'{name} {list(each.shape)}' for name, each in arrays.items())}")
     except InputError as error:
-        print(f"predict: {error}", file=sys.stderr)
+        print(f"predict: {one_line(error)}", file=sys.stderr)
         return 1
     return 0
 
 
 def _read(path: Path) -> np.ndarray:
     try:
-        features = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        features = read_array(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"Cannot read features from {path} ({error}).") from error
-    if not isinstance(features, np.ndarray) or features.ndim < 2 or not len(features):
+    if features.ndim < 2 or not len(features):
         raise InputError(f"{path} must hold one array of features [n, ...] with some examples.")
     return features
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run("predict", main)

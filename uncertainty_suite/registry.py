@@ -4,6 +4,7 @@ A text names one, with options where it should not have the usual ones: `"ece"` 
 """
 
 import ast
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
@@ -11,6 +12,8 @@ from typing import Any, Generic, TypeVar
 from uncertainty_suite.errors import InputError, unknown_name
 
 Entry = TypeVar("Entry", bound=Callable[..., Any])
+
+_signature = functools.cache(inspect.signature)  # which takes longer than most of what is made
 
 _NO_OPTION = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -121,7 +124,7 @@ class Registry(Generic[Entry]):
         """Return all options of an entry, having refused unknown and missing ones."""
         entry = self.info(text)
         name, given = parse(text)
-        parameters = list(inspect.signature(entry).parameters.values())[skip:]
+        parameters = list(_signature(entry).parameters.values())[skip:]
         options = {one.name: one.default for one in parameters if one.kind not in _NO_OPTION}
         for option in [*given, *more]:
             if option not in options:

@@ -12,8 +12,7 @@ to theirs. So a trained network can be evaluated again, in another way, without 
 from __future__ import annotations
 
 import functools
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ import numpy as np
 
 from uncertainty_suite import configuration
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.files import read_arrays, read_json, write_arrays
+from uncertainty_suite.files import parse_json, read_arrays, read_json, read_text, write_arrays
 from uncertainty_suite.likelihoods import Saved
 from uncertainty_suite.tasks import Task
 
@@ -32,6 +31,29 @@ SCHEMA_VERSION = 1
 PROTOCOL_VERSION = 2
 
 _RESULTS_FIELDS = ("protocol_version", "config", "metrics", "provenance")
+# Types of what is read of a configuration and of results, where it is there.
+_ELEMENTS = dict.fromkeys(("splits", "resumed", "rollbacks", "made_from.runs"), (dict,))  # others hold names, numbers
+_CONFIG_TYPES: dict[str, type] = {
+    **dict.fromkeys(("dataset", "model", "evaluation"), dict),
+    **dict.fromkeys(("method", "dataset.name", "model.name", "evaluation.in_distribution"), str),
+    **dict.fromkeys(("seed", "dataset.fold", "evaluation.shift_examples", "evaluation.fit_examples"), int),
+    **dict.fromkeys((f"evaluation.{name}" for name in ("splits", "metrics", "predict_only", "corruptions")), list),
+    **dict.fromkeys((f"evaluation.{name}" for name in ("severities", "ood_near", "ood_far", "ood_validation")), list),
+    **dict.fromkeys((f"evaluation.{name}" for name in ("ood_scores", "posthoc", "save")), list),
+    "evaluation.ensemble_curve": bool,
+}
+_RESULTS_TYPES: dict[str, type] = {
+    **dict.fromkeys(("config", "metrics", "provenance", "left_out", "tuned", "likelihood"), dict),
+    **dict.fromkeys(("method", "task", "in_distribution"), str),
+    **dict.fromkeys(("protocol_version", "seed"), int),
+    "splits": list,
+}
+_PROVENANCE_TYPES: dict[str, type] = {
+    **dict.fromkeys(("versions", "hardware", "strategy", "environment", "made_from"), dict),
+    **dict.fromkeys(("script", "config_file", "command", "host", "started_at"), str),
+    **dict.fromkeys(("resumed", "rollbacks", "made_from.runs"), list),
+    "protocol_version": int,
+}
 
 
 class RunFolder:
@@ -57,7 +79,12 @@ class RunFolder:
         Raises:
             InputError: There is none, or it is damaged.
         """
-        return configuration.read(self.path)
+        config = configuration.read(self.path)
+        try:
+            _check_types(config, _CONFIG_TYPES, "method")
+        except ValueError as error:
+            raise InputError(f"{self.path / 'config.json'} is no run's ({error}).") from error
+        return config
 
     @property
     def method(self) -> str:
@@ -78,7 +105,7 @@ class RunFolder:
         """
         path = self.path / "task.json"
         try:
-            return Task.from_json(read_json(path))
+            return Task.from_json(read_json(path, self.path))
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{path} cannot be read ({error}). Delete it and give the same command again: the rest of the run is "
@@ -99,21 +126,32 @@ class RunFolder:
         if not path.exists():
             return None
         try:
-            content = read_json(path)
+            content = read_json(path, self.path)
             lacking = [field for field in fields if field not in content]
             if lacking:
                 raise ValueError(f"it has no {lacking[0]}")
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{path} is damaged ({error}). Delete that file and give the same command again: the rest of the run "
-                "is kept."
-            ) from error
+        except OSError as error:  # which need not be the file's fault
+            raise InputError(f"{path} cannot be read ({error.strerror}).") from error
+        except ValueError as error:
+            raise self._damaged(path, error) from error
         return content
+
+    def _damaged(self, path: Path, error: Exception) -> InputError:
+        return InputError(
+            f"{path} is damaged ({error}). Delete that file and give the same command again: the rest of the run is "
+            "kept."
+        )
 
     @property
     def provenance(self) -> dict[str, Any] | None:
         """What made the run, or None before it starts."""
-        return self.read("provenance.json", "protocol_version")
+        provenance = self.read("provenance.json", "protocol_version")
+        if provenance is not None:
+            try:
+                _check_types(provenance, _PROVENANCE_TYPES)
+            except ValueError as error:
+                raise self._damaged(self.path / "provenance.json", error) from error
+        return provenance
 
     @property
     def results(self) -> dict[str, Any] | None:
@@ -123,6 +161,15 @@ class RunFolder:
             InputError: The file is damaged, or of another run.
         """
         results = self.read("results.json", *_RESULTS_FIELDS)
+        if results is not None:
+            try:
+                _check_types(results, _RESULTS_TYPES)
+                _check_each(results, "metrics", (int, float))
+                _check_each(results, "left_out", (str,))
+                _check_each(results, "tuned", (dict,))
+                _check_types(results["provenance"], _PROVENANCE_TYPES)
+            except ValueError as error:
+                raise self._damaged(self.path / "results.json", error) from error
         if results is None or results["config"] == self.config:
             return results
         config = results["config"] if isinstance(results["config"], dict) else {}
@@ -135,9 +182,16 @@ class RunFolder:
         )
 
     def histories(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-        """Yield the name of each training, empty where there is one, and its lines of `history.jsonl`."""
+        """Yield the name of each training, empty where there is one, and its lines of `history.jsonl`.
+
+        Raises:
+            InputError: A file is damaged.
+        """
         for path in sorted(self.path.rglob("history.jsonl")):
-            lines = [json.loads(line) for line in path.read_text().splitlines()]
+            try:
+                lines = [parse_json(line) for line in read_text(path, self.path).splitlines()]
+            except (OSError, ValueError) as error:
+                raise InputError(f"{path} is damaged ({error}). Delete it, or leave that run out.") from error
             yield str(path.parent.relative_to(self.path)).removeprefix("."), lines
 
     def has_predictions(self, key: str) -> bool:
@@ -152,11 +206,13 @@ class RunFolder:
         """
         path = self._predictions(key)
         try:
-            saved = read_arrays(path)
+            saved = read_arrays(path, self.path)
             owner = str(saved.pop("run"))
         except FileNotFoundError as error:
             raise InputError(f"There are no predictions {path}; run the script again to make them.") from error
-        except (OSError, ValueError, KeyError) as error:
+        except OSError as error:
+            raise InputError(f"The predictions {path} cannot be read ({error.strerror}).") from error
+        except (ValueError, KeyError) as error:
             raise InputError(f"The predictions {path} are damaged ({error}); run the script again.") from error
         if owner != self.id:
             raise InputError(f"The predictions {path} are of another run ({owner}, and this is {self.id}).")
@@ -172,3 +228,27 @@ class RunFolder:
 
     def _predictions(self, key: str) -> Path:
         return self.path / "predictions" / f"{key}.npz"
+
+
+def _check_types(content: Mapping[str, Any], types: Mapping[str, type], *required: str) -> None:
+    absent = object()
+    for field, kind in types.items():
+        value: Any = content
+        for name in field.split("."):
+            value = value.get(name, absent) if isinstance(value, dict) else absent
+        if value is absent and field not in required:
+            continue
+        if type(value) is not kind:
+            raise ValueError(f"it has no field {field}" if value is absent else _wrong(field, value))
+        if isinstance(value, list) and not all(type(each) in _ELEMENTS.get(field, (str, int)) for each in value):
+            raise ValueError(_wrong(field, value))
+
+
+def _check_each(content: Mapping[str, Any], field: str, kinds: tuple[type, ...]) -> None:
+    for name, value in content.get(field, {}).items():
+        if type(value) not in kinds:
+            raise ValueError(_wrong(f"{field}[{name!r}]", value))
+
+
+def _wrong(field: str, value: Any) -> str:
+    return f"its field {field} is {str(value)[:40]!r}"

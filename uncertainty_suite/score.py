@@ -35,11 +35,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from uncertainty_suite import assembled, configuration, datasets, likelihoods, tasks
+from uncertainty_suite import assembled, configuration, datasets, likelihoods, shipped, tasks
 from uncertainty_suite.errors import InputError, unknown_name
+from uncertainty_suite.files import open_regular
+from uncertainty_suite.leaderboard import fields, render, store
 from uncertainty_suite.leaderboard import records as leaderboard_records
-from uncertainty_suite.leaderboard import render, store
-from uncertainty_suite.leaderboard.scores import digest, load_labels
+from uncertainty_suite.leaderboard.fields import printable
+from uncertainty_suite.leaderboard.records import load_labels
+from uncertainty_suite.leaderboard.scores import digest
 from uncertainty_suite.likelihoods import Likelihood, Saved
 from uncertainty_suite.metrics.base import to_array, to_finite, to_samples
 from uncertainty_suite.metrics.recalibration import log_softmax
@@ -49,7 +52,6 @@ from uncertainty_suite.tasks import Split, Task
 from uncertainty_suite.training.run import data_of
 from uncertainty_suite.training.schema import complete
 
-_CONFIGS = Path(__file__).parents[1] / "configs"
 _PREDICTED = {"categorical": ("probs", "logits"), "gaussian": ("mean", "stddev")}
 _CLASSES = "[n, classes] or [samples, n, classes]"
 _TARGETS = "[n] or [samples, n]"
@@ -70,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="unknown", help="name of the architecture")
     parser.add_argument("--seed", type=int, default=0, help="of the training; default: 0")
     parser.add_argument("--fold", type=int, help="of the data, where the task has folds; default: 0")
-    parser.add_argument("--output_dir", type=Path, help="default: runs/<task>/<method>-<hash>/seed<seed>")
+    parser.add_argument("--output_dir", help="default: runs/<task>/<method>-<hash>/seed<seed>")
     parser.add_argument("--records", type=Path, default=Path("leaderboards"), help="default: leaderboards")
     parser.add_argument("--add", action="store_true", help="add the run to the records, and print their table")
     parser.add_argument("--data_dir", help="prepared data sets, for what no record has")
@@ -85,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             found = store.neighbours(given["records"] / leaderboard_records.safe(run.task.name))
         print(render(found), end="")
     except InputError as error:
-        print(f"score: {error}", file=sys.stderr)
+        print(f"score: {printable(str(error))}", file=sys.stderr)
         return 1
     return 0
 
@@ -125,6 +127,8 @@ def score(
         >>> run = score({"logits": logits, "element_id": ids}, task="mnist", method="mine")
         >>> run.results["metrics"]["test/nll"]
     """
+    if output_dir == "":
+        raise InputError("--output_dir is empty. Name a folder, or leave it out.")
     file = _Arrays(predictions)
     config_file, config = _config(task, method, model, seed, fold)
     splits, inside = _splits(file, config)
@@ -165,7 +169,8 @@ class _Arrays:
         self.keys = list(self._arrays)
 
     def _open(self) -> Mapping[str, Any]:
-        opened = np.load(str(self._path), allow_pickle=False)
+        assert self._path is not None
+        opened = np.load(open_regular(self._path), allow_pickle=False)  # which stays open: arrays are read when needed
         if not isinstance(opened, Mapping):
             raise ValueError("it holds one array without a name")
         return opened
@@ -176,7 +181,7 @@ class _Arrays:
     def _reading(self, read: Callable[[], Any]) -> Any:
         try:
             return read()
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise InputError(f"Cannot read {self.name} ({reason}). It must be as numpy.savez writes it.") from error
 
@@ -208,29 +213,27 @@ def _config(text: str, method: str, model: str, seed: int, fold: int | None) -> 
     Of the task's it has data and evaluation. It does not name the file of predictions, so that the runs of several
     seeds are one experiment; the provenance does.
     """
-    name, _, variant = text.partition(":")
-    places = [Path(name)] if name.endswith(".py") else [Path("configs", f"{name}.py"), _CONFIGS / f"{name}.py"]
-    path = next((place for place in places if place.is_file()), None)
-    if path is None:
-        raise unknown_name("task", name, [each.stem for each in _CONFIGS.glob("*.py")])
+    file = shipped.config_file(text)
+    path, _, variant = file.partition(":")
     config = configuration.to_json(complete(configuration.load(path, *[variant] if variant else []), None, ""))
     if "fold" in config["dataset"]:
         config["dataset"]["fold"] = fold or 0
     elif fold is not None:
         raise InputError(f"Task '{text}' has no folds: leave out the fold.")
-    for what, value in (("method", method), ("model", model)):
-        if not (value and value.isprintable()):
-            raise InputError(f"The name of the {what} must be a printable text, received {value!r}.")
+    fields.name("method", method)
+    fields.name("model", model)
+    if not 0 <= seed < 2**32:
+        raise InputError(f"The seed must be from 0 to {2**32 - 1}, received {seed}.")
     parts = {part: config[part] for part in ("dataset", "evaluation")}
     own = {"method": method, "model": {"name": model}, "seed": seed, "source": "predictions"}
-    return ":".join([str(path), variant] if variant else [str(path)]), {**own, **parts}
+    return file, {**own, **parts}
 
 
 def _splits(file: _Arrays, config: Mapping[str, Any]) -> tuple[list[Split], str]:
     """Return the splits of the task that a file has predictions of, in the task's order, and which one is inside."""
     inside = config["evaluation"]["in_distribution"]
     known = {split.key: split for split in tasks.plan(config, fit=False)}
-    names = _PREDICTED[datasets.get(config["dataset"]["name"]).likelihood]
+    names = _PREDICTED[datasets.find(config["dataset"]["name"]).likelihood]
     found: dict[str, set[str]] = {}
     for key in file.keys:
         split, _, name = key.rpartition("/")
@@ -238,7 +241,7 @@ def _splits(file: _Arrays, config: Mapping[str, Any]) -> tuple[list[Split], str]
         if name not in (*names, "element_id", "labels"):
             raise unknown_name(f"array in {file.name}", key, (*names, "element_id", "labels"))
         if split not in known:
-            shifts = [each.key for each in known.values() if each.role == "shift"]
+            shifts = [each.key for each in known.values() if each.derived]
             names_of_splits = [name for name in known if name not in shifts]
             more = f", and {len(shifts)} like {shifts[0]}" if shifts else ""
             raise InputError(
@@ -282,7 +285,7 @@ def _of_records(folder: Path, config: Mapping[str, Any], splits: Sequence[Split]
             known = likelihoods.get(parameters.pop("name"), **parameters), *labels
         digests = {**record.examples, **digests}
         fingerprints = {**record.data_fingerprint, **fingerprints}
-    checked = {split.key for split in splits if split.role not in ("shift", "predict_only")}
+    checked = {split.key for split in splits if not split.derived and split.role != "predict_only"}
     if known is None or not checked <= digests.keys():
         return None
     return _Reference(*known, digests, fingerprints)
@@ -322,7 +325,7 @@ def _prepare(file: _Arrays, split: Split, inside: str, reference: _Reference, sa
         raise InputError(f"{what}: element_id {twice} is there twice. Each example must have one row.")
     kind = "integers" if likelihood.name == "categorical" else "numbers"
     labels = _of_rows(file, split, "labels", inside, count, kind) if split.labelled else None
-    if split.key == inside or split.role == "shift":
+    if split.key == inside or split.derived:
         last = split.max_examples or None
         rows = _places(what, element_ids, reference.element_ids[:last])
         expected = reference.labels[:last]

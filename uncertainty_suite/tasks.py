@@ -20,8 +20,9 @@ class Split:
 
     Attributes:
         key: Its name, that of its predictions and the beginning of its results: `test`, `shift/fog_3`, `ood/mnist`.
-        role: One of `ROLES`. `fit` are the training examples that OOD scores learn from; on `ood_validation` those
-            with something to choose choose it; `predict_only` is saved and not measured.
+        role: One of `ROLES`. `shift` are the in-distribution examples corrupted, or others that are shifted as they
+            are. `fit` are the training examples that OOD scores learn from; on `ood_validation` those with something
+            to choose choose it; `predict_only` is saved and not measured.
         source: Where its examples come from, `<data set>/<split>`.
         corruption: Name of the corruption, empty for none.
         severity: Of the corruption, 0 for none.
@@ -44,6 +45,11 @@ class Split:
     def name(self) -> str:
         """Name of the split in the data set."""
         return self.source.rpartition("/")[2]
+
+    @property
+    def derived(self) -> bool:
+        """Whether its examples are those of the in-distribution split, corrupted."""
+        return bool(self.corruption)
 
     @property
     def labelled(self) -> bool:
@@ -106,6 +112,9 @@ class Task:
             parameters = dict(content["likelihood"])
             likelihood = likelihoods.get(parameters.pop("name"), **parameters)
             splits = tuple(Split(**split) for split in content["splits"])
+            for split in splits:  # they name files below the run's folder
+                if not split.key or ".." in split.key.split("/") or split.key.startswith("/"):
+                    raise ValueError(f"a split has the key {split.key!r}")
             return cls(content["name"], likelihood, splits, content["in_distribution"])
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"it describes no task ({error})") from error
@@ -136,6 +145,10 @@ def plan(config: Mapping[str, Any], fit: bool) -> tuple[Split, ...]:
             splits.append(Split(_ood_key(source, task), f"{distance}_ood", source))
     splits += [Split(_ood_key(source, task), "ood_validation", source) for source in evaluation["ood_validation"]]
     splits += [Split(name, "predict_only", f"{task}/{name}") for name in evaluation["predict_only"]]
+    for name in evaluation.get("shifts", ()):
+        if name in _STANDARD:
+            raise InputError(f"config.evaluation.shifts has '{name}', which is not shifted. Name it in splits.")
+        splits.append(Split(f"shift/{name}", "shift", f"{task}/{name}"))
     splits += [
         Split(f"shift/{name}_{severity}", "shift", f"{task}/{inside}", name, severity, evaluation["shift_examples"])
         for name in evaluation["corruptions"]

@@ -89,6 +89,7 @@ def check_method(
         task = _TASKS[likelihood]
         try:
             _check_runs(script, folder / task, _tiny_config(task, section, overrides or {}))
+            _check_uncertainties(script, folder / task, section)
         except InputError as error:
             raise AssertionError(f"{script} refuses a small run on {task}: {error}") from error
 
@@ -166,6 +167,15 @@ def _check_runs(script: Path, folder: Path, config: ConfigDict) -> None:
         stopped = f"a run of {script} that was stopped at step {step} does not go on bit for bit"
         raise AssertionError(f"{stopped if repeats else f'two runs of {script} with one seed differ'}: {difference}")
     _check_loaded(script, run)
+
+
+def _check_uncertainties(script: Path, folder: Path, section: Section | None) -> None:
+    run = RunFolder(folder / "run")
+    own = {f"uncertainty/{name}" for name in (section.uncertainties if section else ())}
+    saved = {name for name in run.predictions(run.task.in_distribution) if name.startswith("uncertainty/")}
+    _promise(
+        saved <= own, f"CONFIG of {script} does not name {min(saved - own, default='')} in Section(uncertainties=)"
+    )
 
 
 def _train(script: Path, folder: Path, config: ConfigDict) -> Any:

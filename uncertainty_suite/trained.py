@@ -6,12 +6,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from uncertainty_suite import configuration, training
+from uncertainty_suite import configuration, shipped, training
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.evaluation.prediction import Predictor
 from uncertainty_suite.runs import RunFolder
-
-BASELINES = Path(__file__).parents[1] / "baselines"
 
 
 def load(run: str | Path, data_dir: str | Path | None = None) -> Predictor:
@@ -59,11 +57,12 @@ def script_of(run: RunFolder) -> Any:
     """
     read_config_file(run)
     name = str((run.provenance or {}).get("script", ""))
-    for path in (Path(name), BASELINES / Path(name).name):
+    baselines = shipped.folder("baselines")
+    for path in (Path(name), baselines / Path(name).name):
         if path.is_file():
             module: ModuleType = configuration.load_module(path)
             return module
-    raise InputError(f"The script of {run.path}, {name or 'which it does not name'}, is not there, nor in {BASELINES}.")
+    raise InputError(f"The script of {run.path}, {name or 'which it does not name'}, is not there, nor in {baselines}.")
 
 
 def read_config_file(run: RunFolder) -> None:

@@ -15,13 +15,24 @@ ARCHITECTURES = {
     "convnet": ((8, 8, 1), {"num_filters": (4, 4), "num_hidden": 8, "dropout_rates": (0.2, 0.2)}),
     "resnet20": ((8, 8, 1), {"dropout_rate": 0.2}),
     "wide_resnet": ((8, 8, 1), {"depth": 10, "width": 1, "dropout_rate": 0.2}),
+    "bert": (
+        (6,),
+        {"vocabulary_size": 9, "num_layers": 1, "num_hidden": 8, "num_heads": 2, "dropout_rate": 0.2},
+    ),
+    "text_cnn": (
+        (6,),
+        {"vocabulary_size": 9, "num_embedding": 6, "num_filters": 4, "kernel_sizes": (2, 3), "dropout_rate": 0.2},
+    ),
     "transformer": (
         (6,),
         {"vocabulary_size": 9, "num_layers": 1, "num_hidden": 8, "num_heads": 2, "dropout_rate": 0.2},
     ),
 }
 # Methods that an architecture has no place for, with the reason.
-EXCLUDED = {("duq", "transformer"): "its gradient penalty is on inputs that are numbers, not tokens"}
+EXCLUDED = {
+    ("duq", architecture): "its gradient penalty is on inputs that are numbers, not tokens"
+    for architecture in ("bert", "text_cnn", "transformer")
+}
 
 
 def pairs():
@@ -47,14 +58,14 @@ def dataset():
 
             def split(size):
                 labels = rng.integers(0, 3, size)
-                if architecture == "transformer":
+                if architecture in ("bert", "text_cnn", "transformer"):
                     x = rng.integers(1, 9, (size, *shape)).astype(np.int32)
                 else:
                     x = rng.normal(size=(size, *shape)).astype(np.float32)
                     x += labels.reshape(-1, *[1] * len(shape))
                 return x, labels.astype(np.int32) if likelihood == "categorical" else labels + rng.normal(size=size)
 
-            if architecture == "transformer":
+            if architecture in ("bert", "text_cnn", "transformer"):
                 form = forms.Tokens(*shape, vocabulary_size=9)
             else:
                 form = forms.Images(*shape) if len(shape) == 3 else forms.Vectors(*shape)

@@ -7,6 +7,7 @@ import pytest
 
 from tests.tiny import arrays_of, load_script, newest_checkpoint, section_of, tiny_config, untimed
 from uncertainty_suite import datasets, layers, models, training
+from uncertainty_suite.errors import InputError
 
 VARIATIONAL = ("radial_bnn", "variational_inference")
 
@@ -76,6 +77,32 @@ def test_an_infinite_prior_precision_is_the_deterministic_network(task, finished
     mine, theirs = (newest_checkpoint(folder) for folder in (tmp_path / "run", finished("deterministic", task)[0]))
     for name, value in theirs.items():  # trained to the bit
         np.testing.assert_array_equal(mine[name], value)
+
+
+def test_a_trained_run_stands_for_the_training(finished, tmp_path):
+    trained, _ = finished("deterministic")
+    config = tiny_config("laplace")
+    results = load_script("laplace").main(config, training.Options(output_dir=tmp_path / "taken", trained=trained))
+    assert untimed(results) == untimed(train("laplace", tmp_path / "whole"))
+    assert (tmp_path / "taken/history.jsonl").read_text() == (trained / "history.jsonl").read_text()
+    for name, value in newest_checkpoint(tmp_path / "whole").items():
+        np.testing.assert_array_equal(newest_checkpoint(tmp_path / "taken")[name], value)
+
+
+def test_a_trained_run_of_another_training_is_refused(finished, tmp_path):
+    trained, _ = finished("deterministic")
+    other, _ = finished("mc_dropout")
+
+    def refused(method, run, message, **overrides):
+        config = tiny_config(method, **overrides)
+        with pytest.raises(InputError, match=message):
+            load_script(method).main(config, training.Options(output_dir=tmp_path / "run", trained=run))
+        assert not (tmp_path / "run").exists()
+
+    refused("laplace", trained, "a network of another configuration .seed: 0 -> 7.", seed=7)
+    refused("laplace", other, "is no finished run of deterministic.py")
+    refused("laplace", tmp_path, "is no finished run of deterministic.py")
+    refused("sngp", trained, "'sngp' trains a network of its own. Leave it out")
 
 
 @pytest.mark.parametrize("task", ["two_moons", "toy_regression"])

@@ -134,7 +134,7 @@ def test_members_of_full_width_are_networks_apart(architecture):
         np.testing.assert_allclose(outputs[:, member], plain(features)["outputs"], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("architecture", ["mlp", "convnet", "transformer"])
+@pytest.mark.parametrize("architecture", ["mlp", "convnet", "text_cnn", "transformer"])
 def test_groups_divide_the_kernels_within_a_member(architecture):
     input_shape, options = ARCHITECTURES[architecture]
 

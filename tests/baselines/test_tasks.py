@@ -1,4 +1,4 @@
-"""The image and UCI tasks on real data, a few steps of them: that they run, and that they go on."""
+"""The image, text and UCI tasks on real data, a few steps of them: that they run, and that they go on."""
 
 from types import ModuleType
 
@@ -7,6 +7,7 @@ import pytest
 
 from tests.tiny import CORE, arrays_of, assert_same_run, history_of, load_script, section_of, tiny_config
 from uncertainty_suite import datasets, training
+from uncertainty_suite.errors import InputError
 
 OOD = {"mnist": "fashion_mnist/test", "fashion_mnist": "mnist/test", "cifar10": "fashion_mnist/test"}
 
@@ -73,3 +74,67 @@ def test_a_fold_of_a_uci_table_runs_and_resumes_bit_for_bit(method, data_dir, tm
     assert 0.1 < metrics["test/rmse"] / labels.std() < 2
     for name in ("gaussian_nll", "crps", "interval_coverage", "interval_width", "quantile_calibration_error"):
         assert np.isfinite(metrics[f"test/{name}"])
+
+
+def few_texts(task: str) -> dict:
+    """Return what makes a handful of training steps of a task of texts, by small networks."""
+    return {
+        "dataset.train_fraction": 0.05,
+        "batch_size": 16,
+        "optimizer.learning_rate": 0.01,
+        "evaluation.ood_scores": ("energy", "knn"),
+        "evaluation.fit_examples": 500,
+    }
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(method, marks=[] if method == "deterministic" else pytest.mark.slow)
+        for method in (*CORE, "batch_ensemble")
+    ],
+)
+@pytest.mark.parametrize(
+    ("task", "sizes"),
+    [
+        ("clinc_oos", {"model.num_embedding": 16, "model.num_filters": 16}),
+        pytest.param("clinc:transformer", {"model.num_hidden": 16, "model.num_layers": 1}, marks=pytest.mark.slow),
+    ],
+)
+def test_tasks_of_texts_run_and_resume(task, sizes, method, data_dir, tmp_path, stopped_at):
+    script = load_script(method)
+    config = tiny_config(method, task, **few_texts(task), **sizes)
+    options = training.Options(output_dir=tmp_path / "run", data_dir=data_dir)
+    with stopped_at(3):
+        script.main(config, options)
+    metrics = script.main(config, options)["metrics"]
+    assert metrics["test/accuracy"] > 2 / 150  # by chance it is 1 / 150
+    assert metrics["ood/near/auroc"] == metrics["ood/test_oos/auroc"] > 0.4
+    assert metrics["ood/test_oos/knn/oracle/auroc"] >= metrics["ood/test_oos/knn/tuned/auroc"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [*CORE, "batch_ensemble"])
+def test_toxicity_is_measured_by_identity(method, data_dir, tmp_path):
+    script = load_script(method)
+    sizes = {"model.num_embedding": 16, "model.num_filters": 16, "dataset.train_fraction": 0.2, "epochs": 1}
+    steps = {"batch_size": 32, "optimizer.learning_rate": 0.01}
+    config = tiny_config(method, "toxicity", **sizes, **steps)
+    metrics = script.main(config, training.Options(output_dir=tmp_path / "run", data_dir=data_dir))["metrics"]
+    assert metrics["test/macro_auroc"] > 0.6
+    assert metrics["test/accuracy"] > 0.8  # of the tweets 83 % are toxic
+    for split in ("hatecheck", "hatecheck_women", "hatecheck_muslims", "wikipedia", "wikipedia_swapped"):
+        assert 0 <= metrics[f"{split}/ece"] <= 1
+        assert 0.2 < metrics[f"{split}/macro_auroc"] < 0.9
+        reviewed = metrics[f"{split}/oracle_collaborative_accuracy(fraction=0.05)"]
+        assert metrics[f"{split}/accuracy"] <= reviewed <= metrics[f"{split}/accuracy"] + 0.05
+
+
+def test_an_architecture_needs_vectors_for_all_ids(tmp_path):
+    config = tiny_config("deterministic", "clinc_oos", model__vocabulary_size=100)
+    with pytest.raises(InputError) as error:
+        load_script("deterministic").main(config, training.Options(output_dir=tmp_path / "run"))
+    assert str(error.value) == (
+        "config.model.vocabulary_size is 100, and data set 'clinc_oos' has token ids up to 2999. Set "
+        "--config.model.vocabulary_size=3000."
+    )

@@ -51,6 +51,13 @@ def test_statistics_do_not_depend_on_what_is_held_out():
     assert data.holding_out(0.3).form == data.form == datasets.Dataset(data.source, "test").form
 
 
+def test_indicators_stay_as_they_are():
+    features = np.stack([np.arange(4.0), np.array([0, 0, 0, 1]), np.ones(4)], axis=1)
+    form = Vectors(3, indicators=2).fitted(features)
+    assert form == Vectors(3, (1.5, 0.0, 0.0), (np.sqrt(1.25), 1.0, 1.0), indicators=2)
+    np.testing.assert_array_equal(form.bring(tf.constant(features), 1)[:, 1:], features[:, 1:])
+
+
 def test_a_constant_feature_is_only_centred():
     features = np.stack([np.full(7, 0.1), np.arange(7.0)], axis=1)
     form = Vectors(2).fitted(features)

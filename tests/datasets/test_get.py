@@ -19,8 +19,11 @@ def test_names_and_shapes_need_neither_tensorflow_nor_files():
     )
     process = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert process.stdout.split() == [
-        *("cifar10", "cifar100", "cifar10_corrupted", "digits", "dtd32", "fashion_mnist", "mnist", "mnist_corrupted"),
-        *("noise", "omniglot28", "svhn_cropped", "toy_regression", "two_moons"),
+        *("adult", "bandit/digits", "bandit/wheel", "banking77", "bike_sharing", "chaosnli_mnli", "chaosnli_snli"),
+        *("cifar10", "cifar100", "cifar10_corrupted", "clinc_oos", "davidson_hate", "digits", "dtd32", "fashion_mnist"),
+        *("herg", "minilm/banking77", "minilm/clinc_oos", "mnist", "mnist_corrupted", "noise", "omniglot28"),
+        *("optimization/branin", "optimization/hartmann6", "sst_sentences", "svhn_cropped", "toxicity"),
+        *("toy_regression", "two_moons"),
         *("uci/boston", "uci/concrete", "uci/energy", "uci/kin8nm", "uci/naval", "uci/power", "uci/protein"),
         *("uci/wine", "uci/yacht"),
     ]

@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 
 from uncertainty_suite import datasets
 from uncertainty_suite.datasets import tfds_images
+from uncertainty_suite.datasets.forms import Images
 from uncertainty_suite.errors import InputError
 
 
@@ -152,3 +153,51 @@ def test_long_errors_are_shortened_to_one_line():
     text = tfds_images._one_line(ValueError("{{function_node x}} a\nb" + "c" * 500))
     assert text.startswith("ValueError: a bccc")
     assert len(text) == 203
+
+
+@pytest.fixture
+def copied(data_dir, tmp_path):
+    """A folder of MNIST whose small files may be damaged; and what makes its data set."""
+    folder = tmp_path / "mnist" / "3.0.1"
+    folder.mkdir(parents=True)
+    for file in (data_dir / "mnist" / "3.0.1").iterdir():
+        if file.suffix == ".json":
+            shutil.copyfile(file, folder / file.name)
+        else:
+            (folder / file.name).symlink_to(file)
+    return folder, lambda: datasets.get("mnist", split="test", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"10"', '"3"', "and TFDS differ in the feature 'label', 'int64 [] 3' and 'int64 [] 10'"),
+        ('"28"', '"14"', "and TFDS differ in the feature 'image', 'uint8 [14, 14, 1]' and 'uint8 [28, 28, 1]'"),
+        ('"label"', '"tag"', "and TFDS differ in the feature 'label', 'nothing' and 'int64 [] 10'"),
+        ("{", "", "is damaged ("),
+    ],
+)
+def test_damage_to_what_a_folder_says_of_its_features(copied, old, new, said):
+    folder, make = copied
+    path = folder / "features.json"
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(InputError) as error:
+        _ = make().num_examples
+    assert str(error.value).startswith(f"{path} {said}")
+    assert str(error.value).endswith(f". Delete the folder {folder}, and prepare the data set anew.")
+
+
+def test_a_folder_that_says_nothing_of_its_features(copied):
+    folder, make = copied
+    (folder / "features.json").unlink()  # as those of old versions of TFDS
+    assert make().num_examples == 10_000
+
+
+def test_a_set_of_something_else_is_refused(data_dir):
+    texts = datasets.from_tfds("banking77", Images(8, 8, 3), 77)
+    with pytest.raises(InputError) as error:
+        _ = datasets.Dataset(texts, "test", data_dir).features
+    assert str(error.value) == (
+        "Data set 'banking77' of TFDS has id, label, text, and no 'image'. Take one of images with a label each, or "
+        "give its arrays to from_arrays."
+    )

@@ -29,7 +29,8 @@ def test_compares_runs_in_a_folder_of_their_own(make_run, tmp_path, capsys):
     test = {"test": classified(probabilities(20, classes=2), [0, 1] * 10)}
     runs = [make_run(test, name, "two_moons", name) for name in ("sngp", "mc_dropout")]
     assert command.main([*map(str, runs), "--output_dir", str(tmp_path / "out")]) == 0
-    names = ["reliability_test.png", "reliability_test.svg", "risk_coverage_test.png", "risk_coverage_test.svg"]
+    drawn = ("reliability_test", "risk_coverage_test", "referral_test")
+    names = [f"{name}.{suffix}" for name in drawn for suffix in ("png", "svg")]
     assert capsys.readouterr().out.split() == [str(tmp_path / "out" / name) for name in names]
 
 

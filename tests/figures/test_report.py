@@ -40,7 +40,8 @@ def test_labels_tell_folds_apart(make_run, tmp_path, monkeypatch):
 def test_needs_no_results(make_run):
     run = make_run({"test": classified(probabilities(50, classes=2), [0, 1] * 25)}, task="two_moons")
     (run / "results.json").unlink()
-    assert [path.name for path in figures.draw(run)] == ["reliability_test.png", "risk_coverage_test.png"]
+    names = ["reliability_test.png", "risk_coverage_test.png", "referral_test.png"]
+    assert [path.name for path in figures.draw(run)] == names
 
 
 def test_a_classification_on_the_plane(make_run):
@@ -52,8 +53,8 @@ def test_a_classification_on_the_plane(make_run):
     }
     names = [path.stem for path in figures.draw(make_run(predictions, task="two_moons"))]
     assert names == [
-        *("reliability_validation", "risk_coverage_validation", "reliability_test", "risk_coverage_test"),
-        *("ood_ood", "failures_max_prob", "two_moons"),
+        *("reliability_validation", "risk_coverage_validation", "referral_validation"),
+        *("reliability_test", "risk_coverage_test", "referral_test", "ood_ood", "failures_max_prob", "two_moons"),
     ]
 
 

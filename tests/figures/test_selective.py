@@ -28,6 +28,22 @@ def test_curves_and_oracles(make_run):
     assert texts(axis)[-1] == "oracle"
 
 
+def test_referral(make_run):
+    labels = np.random.default_rng(1).integers(0, 2, 300)
+    p = np.random.default_rng(2).beta(1 + 2 * labels, 3 - 2 * labels)
+    probs = np.stack([1 - p, p], axis=1)
+    accuracy, areas = figures.referral({"run": make_run({"test": classified(probs, labels)})}).axes
+    probs = probs_of(RunFolder(make_run({"test": classified(probs, labels)}, "again")).predictions("test"))
+    right = (probs.argmax(axis=1) == labels)[np.argsort(-probs.max(axis=1))]
+    np.testing.assert_allclose(accuracy.lines[0].get_xdata(), 1 - np.arange(1, 301) / 300)
+    np.testing.assert_allclose(accuracy.lines[0].get_ydata(), np.cumsum(right) / np.arange(1, 301))
+    drawn = dict(zip(*areas.lines[0].get_data()))
+    for coverage in (1.0, 0.5, 0.2):
+        assert drawn[1 - coverage] == metrics.macro_auroc_at_coverage(probs, labels, coverage=coverage)
+    assert drawn[0.5] > drawn[0.0]
+    assert texts(accuracy) == ["run"]
+
+
 @pytest.mark.parametrize(
     ("probs", "labels"),
     [

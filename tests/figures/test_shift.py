@@ -72,5 +72,5 @@ def test_refuses_what_has_no_number(make_run):
     with pytest.raises(InputError, match=r"Metric 'gibbs_cross_entropy' cannot be drawn: it compares samples"):
         figures.shift_by_severity({"run": run}, "gibbs_cross_entropy")
     unshifted = make_run({"test": digits_predictions()["test"]}, "unshifted")
-    with pytest.raises(InputError, match=r"Run .*unshifted has no shifted splits"):
+    with pytest.raises(InputError, match=r"Run .*unshifted has no corrupted splits"):
         figures.shift_by_severity({"run": unshifted})

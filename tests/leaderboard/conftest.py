@@ -45,7 +45,15 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
     """Write a finished run to `tmp_path / name` and return its folder."""
 
     def make(name: str, metrics: dict | None = None, **changes) -> Path:
-        config = {"seed": changes.get("seed", 0), "dataset": {"name": "two_moons"}, **changes.pop("config", {})}
+        further = changes.pop("config", {})
+        config = {
+            "method": changes.get("method", "deterministic"),
+            "seed": changes.get("seed", 0),
+            "evaluation": {},
+            **further,
+            "dataset": {"name": changes.get("task", "two_moons"), **further.get("dataset", {})},
+            "model": {"name": changes.get("model", "resnet_mlp"), **further.get("model", {})},
+        }
         content = {
             "schema_version": 1,
             "protocol_version": 1,
@@ -57,7 +65,7 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
             "model": "resnet_mlp",
             "seed": 0,
             "config": config,
-            "config_hash": "0123456789abcdef",
+            "config_hash": configuration.config_hash(config),
             "batch_size_global": 128,
             "data_fingerprint": {"train": "aa", "test": "bb", "ood/ood": "cc"},
             "metrics": METRICS if metrics is None else metrics,

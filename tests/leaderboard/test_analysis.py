@@ -328,7 +328,6 @@ def two_precisions(make_run):
                                 "seed": seed,
                                 **({} if method == "deterministic" else {method: {"size": 4}}),
                             },
-                            config_hash=f"{precision}{method}".encode().hex()[:40],
                         )
                     )
     return tables(read_records(runs))

@@ -22,7 +22,10 @@ def test_a_run_differs_from_itself_by_nothing(make_finished):
 
 
 def test_what_differs_is_said(make_finished, capsys):
-    first, second = make_finished(), make_finished("sngp", 1, 1.6, config={"epochs": 5}, batch_size_global=64)
+    first, second = (
+        make_finished(),
+        make_finished("sngp", 1, 1.6, config={"epochs": 5, "batch_size": 64}, batch_size_global=64),
+    )
     assert main(["diff", str(first), str(second)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "  epochs: absent -> 5" in lines

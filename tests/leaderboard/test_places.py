@@ -50,6 +50,12 @@ def test_means_know_their_splits(places):
     assert [places.of(f"shift/{name}/nll")[0].severity for name in ("severity_3", "mean")] == [3, None]
 
 
+def test_splits_that_are_shifted_as_they_are_have_no_severity():
+    places = Places([Split("test", "test", "toys/test"), Split("shift/2012", "shift", "toys/2012")], "test")
+    assert [places.of(f"shift/{name}/nll")[0].severity for name in ("2012", "mean")] == [None, None]
+    assert places.of("shift/severity_0/nll")[0].key == "shift"  # no place of its own
+
+
 @pytest.mark.parametrize("metric", ["num_parameters", "fit/nll", "testing/nll", "ood/near/auroc"])
 def test_what_no_split_has_has_no_place(places, metric):
     assert places.of(metric) == (None, metric)

@@ -180,4 +180,5 @@ def test_what_others_published_stands_apart(boards, capsys):
     (boards / "published.json").write_text(json.dumps([entry | {"metrics": {"test/nll": "0.1"}}]))
     capsys.readouterr()
     assert main(["build", "--folder", str(boards)]) == 1
-    assert "published.json: expected a list of objects" in capsys.readouterr().err
+    message = "field [0]['metrics']['test/nll'] must be a finite number, not '0.1'"
+    assert capsys.readouterr().err == f"left out: {boards}/published.json: {message}\n"

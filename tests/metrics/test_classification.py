@@ -31,6 +31,22 @@ def test_values_are_those_of_scikit_learn(seed: int) -> None:
     assert metrics.brier_score(probs, labels) == pytest.approx(((probs - onehot) ** 2).sum(axis=1).mean(), rel=1e-12)
 
 
+@given(seed=st.integers(0, 2**32 - 1))
+def test_areas_by_class_are_those_of_scikit_learn(seed: int) -> None:
+    probs, labels = dirichlet(seed, classes=3)
+    expected = sklearn.metrics.roc_auc_score(labels, probs, multi_class="ovr")
+    assert metrics.macro_auroc(probs, labels) == pytest.approx(expected, rel=1e-12)
+    probs, labels = dirichlet(seed, classes=2)
+    probs = probs.round(1)  # ties
+    assert metrics.macro_auroc(probs, labels) == pytest.approx(sklearn.metrics.roc_auc_score(labels, probs[:, 1]))
+
+
+def test_areas_need_examples_of_two_classes() -> None:
+    assert metrics.macro_auroc([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0]], [0, 1]) == 1  # class 2 is left out
+    with pytest.raises(InputError, match="all examples have the same label, and it needs some of two classes"):
+        metrics.macro_auroc([[0.9, 0.1], [0.2, 0.8]], [1, 1])
+
+
 def test_perfect_and_inverted_predictions() -> None:
     probs, labels = np.eye(2)[[0, 1, 1]], np.array([0, 1, 1])
     assert metrics.accuracy(probs, labels) == 1

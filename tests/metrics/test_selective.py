@@ -82,8 +82,31 @@ def test_bad_options_are_refused() -> None:
         metrics.get("aurc", uncertainty=float("nan"))
 
 
+def test_macro_auroc_is_that_of_what_is_answered() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 200)
+    p = rng.beta(1 + 2 * labels, 3 - 2 * labels)
+    probs = np.stack([1 - p, p], axis=1)
+    order = np.argsort(-np.abs(p - 0.5))
+    for coverage, count in ((1.0, 200), (0.75, 150), (0.667, 134)):
+        expected = roc_auc_score(labels[order[:count]], p[order[:count]])
+        assert metrics.macro_auroc_at_coverage(probs, labels, coverage=coverage) == pytest.approx(expected, rel=1e-12)
+    # Ties with the last one that is answered are answered: the order of the input decides nothing.
+    probs, labels = np.array([[0.9, 0.1], [0.3, 0.7], [0.7, 0.3], [0.3, 0.7]]), np.array([0, 0, 1, 1])
+    assert metrics.macro_auroc_at_coverage(probs, labels, coverage=0.5) == metrics.macro_auroc(probs, labels) == 0.625
+    with pytest.raises(InputError, match=r"'macro_auroc_at_coverage.*all examples have the same label"):
+        metrics.macro_auroc_at_coverage(probs, labels, coverage=0.25)
+
+
 SORTING = ["accuracy_at_coverage", "augrc", "aurc", "coverage_at_risk", "excess_aurc", "risk_at_coverage"]
-SORTING += ["calibration_auc", "calibration_auc(positive='wrong')", "calibration_auc(curve='PR')"]
+SORTING += [
+    "macro_auroc_at_coverage(coverage=0.7)",
+    "calibration_auc",
+    "calibration_auc(positive='wrong')",
+    "calibration_auc(curve='PR')",
+]
 
 
 @pytest.mark.parametrize("text", SORTING)

@@ -19,6 +19,8 @@ ARCHITECTURES = {
     "convnet": ((8, 8, 1), {"num_filters": (3, 4), "num_hidden": 8}),
     "wide_resnet": ((9, 8, 3), {"depth": 10, "width": 1, "dropout_rate": 0.2}),
     "resnet20": ((8, 8, 3), {"dropout_rate": 0.2}),
+    "bert": ((6,), {"vocabulary_size": 9, "num_layers": 1, "num_hidden": 8, "num_heads": 2}),
+    "text_cnn": ((6,), {"vocabulary_size": 9, "num_embedding": 6, "num_filters": 4, "kernel_sizes": (2, 3)}),
     "transformer": ((6,), {"vocabulary_size": 9, "num_layers": 1, "num_hidden": 8, "num_heads": 2}),
 }
 LAYER_SETS = {
@@ -53,7 +55,7 @@ def build(architecture: str, layer_set: str) -> keras.Model:
 
 def features_for(model: keras.Model, batch: int = 4) -> np.ndarray:
     rng, shape = np.random.default_rng(0), (batch, *model.input_shape[1:])
-    if model.name == "transformer":
+    if model.name in ("bert", "text_cnn", "transformer"):
         return rng.integers(0, 9, shape).astype(np.float32)
     return rng.normal(size=shape).astype(np.float32)
 
@@ -219,14 +221,26 @@ def test_dropout_of_the_perceptron_is_before_every_dense_layer():
     assert kinds == ["features", "dropout", "dense", "dropout", "dense", "dropout", "head"]
 
 
-def test_padding_does_not_change_what_the_transformer_says():
+@pytest.mark.parametrize("architecture", ["bert", "text_cnn", "transformer"])
+def test_padding_does_not_change_what_is_said_of_a_text(architecture):
     keras.utils.set_random_seed(1)
-    long, short = make("transformer", (6,), 2), make("transformer", (4,), 2)
+    long, short = make(architecture, (6,), 2), make(architecture, (4,), 2)
     for ours, theirs in zip(short.variables, long.variables):
         ours.assign(theirs[: ours.shape[0]])
     ids = np.array([[3, 1, 2, 5], [4, 4, 0, 0]])
     padded = np.pad(ids, ((0, 0), (0, 2)))
     np.testing.assert_allclose(short(ids)["outputs"], long(padded)["outputs"], rtol=1e-5, atol=1e-6)
+
+
+def test_the_text_cnn_is_that_of_the_paper():
+    """Kim 2014, equations 2 to 4, in NumPy: c_i = relu(w x_{i:i+h-1} + b) and the largest of them; zeros around."""
+    model = make("text_cnn", (6,), 2, vocabulary_size=9, num_embedding=3, num_filters=4, kernel_sizes=(3,))
+    table, kernel, bias, *_ = (np.asarray(variable) for variable in model.trainable_variables)
+    ids = np.array([3, 8, 1, 2])
+    x = np.pad(table[ids], ((1, 1), (0, 0)))
+    c = [np.maximum(np.tensordot(x[i : i + 3], kernel[0], axes=2) + bias, 0) for i in range(len(ids))]
+    said = model(np.pad(ids, (0, 2))[np.newaxis])
+    np.testing.assert_allclose(said["features"], [np.max(c, axis=0)], rtol=1e-5, atol=1e-6)
 
 
 def test_the_transformer_looks_up_every_id_in_every_precision():
@@ -332,7 +346,8 @@ def test_a_configuration_and_options_in_the_name():
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_option_changes_the_network(architecture):
-    changes = {"num_filters": (5, 6), "dropout_rates": (0.1, 0.9), "dropout_rate": 0.6, "depth": 16, "num_hidden": 16}
+    changes = {"dropout_rates": (0.1, 0.9), "dropout_rate": 0.6, "depth": 16, "num_hidden": 16}
+    changes["num_filters"] = (5, 6) if architecture == "convnet" else 5
     input_shape, options = ARCHITECTURES[architecture]
     options = {**models.options(architecture), **options}
     layer_set = layers.LayerSet(dropout=lambda rate, **kwargs: layers.MonteCarloDropout(rate, seed=1, **kwargs))
@@ -343,6 +358,7 @@ def test_every_option_changes_the_network(architecture):
         return model.count_params(), np.asarray(model(features_for(model))["outputs"])
 
     count, outputs = said(options)
+    options.pop("pretrained", None)  # tests/models/test_pretrained.py has it
     for option, value in options.items():
         other_count, others = said({**options, option: changes.get(option, value * 2)})
         assert other_count != count or np.any(others != outputs), option
@@ -362,6 +378,14 @@ def test_every_option_changes_the_network(architecture):
         ("mlp", (3,), {"num_hidden": "50"}, "takes whole numbers of at least 1, not '50'"),
         ("mlp", (3,), {"dropout_rate": -0.1}, "takes numbers of at least 0 and below 1, not -0.1"),
         ("mlp", {"left": (2,), "right": (3,)}, {}, "this data set has 2: left, right"),
+        ("bert", (6,), {"num_heads": 5}, "num_heads that divide num_hidden=384, not 5"),
+        ("text_cnn", (8, 8, 1), {}, "Architecture text_cnn takes token ids"),
+        (
+            "text_cnn",
+            (6,),
+            {"kernel_sizes": (3, 0)},
+            "kernel_sizes of architecture text_cnn takes whole numbers",
+        ),
         ("transformer", (8, 8, 1), {}, "takes token ids"),
         ("transformer", (6,), {"num_heads": 5}, "num_heads that divide num_hidden=64, not 5"),
     ],

@@ -21,12 +21,24 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "resnet_mlp": ("deterministic", "two_moons", {"batch_size": 47, "model.num_layers": 2, "model.num_hidden": 16}),
     "sngp": ("sngp", "two_moons", {"batch_size": 47, "model.num_layers": 2, "model.num_hidden": 16}),
     "convnet": ("deterministic", "digits", {"batch_size": 61, "evaluation.corruptions": "()"}),
+    # Two steps of a shallow network: a deep one with batch normalisation makes differences that are rounding a thousand
+    # times as large within ten steps, as it does on one device with inputs that differ by rounding.
     "batch_norm": (
         "deterministic",
         "digits",
-        {"batch_size": 121, "model.name": "resnet20", "evaluation.corruptions": "()"},
+        {
+            "batch_size": 591,
+            "optimizer.name": "sgd",
+            "optimizer.learning_rate": 0.01,
+            "model.name": "wide_resnet",
+            "model.depth": 10,
+            "model.width": 1,
+            "evaluation.corruptions": "()",
+        },
     ),
 }
+# Statistics of each device alone would change this network by 0.03 of its weights; rounding changes it by 0.0004.
+TOLERANCES = {"batch_norm": 2e-3}
 FEW = {"epochs": 1, "evaluation.ood_scores": "()"}
 
 
@@ -90,13 +102,13 @@ def one(scripts, tmp_path_factory):
     return run
 
 
-def assert_as_one(folder: Path, one: Path) -> None:
+def assert_as_one(folder: Path, one: Path, case: str) -> None:
     """Assert that a run has the weights, optimizer, random state, precision, history and costs of one device's."""
     mine, theirs = newest_checkpoint(folder), newest_checkpoint(one)
     assert mine.keys() == theirs.keys()
     for name, array in theirs.items():
         scale = max(float(np.abs(array).max()), 1e-3)
-        np.testing.assert_allclose(mine[name], array, rtol=0, atol=2e-4 * scale, err_msg=name)
+        np.testing.assert_allclose(mine[name], array, rtol=0, atol=TOLERANCES.get(case, 2e-4) * scale, err_msg=name)
     mine, theirs = (history_of(each / "history.jsonl") for each in (folder, one))
     assert len(mine) == len(theirs)  # written once
     for line, other in zip(mine, theirs):
@@ -117,7 +129,7 @@ def test_devices_train_as_one(case, count, scripts, one, tmp_path):
     ended = scripts.run(command(case, tmp_path / "run", "--strategy=mirrored"), devices=count)
     assert ended.status == 0, ended.log
     assert f"over all {count} replicas" in ended.log
-    assert_as_one(tmp_path / "run", one(case))
+    assert_as_one(tmp_path / "run", one(case), case)
     provenance = json.loads((tmp_path / "run/provenance.json").read_text())
     assert provenance["strategy"] == {"name": "MirroredStrategy", "replicas": count}
 
@@ -135,14 +147,14 @@ def test_processes_train_as_one_and_the_chief_alone_writes(case, environment, co
     argv = command(case, tmp_path / "run", "--strategy=multi_worker")
     for ended in run_cluster(scripts, argv, environment(count)):
         assert ended.status == 0, ended.log
-    assert_as_one(tmp_path / "run", one(case))
+    assert_as_one(tmp_path / "run", one(case), case)
 
 
 def test_a_process_dies_and_the_same_command_goes_on(scripts, one, tmp_path):
     argv = {name: command("resnet_mlp", tmp_path / name, "--checkpoint_every=1step") for name in ("whole", "killed")}
     for ended in run_cluster(scripts, argv["whole"], tf_config(2)):
         assert ended.status == 0, ended.log
-    assert_as_one(tmp_path / "whole", one("resnet_mlp"))
+    assert_as_one(tmp_path / "whole", one("resnet_mlp"), "resnet_mlp")
     environments = tf_config(2)
     _, worker = scripts.start_all([{"argv": argv["killed"], "environment": each} for each in environments])
     checkpoints = tmp_path / "killed/checkpoints"
@@ -164,7 +176,7 @@ def test_a_process_dies_and_the_same_command_goes_on(scripts, one, tmp_path):
     assert_same(tmp_path / "killed", tmp_path / "whole")
     ended = scripts.run(command("resnet_mlp", other, "--checkpoint_every=1step"))
     assert ended.status == 0, ended.log
-    assert_as_one(other, one("resnet_mlp"))
+    assert_as_one(other, one("resnet_mlp"), "resnet_mlp")
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,9 @@ def test_members_share_a_folder_and_nothing_else_does(scripts, second, uninterru
 # Asked to stop.
 
 
-STOPPED = pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+STOPPED = pytest.mark.parametrize(
+    ("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
 
 
 def check_stopped(ended, command, folder, signum, status):
@@ -119,6 +121,58 @@ def test_stopped_in_training_it_goes_on_bit_for_bit(scripts, uninterrupted, tmp_
     assert not (folder / "results.json").exists()
     assert scripts.run(command).status == 0
     assert_same(folder, uninterrupted("mc_dropout")[0])
+
+
+def test_what_the_user_has_asked_to_survive_is_survived(scripts, uninterrupted, tmp_path):
+    folder = tmp_path / "run"
+    script = tmp_path / "deterministic.py"
+    ignored = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"  # as nohup starts it
+    command = arguments("deterministic", folder, "--checkpoint_every=1steps")
+    script.write_text(ignored + Path(command[0]).read_text())
+    ended = scripts.run([str(script), *command[1:]], signal_at=[f"{folder}/checkpoints/.000000002", signal.SIGHUP])
+    assert ended.status == 0, ended.log
+    assert_same(folder, uninterrupted("deterministic")[0])
+
+
+SIGNALS = """
+import os, signal
+from uncertainty_suite import launch
+
+def main(config, options):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+launch.run(main)
+"""
+
+
+def test_three_signals_in_a_row_are_one_line(scripts, tmp_path):
+    (tmp_path / "signals.py").write_text(SIGNALS)
+    ended = scripts.run([str(tmp_path / "signals.py"), *arguments("deterministic", tmp_path / "run")[1:]])
+    assert ended.status == 130
+    (line,) = ended.log.splitlines()
+    assert line.startswith(f"{tmp_path}/signals.py: Stopped by SIGINT. To go on, bit for bit: python {tmp_path}/")
+
+
+def test_ctrl_c_in_an_import_is_one_line(scripts, tmp_path):
+    config = tmp_path / "config.py"
+    config.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    ended = scripts.run([str(ROOT / "baselines/deterministic.py"), f"--config={config}"])
+    assert ended.status == 130
+    (line,) = ended.log.splitlines()
+    assert line.startswith(f"{ROOT}/baselines/deterministic.py: Stopped by SIGINT. To go on, bit for bit: python ")
+
+
+@pytest.mark.parametrize("closed", [[2], [0, 1, 2]])
+def test_closed_streams_cost_nothing(scripts, uninterrupted, tmp_path, closed):
+    folder = tmp_path / "run"
+    ended = scripts.run(arguments("deterministic", folder, "--checkpoint_every=1steps"), closed=closed)
+    assert ended.status == 0
+    assert ("test/accuracy" in ended.log) == (1 not in closed)
+    assert_same(folder, uninterrupted("deterministic")[0])
 
 
 def test_checkpoint_every(scripts, tmp_path):
@@ -483,3 +537,17 @@ def test_each_resume_is_recorded(scripts, finished):
     (resume,) = recorded["resumed"]
     assert {"command", "host", "started_at", "versions"} <= resume.keys()
     assert set(recorded["hardware"]["threads"]) == {"inter_op", "intra_op"}
+
+
+def test_environment_variables_that_change_bits_are_recorded_and_warned_of(scripts, finished):
+    (finished / "results.json").unlink()
+    environment = {"TF_NUM_INTRAOP_THREADS": "1", "TF_VAR_password": "secret"}
+    command = arguments("deterministic", finished, "--checkpoint_every=1steps")
+    ended = scripts.run(command, environment=environment)
+    assert ended.status == 0, ended.log
+    assert "goes on under other conditions than it began, so no longer bit for bit for sure: " in ended.log
+    assert "environment.TF_NUM_INTRAOP_THREADS: absent -> 1" in ended.log
+    recorded = json.loads((finished / "results.json").read_text())["provenance"]
+    (resume,) = recorded["resumed"]
+    assert resume["environment"]["TF_NUM_INTRAOP_THREADS"] == "1"
+    assert "secret" not in (finished / "results.json").read_text()

@@ -1,5 +1,8 @@
 import errno
+import io
 import os
+import socket
+import zipfile
 
 import numpy as np
 import pytest
@@ -44,7 +47,7 @@ def test_a_header_that_says_fewer_is_found_out(tmp_path):
     path.write_bytes(content.replace(b"(9999, 2)", b"(9999, 0)"))
     with np.load(path, allow_pickle=False) as file:
         assert file["x"].shape == (9999, 0)  # numpy does not notice
-    with pytest.raises(ValueError, match=r"the checksum of x.npy is wrong"):
+    with pytest.raises(ValueError, match=r"^x.npy declares 128 bytes and has 80120$"):
         files.read_arrays(path)
 
 
@@ -61,3 +64,113 @@ def test_what_killed_processes_left_is_removed(tmp_path):
     (tmp_path / "sub/x.npz").write_bytes(b"whole")
     files.remove_partial(tmp_path)
     assert [path.name for path in (tmp_path / "sub").iterdir()] == ["x.npz"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder beside a secret that is no part of it."""
+    folder = tmp_path / "folder"
+    (folder / "sub").mkdir(parents=True)
+    (tmp_path / "secret").write_text("secret")
+    (folder / "file").write_text("content")
+    return folder
+
+
+def test_links_are_followed_within_a_folder_and_never_out_of_it(folder, tmp_path):
+    out = "^a link leads out of "
+    (folder / "sub/inner").symlink_to("../file")
+    (tmp_path / "alias").symlink_to(folder)
+    assert files.read_text(folder / "sub/inner", folder) == "content"
+    assert files.read_text(tmp_path / "alias/file", tmp_path / "alias") == "content"
+    (folder / "outer").symlink_to("../secret")
+    (folder / "chain").symlink_to("outer")
+    (folder / "parent").symlink_to("..")
+    for name in ("outer", "chain", "parent/secret", "../secret"):
+        with pytest.raises(ValueError, match=out):
+            files.read_text(folder / name, folder)
+        assert files.read_text(folder / name) == "secret"  # which the user named
+
+
+def test_only_regular_files_are_opened(folder):
+    os.mkfifo(folder / "fifo")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "socket"))
+        (folder / "zero").symlink_to("/dev/zero")
+        (folder / "loop").symlink_to("loop")
+        for name in ("fifo", "zero", "sub"):
+            with pytest.raises(ValueError, match=r"^it is no regular file$"):
+                files.read_bytes(folder / name)
+        for name in ("socket", "loop", "none"):
+            with pytest.raises(OSError):
+                files.read_bytes(folder / name)
+
+
+def test_no_more_is_read_than_allowed(folder):
+    assert files.read_bytes(folder / "file", folder, at_most=7) == b"content"
+    with pytest.raises(ValueError, match=r"^it has more than 6 bytes$"):
+        files.read_bytes(folder / "file", folder, at_most=6)
+    with open(folder / "sparse", "wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(ValueError, match=r"^it has more than 67108864 bytes$"):
+        files.read_json(folder / "sparse")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ('{"x": NaN}', "it holds NaN, which is no finite number"),
+        ('{"x": [-Infinity]}', "it holds -Infinity, which is no finite number"),
+        ('{"x": 1e999}', "it holds 1e999, which is no finite number"),
+        ('{"x": 1%s}' % ("0" * 400), "it holds an integer of 401 digits"),
+        (r'{"x": "\ud800"}', "it holds a text that is no Unicode"),
+        ("[1]", "it holds no object but a list"),
+        ("[" * 100_000, "it is nested too deeply"),
+        ("", "Expecting value: line 1 column 1 (char 0)"),
+    ],
+)
+def test_json_that_is_refused(text, error):
+    with pytest.raises(ValueError) as raised:
+        files.parse_json(text)
+    assert str(raised.value) == error
+
+
+def test_json_that_is_read(folder):
+    value = {"x": [2**63, -(2**63), 1e308, 0.1], "y": "\N{GRINNING FACE}\n"}
+    files.write_json(folder / "x.json", value)
+    assert files.read_json(folder / "x.json", folder) == value
+    (folder / "latin.json").write_bytes(b'{"x": "\xe9"}')
+    with pytest.raises(ValueError, match=r"^'utf-8' codec can't decode byte 0xe9 in position 7"):
+        files.read_json(folder / "latin.json")
+
+
+def test_what_arrays_take_is_known_before_they_are_read(folder):
+    path = folder / "bomb.npz"
+    np.savez_compressed(path, x=np.zeros(10**8, np.uint8))
+    size = path.stat().st_size
+    assert size < 10**6
+    with pytest.raises(ValueError, match=rf"^its {size} bytes declare arrays of 100000128 bytes, of at most 67108864$"):
+        files.read_arrays(path)
+    files.write_arrays(path, {"x": np.zeros(100)})
+    with pytest.raises(ValueError, match=r"^its \d+ bytes declare arrays of 928 bytes, of at most 900$"):
+        files.read_arrays(path, folder, at_most=900)
+    assert files.read_arrays(path, folder, at_most=928)["x"].shape == (100,)
+
+
+@pytest.mark.parametrize("shape", [(10**12,), (-1,), (-1, -100), (10**12, 0), (99,)])
+def test_a_header_that_does_not_fit_its_file_is_found_out(folder, shape):
+    header, path = io.BytesIO(), folder / "x.npz"
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", header.getvalue() + bytes(800))
+    with pytest.raises(ValueError, match=r"^x.npy declares -?\d+ bytes and has 928$"):
+        files.read_arrays(path)
+
+
+def test_two_arrays_of_one_name_are_refused(folder):
+    content = io.BytesIO()
+    np.lib.format.write_array(content, np.zeros(3))
+    with zipfile.ZipFile(folder / "x.npz", "w") as archive:
+        archive.writestr("x.npy", content.getvalue())
+        archive.writestr("x", content.getvalue())
+    with pytest.raises(ValueError, match=r"^two arrays have the same name$"):
+        files.read_arrays(folder / "x.npz")

@@ -3,7 +3,8 @@
 It reads requests from stdin, one JSON object a line: the script's `argv`, the file `log` for its output, and optionally
 `folder` and `kill_at`: the child kills itself by SIGKILL before its file operation of that number in the folder;
 `signal_at`, a part of a path and a number: the child sends itself that signal before it opens such a file; `user`, the
-number of the user that the child becomes; `environment`, its variables; and `devices`, into how many the CPU is split.
+number of the user that the child becomes; `environment`, its variables; `closed`, numbers of streams that it does not
+have; and `devices`, into how many the CPU is split.
 It answers with two lines: the child's process id when it starts; its exit status, negative for a signal, and the number
 of its file operations when it ends. A list of requests starts several children at once, and two lists answer it. The
 child uses the machine as a script of its own would: importing TensorFlow starts nothing that a fork breaks, as long as
@@ -63,6 +64,9 @@ def run_script(request: dict, count_out: int) -> None:
     if "user" in request:
         os.setuid(request["user"])
     os.environ.update(request.get("environment", {}))
+    for number in request.get("closed", ()):
+        os.close(number)
+        setattr(sys, ("stdin", "stdout", "stderr")[number], None)
     if "devices" in request:
         tensorflow = sys.modules["tensorflow"]
         devices = [tensorflow.config.LogicalDeviceConfiguration()] * request["devices"]
@@ -77,8 +81,9 @@ def run_script(request: dict, count_out: int) -> None:
     except BaseException:
         sys.excepthook(*sys.exc_info())
         status = 70
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
     os._exit(status)
 
 

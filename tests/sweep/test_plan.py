@@ -121,7 +121,7 @@ def test_methods_that_are_refused(methods, message):
 
 def test_a_script_that_cannot_be_imported_is_named(tmp_path):
     (tmp_path / "broken.py").write_text("import nothing_of_that_name")
-    with pytest.raises(InputError, match=r"broken.py cannot be imported \(ModuleNotFoundError: No module named 'noth"):
+    with pytest.raises(InputError, match=r"broken.py, line 1: ModuleNotFoundError: No module named 'noth"):
         get_methods([str(tmp_path / "broken.py")])
 
 

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 
 import numpy as np
 import pytest
@@ -107,3 +109,20 @@ def test_never_loads_a_pickle(tmp_path):
     np.savez(tmp_path / "000000005.npz", **arrays)
     with pytest.raises(InputError, match="can be read"):
         training.Checkpoint(tmp_path, make_variables()).restore()
+
+
+def test_a_checkpoint_that_the_system_does_not_let_be_read_is_not_given_up(tmp_path, monkeypatch):
+    checkpoint = training.Checkpoint(tmp_path, make_variables())
+    for step in (5, 10):
+        checkpoint.save(step, {})
+
+    def fail(*arguments, **options):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "open", fail)
+    with pytest.raises(InputError) as error:
+        checkpoint.restore()
+    assert str(error.value) == (
+        f"Checkpoint {tmp_path}/000000010.npz cannot be read (Too many open files). Mend that, and give the same "
+        "command again."
+    )

@@ -90,6 +90,32 @@ def test_a_forked_child_does_not_take_the_lock_away(tmp_path):
     assert held.held
 
 
+def test_where_the_system_has_none_nothing_is_trained(tmp_path):
+    code = """
+import sys
+from pathlib import Path
+sys.modules["fcntl"] = None  # as on Windows
+from uncertainty_suite import score
+from uncertainty_suite.errors import InputError
+from uncertainty_suite.leaderboard import store
+from uncertainty_suite.training import lock
+for refused in (lambda: lock.hold(Path("run")), lambda: store._locked(Path(".")).__enter__()):
+    try:
+        refused()
+    except InputError as error:
+        print(error)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "This system has no flock, by which a run keeps its folder to itself, so nothing can be trained here. On "
+        "Windows, use WSL 2.",
+        "This system has no flock, so no records can be added here. On Windows, use WSL 2.",
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_where_the_file_system_has_no_locks_there_is_a_warning(tmp_path, monkeypatch, caplog):
     def flock(file, operation):
         raise OSError(lock.errno.ENOLCK, "No locks available")

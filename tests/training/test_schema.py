@@ -6,6 +6,7 @@ from uncertainty_suite import configuration, launch, training
 from uncertainty_suite.configuration import Parameter, Section
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.training import schema
+from uncertainty_suite.training.run import check
 
 SECTION = Section(
     "mine",
@@ -306,3 +307,26 @@ def test_values_to_choose_from_need_a_validation_split():
         check((-1.0,))
     with pytest.raises(InputError, match=r"config.mine.factor must have a value at least, received \(\)"):
         check(())
+
+
+def test_splits_that_are_shifted_are_a_part_of_a_configuration_where_they_are_given():
+    table = ROOT / "configs/toy_regression.py"
+    script = configuration.load_module(ROOT / "baselines/evidential.py")  # of a loss of its own, which they leave alone
+
+    def made(*overrides):
+        return launch.get_config(table, script.CONFIG, "evidential", ["--config.evaluation.ood_near=()", *overrides])
+
+    plain, none, some = made(), made("--config.evaluation.shifts=()"), made("--config.evaluation.shifts=('gap',)")
+    assert "shifts" not in plain.evaluation
+    _, splits = check(some, "evidential", script.CONFIG)
+    assert [(split.key, split.role) for split in splits if split.source == "toy_regression/gap"] == [
+        ("shift/gap", "shift")
+    ]
+    assert check(none, "evidential", script.CONFIG)[1] == check(plain, "evidential", script.CONFIG)[1]
+    for given, message in (
+        ("('gap', 'gap')", r"^config\.evaluation\.splits and shifts has 'gap' twice\. Give it once\.$"),
+        ("('gaps',)", r"^Unknown split of data set 'toy_regression' 'gaps'\. Did you mean 'gap'\?"),
+        ("('test',)", r"^config\.evaluation\.splits and shifts has 'test' twice\. Give it once\.$"),
+    ):
+        with pytest.raises(InputError, match=message):
+            check(made(f"--config.evaluation.shifts={given}"), "evidential", script.CONFIG)

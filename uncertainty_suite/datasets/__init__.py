@@ -7,20 +7,29 @@ import os
 from typing import Any
 
 from uncertainty_suite.datasets import (
+    adult,
     bandits,
+    bike_sharing,
+    chaosnli,
     corruptions,
     digits,
     forms,
+    herg,
     noise,
     test_functions,
     tfds_images,
+    tfds_texts,
     toy_regression,
     two_moons,
     uci,
 )
+from uncertainty_suite.datasets.arrays import from_npz
 from uncertainty_suite.datasets.base import Dataset
 from uncertainty_suite.datasets.cifar10h import cifar10h
+from uncertainty_suite.datasets.image_folders import from_images
 from uncertainty_suite.datasets.sources import Source, find, from_arrays, names, options, register
+from uncertainty_suite.datasets.tables import from_csv, from_text_csv
+from uncertainty_suite.datasets.texts import from_texts
 from uncertainty_suite.datasets.tfds_images import from_tfds
 
 __all__ = [
@@ -28,9 +37,15 @@ __all__ = [
     "Source",
     "cifar10h",
     "corruptions",
+    "find",
     "folds",
     "forms",
     "from_arrays",
+    "from_csv",
+    "from_images",
+    "from_npz",
+    "from_text_csv",
+    "from_texts",
     "from_tfds",
     "get",
     "names",
@@ -40,9 +55,15 @@ __all__ = [
 
 for _source in (two_moons.SOURCE, digits.SOURCE, noise.SOURCE, toy_regression.SOURCE, *tfds_images.SOURCES):
     register(_source)
-for _table in uci.SOURCES:
-    register(_table)
-for _made in (*bandits.SOURCES, *test_functions.SOURCES):
+for _pairs in chaosnli.SOURCES:
+    register(_pairs)
+for _made in (
+    *uci.SOURCES,
+    *(adult.SOURCE, bike_sharing.SOURCE, herg.SOURCE),
+    *tfds_texts.SOURCES,
+    *bandits.SOURCES,
+    *test_functions.SOURCES,
+):
     register(_made)
 
 
@@ -56,8 +77,9 @@ def get(name: str, split: str = "train", data_dir: str | os.PathLike | None = No
         split: `"train"`, `"validation"` (cut from train, see `Dataset.holding_out`), `"test"`, or one that the data set
             has besides (`two_moons`: `grid`, `ood`, `ood_validation`; `toy_regression`: `grid`, `gap`, `ood`; `digits`:
             `photos`, `noise`, `textures`; `noise`: `uniform`, `gaussian`, `constant`, `permuted`; `omniglot28`:
-            `small1`, `small2`; `cifar10_corrupted`: `gaussian_noise_3` and so on; `mnist_corrupted`: `zigzag` and so
-            on). `"unknown"`: the examples of test that belong to none of the known `Dataset.classes`.
+            `small1`, `small2`; `adult`: `female`, `under_25` and so on; `bike_sharing`: `2012`; `herg`:
+            `new_scaffolds`; `cifar10_corrupted`: `gaussian_noise_3` and so on; `mnist_corrupted`: `zigzag` and so on).
+            `"unknown"`: the examples of test that belong to none of the known `Dataset.classes`.
         data_dir: Folder of prepared TFDS data sets; without it the environment variable `UNCERTAINTY_SUITE_DATA_DIR`,
             then TFDS's own default. Not used by sets that need no files; where `uci/...` lie is said in `datasets.uci`.
         **options: Of the data set. `uci/...`: `fold`, the number of the published division into train and test.

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from uncertainty_suite.errors import InputError
+
 DATA_DIR_VARIABLE = "UNCERTAINTY_SUITE_DATA_DIR"
 
 
@@ -26,3 +28,25 @@ def places(path: str, data_dir: str | os.PathLike | None) -> list[Path]:
 def looked(tried: list[Path]) -> str:
     """Return in words where something was looked for, for the message that it is not there."""
     return "looked for " + ", ".join(map(str, tried)) if tried else "no folder is named to look in"
+
+
+def find(name: str, path: str, data_dir: str | os.PathLike | None, source: str) -> Path:
+    """Return where a file of a data set lies.
+
+    Args:
+        name: That of the data set, for the message.
+        path: Its path, as `tables/adult/train.csv`.
+        data_dir: Folder of prepared data sets; None: the one that the environment variable names, if any.
+        source: What the file is made of, and where that is to be had.
+
+    Raises:
+        InputError: It is in none of the places.
+    """
+    tried = places(path, data_dir)
+    for place in tried:
+        if place.is_file():
+            return place
+    raise InputError(
+        f"Data set '{name}' is not there: {looked(tried)}. It is {source}. Name a folder that holds {path} by "
+        f"--data_dir or {DATA_DIR_VARIABLE}."
+    )

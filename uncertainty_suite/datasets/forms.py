@@ -148,11 +148,14 @@ class Vectors(Form):
         size: How many numbers.
         means: Of each number, subtracted. Empty: nothing is.
         stddevs: Of each number, divided by after that. Empty: nothing is.
+        indicators: How many of the numbers, the last ones, are 0 or 1 for no or yes: `fitted` leaves them as they are,
+            since a rare yes would become a large number.
     """
 
     size: int
     means: tuple[float, ...] = ()
     stddevs: tuple[float, ...] = ()
+    indicators: int = 0
 
     def __post_init__(self) -> None:
         _check_statistics(self.size, self.means, self.stddevs)
@@ -176,7 +179,9 @@ class Vectors(Form):
         constant = features.max(axis=0) == features.min(axis=0)  # rounding may leave a deviation above 0
         means = np.where(constant, features[0], features.mean(axis=0))
         stddevs = np.where(constant, 1.0, features.std(axis=0))
-        return Vectors(self.size, means=tuple(means.tolist()), stddevs=tuple(stddevs.tolist()))
+        if self.indicators:
+            means[-self.indicators :], stddevs[-self.indicators :] = 0.0, 1.0
+        return dataclasses.replace(self, means=tuple(means.tolist()), stddevs=tuple(stddevs.tolist()))
 
     def check(self, features: np.ndarray, maximum: float, what: str) -> None:
         super().check(features, maximum, what)

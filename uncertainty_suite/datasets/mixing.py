@@ -23,8 +23,8 @@ def draw(num_examples: int, alpha: float, seed: tf.Tensor) -> dict[str, tf.Tenso
         seed: int64 `[2]`, a function of (seed, epoch).
 
     Returns:
-        `partner` int32 `[num_examples]`, a permutation; `share` float32 `[num_examples]`, that of the example itself;
-        `centre` float32 `[num_examples, 2]`, of a cut, in [0, 1).
+        `partner_index` int32 `[num_examples]`, a permutation; `share` float32 `[num_examples]`, that of the example
+        itself; `centre` float32 `[num_examples, 2]`, of a cut, in [0, 1).
     """
     first, second = (
         tf.random.stateless_gamma([num_examples], tf.random.fold_in(seed, i), alpha, dtype=tf.float64) for i in (1, 2)
@@ -32,7 +32,7 @@ def draw(num_examples: int, alpha: float, seed: tf.Tensor) -> dict[str, tf.Tenso
     total = first + second
     share = tf.where(total > 0, first / tf.maximum(total, 1e-300), 1.0)  # both are 0 where alpha is tiny
     return {
-        "partner": tf.random.experimental.stateless_shuffle(tf.range(num_examples), tf.random.fold_in(seed, 3)),
+        "partner_index": tf.random.experimental.stateless_shuffle(tf.range(num_examples), tf.random.fold_in(seed, 3)),
         "share": tf.cast(share, tf.float32),
         "centre": tf.random.stateless_uniform([num_examples, 2], tf.random.fold_in(seed, 4)),
     }

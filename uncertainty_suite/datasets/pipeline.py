@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from uncertainty_suite import tf
-from uncertainty_suite.datasets import augmentation, mixing
+from uncertainty_suite.datasets import augmentation, augmix, mixing
 from uncertainty_suite.datasets.trees import Tree, map_leaves
 
 _EPOCH_BYTES = 16 * 2**20  # of features: an epoch of so many is made at once, which is cheaper than batch by batch
@@ -25,11 +25,14 @@ class Examples:
         element_ids: int64 `[n]`.
         rows: int64 `[n]`: each example's place in the stored split, which decides its augmentation.
         num_stored: Size of the stored split.
-        bring: Brings a batch of features, given their element ids, into the form that the model receives.
+        bring: Brings a batch of features, given their element ids, into the form that the model receives; and changes
+            images, while they are in [0, 1], by a function that may be given.
         bytes_per_example: Size of one example in that form.
         mixing: How training examples are mixed, `mixing.MIXUP` or `mixing.CUTMIX`; None for not at all.
         alpha: Of their shares.
         num_classes: Number of classes, None where labels are no classes.
+        augmix: Severity of AugMix of training images; 0 for none.
+        image_size: Height and width of images as the model receives them, for AugMix.
     """
 
     features: Tree
@@ -37,11 +40,13 @@ class Examples:
     element_ids: np.ndarray
     rows: np.ndarray
     num_stored: int
-    bring: Callable[[Tree, tf.Tensor], Tree]
+    bring: Callable[[Tree, tf.Tensor, Callable[[tf.Tensor], tf.Tensor] | None], Tree]
     bytes_per_example: int
     mixing: str | None = None
     alpha: float = 0.0
     num_classes: int | None = None
+    augmix: float = 0.0
+    image_size: tuple[int, int] = (0, 0)
 
     def get_batches(self) -> Callable[[dict[str, tf.Tensor]], dict[str, Tree]]:
         """Return the function from what is chosen for a batch, its `"index"` and perhaps more, to the batch."""
@@ -56,12 +61,14 @@ class Examples:
             if "draws" in chosen:
                 batch = augmentation.crop_and_flip(batch, chosen["draws"])
             ids = tf.gather(element_ids, index)
-            batch = {"features": self.bring(batch, ids), "labels": tf.gather(labels, index), "element_id": ids}
-            if self.mixing is None or "partner" not in chosen:
+            change = functools.partial(augmix.mix, draws=chosen["augmix"]) if "augmix" in chosen else None
+            batch = {"features": self.bring(batch, ids, change), "labels": tf.gather(labels, index), "element_id": ids}
+            if self.mixing is None or "partner_index" not in chosen:
                 return batch
-            partners = {"index": chosen["partner"]}
-            if "draws" in chosen:
-                partners["draws"] = chosen["partner_draws"]
+            of_partner = "partner_"
+            partners = {
+                name.removeprefix(of_partner): each for name, each in chosen.items() if name.startswith(of_partner)
+            }
             others = get_batch(partners)
             mixed, share = mixing.mix(
                 self.mixing, batch["features"], others["features"], chosen["share"], chosen["centre"]
@@ -144,8 +151,8 @@ def _epochs(
 ) -> tuple[tf.data.Dataset, int]:
     """Return the endless stream of epochs from that of a step on, and the steps of it before that step.
 
-    An epoch is `{"index": int32 [steps, batch]}`, with `"draws"` `[steps, batch, 3]` if augmented, and with what
-    `mixing.draw` returns if mixed.
+    An epoch is `{"index": int32 [steps, batch]}`, with `"draws"` `[steps, batch, 3]` if augmented, `"augmix"` `[steps,
+    batch, 94]` if so, and with what `mixing.draw` returns if mixed, the partner's being `"partner_index"` and so on.
     """
     num_examples = len(examples.labels)
     with tf.device("CPU:0"):
@@ -157,14 +164,18 @@ def _epochs(
         order = tf.random.experimental.stateless_shuffle(tf.range(num_examples), epoch_seed)
         order = tf.concat([order, order[: steps * batch_size - num_examples]], axis=0)
         chosen = {"index": tf.reshape(order, [steps, batch_size])}
+        of_rows = {}
         if augment:
-            draws = augmentation.draw_crops_and_flips(examples.num_stored, tf.random.fold_in(epoch_seed, 1))
-            chosen["draws"] = tf.gather(draws, tf.gather(rows, chosen["index"]))
+            of_rows["draws"] = augmentation.draw_crops_and_flips(examples.num_stored, tf.random.fold_in(epoch_seed, 1))
+        if examples.augmix:
+            seed_of_augmix = tf.random.fold_in(epoch_seed, 3)
+            of_rows["augmix"] = augmix.draw(examples.num_stored, examples.augmix, examples.image_size, seed_of_augmix)
+        chosen |= {name: tf.gather(each, tf.gather(rows, chosen["index"])) for name, each in of_rows.items()}
         if examples.mixing is not None:
             mixed = mixing.draw(num_examples, examples.alpha, tf.random.fold_in(epoch_seed, 2))
             chosen |= {name: tf.gather(each, chosen["index"]) for name, each in mixed.items()}
-            if augment:
-                chosen["partner_draws"] = tf.gather(draws, tf.gather(rows, chosen["partner"]))
+            partner = tf.gather(rows, chosen["partner_index"])
+            chosen |= {f"partner_{name}": tf.gather(each, partner) for name, each in of_rows.items()}
         return chosen
 
     first_epoch, steps_into_epoch = divmod(start_step, steps)

@@ -7,7 +7,7 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,7 +46,8 @@ class Source:
         num_folds: How many published divisions into train and test there are; the option `fold` names one.
         num_arms: Of a contextual bandit, whose rows are all pairs of context and arm, one context's arms after the
             other: how many arms there are. 0: it is none.
-        imitate: For a set without a form of its own: returns the source that imitates another one.
+        imitate: For a set without a form of its own, or of texts: returns the source that imitates another one.
+        tokenize: Of texts: `tokenize(texts, data_dir)` returns token ids, int32 `[n, length]`, by its vocabulary.
         training_labels: `training_labels(stored, data_dir)` returns labels that split `train` has in place of its
             stored ones, as wrong as people's are; the examples cut from it for validation keep the stored ones.
         human_labels: Of splits whose examples were labelled by many people: `human_labels[split](data_dir)` returns how
@@ -66,6 +67,7 @@ class Source:
     num_folds: int = 1
     num_arms: int = 0
     imitate: Callable[[Source], Source] | None = None
+    tokenize: Callable[[Sequence[str], str | os.PathLike | None], np.ndarray] | None = None
     training_labels: Callable[[Stored, str | os.PathLike | None], np.ndarray] | None = None
     human_labels: Mapping[str, Callable[[str | os.PathLike | None], np.ndarray]] = dataclasses.field(
         default_factory=dict

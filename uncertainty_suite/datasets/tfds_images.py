@@ -23,7 +23,8 @@ import contextlib
 import functools
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,12 +64,8 @@ def _prepare(builder: tfds.core.DatasetBuilder) -> str:
     return ""
 
 
-def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np.ndarray, ...]:
-    """Read a split into memory.
-
-    Returns:
-        Images, uint8 `[n, height, width, channels]`, and labels, int64 `[n]`; where examples have an `id` with a
-        number in its split, as "test_00042", these numbers too, int64 `[n]`.
+def read_columns(name: str, split: str, data_dir: str | os.PathLike | None) -> dict[str, np.ndarray]:
+    """Read a split into memory: what the examples have under each name, `[n, ...]`.
 
     Raises:
         InputError: If the data set is neither prepared nor downloadable, or cannot be read.
@@ -83,10 +80,13 @@ def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np
     try:
         with _quiet():
             builder = tfds.builder(name, data_dir=data_dir)
+            _check_features(builder)
             why_not_prepared = _prepare(builder)
             # Tried even so: this also serves `tfds.testing.mock_data`, and raises where there is nothing to read.
             examples = builder.as_dataset(split=split, shuffle_files=False)
             batches = list(tfds.as_numpy(examples.batch(1000)))
+    except InputError:
+        raise
     except tfds.core.DatasetNotFoundError as error:
         raise InputError(
             f"Data set '{name}' is not prepared in {where}, and TFDS has no builder that could make it. Name a folder "
@@ -104,11 +104,76 @@ def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np
             f"Cannot read split '{split}' of data set '{name}' in {where} ({_one_line(error)}). If its files are "
             f"damaged, delete the folder '{name}' there and run again to prepare it anew."
         ) from error
-    images, labels = (np.concatenate([batch[key] for batch in batches]) for key in ("image", "label"))
-    numbers = [re.fullmatch(rb"[a-z]+_(\d+)", text) for batch in batches for text in batch.get("id", [b""])]
+    arrays = [key for key, first in batches[0].items() if isinstance(first, np.ndarray)]  # and not dicts of them
+    return {key: np.concatenate([batch[key] for batch in batches]) for key in arrays}
+
+
+def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np.ndarray, ...]:
+    """Read a split of images into memory.
+
+    Returns:
+        Images, uint8 `[n, height, width, channels]`, and labels, int64 `[n]`; where examples have an `id` with a
+        number in its split, as "test_00042", these numbers too, int64 `[n]`.
+
+    Raises:
+        InputError: If the data set is neither prepared nor downloadable, or cannot be read, or has no images or labels.
+    """
+    columns = read_columns(name, split, data_dir)
+    if lacking := [key for key in ("image", "label") if key not in columns]:
+        raise InputError(
+            f"Data set '{name}' of TFDS has {', '.join(sorted(columns))}, and no '{lacking[0]}'. Take one of images "
+            "with a label each, or give its arrays to from_arrays."
+        )
+    numbers = numbers_in(columns.get("id", [b""]))
+    return columns["image"], columns["label"], *([] if numbers is None else [numbers])
+
+
+def numbers_in(ids: Sequence[bytes] | np.ndarray) -> np.ndarray | None:
+    """Return the numbers of ids such as "test_00042" or "42", int64 `[n]`; None if one is not so."""
+    numbers = [re.fullmatch(rb"([a-z]+_)?(\d+)", text) for text in ids]
     if not all(numbers):
-        return images, labels
-    return images, labels, np.array([int(number[1]) for number in numbers if number])
+        return None
+    return np.array([int(number[2]) for number in numbers if number])
+
+
+def _check_features(builder: tfds.core.DatasetBuilder) -> None:
+    """Refuse a folder whose `features.json` says other features than the builder has: it was damaged, or is another's.
+
+    TFDS looks at that file where it has no builder of its own, and else reads over it.
+
+    Raises:
+        InputError: It does, or it cannot be read.
+    """
+    import tensorflow_datasets as tfds
+
+    path = Path(builder.data_path, "features.json")
+    if not path.is_file():
+        return
+    mend = f"Delete the folder {path.parent}, and prepare the data set anew."
+    try:
+        stored = _described(tfds.features.FeatureConnector.from_config(str(path.parent)))
+    except Exception as error:  # TFDS raises anything
+        raise InputError(f"{path} is damaged ({_one_line(error)}). {mend}") from error
+    expected = _described(builder.info.features)
+    wrong = sorted(name for name in stored.keys() | expected.keys() if stored.get(name) != expected.get(name))
+    if wrong:
+        said = " and ".join(f"'{each.get(wrong[0], 'nothing')}'" for each in (stored, expected))
+        raise InputError(f"{path} and TFDS differ in the feature '{wrong[0]}', {said}. {mend}")
+
+
+def _described(features: Any) -> dict[str, str]:
+    """Return what a feature of each name holds: its type, shape, and number of classes where it has one."""
+    return {
+        name: " ".join(
+            str(each)
+            for each in (
+                getattr(one.np_dtype, "__name__", one.np_dtype),
+                list(one.shape) if isinstance(one.shape, tuple) else one.shape,
+                getattr(one, "num_classes", ""),
+            )
+        ).strip()
+        for name, one in features.items()
+    }
 
 
 @contextlib.contextmanager
@@ -172,6 +237,7 @@ def _stream(
     try:
         with _quiet():
             builder = tfds.builder(name, data_dir=data_dir or os.environ.get(DATA_DIR_VARIABLE))
+            _check_features(builder)
             why_not_prepared = _prepare(builder)
         if why_not_prepared:
             raise InputError(

@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from uncertainty_suite import configuration, datasets, keras, launch, training
-from uncertainty_suite.errors import unknown_name
+from uncertainty_suite import configuration, datasets, keras, launch, shipped, training
 from uncertainty_suite.evaluation.prediction import Predictor
 from uncertainty_suite.predictions import Predictions
-from uncertainty_suite.trained import BASELINES
 from uncertainty_suite.training.run import data_of
 
 
@@ -49,9 +47,7 @@ class Learner:
         Raises:
             InputError: There is no such script, or the configuration is not allowed.
         """
-        path = Path(method) if method.endswith(".py") else BASELINES / f"{method}.py"
-        if not path.is_file():
-            raise unknown_name("method", method, sorted(each.stem for each in BASELINES.glob("*.py")))
+        path = Path(method) if method.endswith(".py") else shipped.script(method)
         self.method = path.stem
         self._script: Any = configuration.load_module(path)
         section = getattr(self._script, "CONFIG", None)

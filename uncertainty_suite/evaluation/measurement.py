@@ -16,6 +16,10 @@ from uncertainty_suite.tasks import Task
 OOD_METRICS = ("auroc", "aupr_in", "aupr_out", "fpr95")
 
 HEAD = "head"  # the file of the head's weights among the predictions
+_NEEDED = {
+    *("splits", "in_distribution", "metrics", "predict_only", "corruptions", "severities", "shift_examples"),
+    *("ood_near", "ood_far", "ood_validation", "ood_scores", "posthoc", "ensemble_curve"),
+}
 MEASURED = "measured/"  # begins the names of metrics that were computed while samples were at hand
 NO_VALUE = "no_value/"  # begins the names of those that had none, with the reason
 
@@ -84,7 +88,10 @@ def compute(
     Raises:
         InputError: Predictions are missing, damaged or of another run, or cannot be scored in that way.
     """
-    config = run.config["evaluation"]
+    config = run.config.get("evaluation", {})
+    lacking = sorted(_NEEDED - config.keys())
+    if lacking:
+        raise InputError(f"{run.path / 'config.json'} has no field evaluation.{lacking[0]}, by which it is evaluated.")
     task = run.task
     names = list(dict.fromkeys([*config["metrics"], *more_metrics]))
     for name in more_metrics:
@@ -126,7 +133,7 @@ def _of_whole_groups(run: RunFolder, measured: Measured) -> Measured:
     missing = [split for split in tasks.plan(run.config, fit=False) if split not in run.task.splits]
     shifts = [split for split in missing if split.role == "shift"]
     outside = [split for split in missing if split.role in ("near_ood", "far_ood")]
-    begins = [f"shift/severity_{split.severity}/" for split in shifts]
+    begins = [f"shift/severity_{split.severity}/" for split in shifts if split.derived]
     begins += ["shift/mean/", "shift/mce", "shift/relative_mce"] if shifts else []
     begins += [f"ood/{split.role.removesuffix('_ood')}/" for split in outside]
     begins += ["tuning_gap/"] if outside else []
@@ -290,11 +297,12 @@ def _shift_means(task: Task, of_split: Mapping[str, Measured], inside: Saved) ->
     for split in shifts:
         by_severity[split.severity].append(of_split[split.key].metrics)
     for severity, rows in by_severity.items():
-        results |= _prefixed(f"shift/severity_{severity}", _means(rows))
+        if severity:
+            results |= _prefixed(f"shift/severity_{severity}", _means(rows))
     results |= _prefixed("shift/mean", _means([row for rows in by_severity.values() for row in rows]))
     if "shift/mean/accuracy" in results:
         correct = metrics.per_example("accuracy", task.likelihood.metric_input(inside), inside["labels"])
-        clean_error = 1 - correct[: shifts[0].max_examples or None].mean()
+        clean_error = 1 - correct[: max(split.max_examples for split in shifts) or None].mean()
         results["shift/mce"] = 1 - results["shift/mean/accuracy"]
         results["shift/relative_mce"] = float(results["shift/mce"] - clean_error)
     return Measured(results, {})

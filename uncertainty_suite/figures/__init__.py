@@ -24,7 +24,7 @@ from uncertainty_suite.figures.images import uncertain_images
 from uncertainty_suite.figures.ood import ood_detection
 from uncertainty_suite.figures.regression import predicted_against_true, quantile_calibration
 from uncertainty_suite.figures.report import compare, draw
-from uncertainty_suite.figures.selective import failure_detection, risk_coverage
+from uncertainty_suite.figures.selective import failure_detection, referral, risk_coverage
 from uncertainty_suite.figures.shift import shift_by_severity
 from uncertainty_suite.figures.style import save
 from uncertainty_suite.figures.trials import parallel_coordinates
@@ -41,6 +41,7 @@ __all__ = [
     "predicted_against_true",
     "predictive_curve",
     "quantile_calibration",
+    "referral",
     "reliability_diagram",
     "risk_coverage",
     "save",

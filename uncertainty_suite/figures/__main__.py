@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from uncertainty_suite import figures
-from uncertainty_suite.errors import InputError
+from uncertainty_suite import figures, program
+from uncertainty_suite.errors import InputError, one_line
 from uncertainty_suite.runs import RunFolder
 
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser().parse_args(argv)
         paths = _draw(arguments.runs, arguments.output_dir, arguments.data_dir)
     except InputError as error:
-        print("figures: " + str(error).replace("\n", "\\n"), file=sys.stderr)
+        print(f"figures: {one_line(error)}", file=sys.stderr)
         return 1
     print(*paths, sep="\n")
     return 0
@@ -56,4 +56,4 @@ def _draw(runs: Sequence[Path], output_dir: Path | None, data_dir: Path | None) 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run("figures", main)

@@ -28,4 +28,6 @@ def read(run: RunFolder, split: str, data_dir: str | Path | None = None) -> Data
         _ = data.num_examples  # reads it
     except InputError as error:
         raise NoDataError(str(error)) from error
+    except (KeyError, TypeError) as error:
+        raise NoDataError(f"The configuration of {run.path} does not say which data it had ({error}).") from error
     return data

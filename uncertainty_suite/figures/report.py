@@ -18,10 +18,11 @@ from uncertainty_suite.figures.data import NoDataError
 from uncertainty_suite.figures.images import uncertain_images
 from uncertainty_suite.figures.ood import ood_detection
 from uncertainty_suite.figures.regression import predicted_against_true, quantile_calibration
-from uncertainty_suite.figures.selective import failure_detection, risk_coverage
+from uncertainty_suite.figures.selective import failure_detection, referral, risk_coverage
 from uncertainty_suite.figures.shift import shift_by_severity
 from uncertainty_suite.figures.style import save
 from uncertainty_suite.figures.two_moons import two_moons_surfaces
+from uncertainty_suite.files import check_folder
 from uncertainty_suite.runs import RunFolder
 from uncertainty_suite.tasks import Split
 
@@ -60,6 +61,8 @@ def draw(run: str | Path, data_dir: str | Path | None = None, output_dir: str | 
     Raises:
         InputError: The run has no predictions, or they are damaged, or the folder cannot be written.
     """
+    if output_dir is None:
+        check_folder(run)
     return _draw({RunFolder(run).method: run}, Path(output_dir or Path(run) / "figures"), data_dir)
 
 
@@ -137,6 +140,8 @@ def _possible(runs: Sequence[RunFolder], data_dir: str | Path | None) -> Iterato
         if split.role in ("validation", "test"):
             for name, draw_split in _OF_SPLIT[likelihood.name].items():
                 yield f"{name}_{split.key}", partial(draw_split, split=split.key)
+            if likelihood.name == "categorical" and likelihood.num_outputs == 2:
+                yield f"referral_{split.key}", partial(referral, split=split.key)
             if likelihood.name == "categorical" and isinstance(form, Images):
                 count = 8 if len(runs) == 1 else 4
                 yield f"images_{split.key}", partial(uncertain_images, split=split.key, count=count, data_dir=data_dir)
@@ -172,10 +177,11 @@ def _against_in_distribution(runs: Sequence[RunFolder], splits: Sequence[Split])
         for score in known[0]:
             if all(score in each for each in known):
                 yield f"failures_{score}", partial(failure_detection, score=score)
-    if shifts and all(run.task.of("shift") == shifts for run in runs):
+    corrupted = [split for split in shifts if split.derived]
+    if corrupted and all([split for split in run.task.of("shift") if split.derived] == corrupted for run in runs):
         for metric in _SHIFT_METRICS[runs[0].task.likelihood.name]:
             yield f"shift_{metric}", partial(shift_by_severity, metric=metric)
-    elif any(run.task.of("shift") for run in runs):
+    elif any(split.derived for run in runs for split in run.task.of("shift")):
         _leave_out("figures of shifts, which are means over corruptions, and not all runs have predicted all of them")
 
 
@@ -198,7 +204,7 @@ def _predicted(runs: Sequence[RunFolder]) -> list[Split]:
 def _form(task: str) -> object:
     """Return the form of a task's examples, or None where its data set is not known here."""
     try:
-        return datasets.get(task).source.form
+        return datasets.find(task).form
     except InputError as error:
         _leave_out(f"figures that show the data. {error}")
         return None

@@ -1,5 +1,6 @@
-"""Risk-coverage curves, of a split and of all that is measured."""
+"""Risk-coverage and referral curves, of a split and of all that is measured."""
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from uncertainty_suite import metrics
 from uncertainty_suite.errors import unknown_name
 from uncertainty_suite.evaluation.measurement import Failures
 from uncertainty_suite.figures import saved, style
+from uncertainty_suite.metrics.base import NoValueError
 
 _LEAST_COVERAGE_IN_VIEW = 0.02
+_COVERAGES = [number / 50 for number in range(50, 0, -1)]
 
 
 @style.styled
@@ -50,6 +53,43 @@ def risk_coverage(runs: Mapping[str, str | Path], split: str = "test") -> Figure
     handles, _ = axis.get_legend_handles_labels()
     oracle = Line2D([], [], color=style.GRAY, linestyle=":", linewidth=0.8, label="oracle")
     axis.legend(handles=[*handles, oracle], loc="upper left")
+    return figure
+
+
+@style.styled
+def referral(runs: Mapping[str, str | Path], split: str = "test") -> Figure:
+    """Draw how good the decisions are that a run keeps, where it refers the most uncertain ones to an expert.
+
+    Leibig et al. 2017 and Band et al. 2021 (arXiv:2211.12717) draw it of diagnoses.
+
+    Args:
+        runs: Run folders by the label that stands in the legend.
+        split: A labelled split.
+
+    Returns:
+        Two axes, of the accuracy and of the AUROC of the classes (`macro_auroc_at_coverage`), a curve a run on each;
+        the latter ends where one class alone is kept.
+
+    Raises:
+        InputError: A run is no classification, or has no predictions of the split, or the split has no labels.
+    """
+    opened = saved.open_runs(runs, "categorical")
+    figure = Figure(figsize=(7.6, 3.6), layout="constrained")
+    axes = figure.subplots(1, 2)
+    looks = style.lines(opened)
+    for label, run in opened.items():
+        batch, _ = saved.classified(run, split)
+        coverage, risk = metrics.risk_coverage_curve(batch.probs, batch.labels)
+        axes[0].plot(1 - coverage, 1 - risk, label=label, **looks[label])
+        areas = {}
+        for share in _COVERAGES:
+            with contextlib.suppress(NoValueError):
+                areas[1 - share] = metrics.macro_auroc_at_coverage(batch.probs, batch.labels, coverage=share)
+        axes[1].plot(list(areas), list(areas.values()), label=label, **looks[label])
+    for axis, name in zip(axes, ("Accuracy", "AUROC")):
+        axis.set(xlim=(0, 1), xlabel="Referred (the most uncertain first)", ylabel=f"{name} of what is kept")
+        axis.xaxis.set_major_formatter(style.percent)
+    axes[0].legend(loc="lower right")
     return figure
 
 

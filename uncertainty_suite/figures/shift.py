@@ -31,8 +31,9 @@ def shift_by_severity(runs: Mapping[str, str | Path], metric: str = "ece") -> Fi
         One axis; a line of means and the boxes of each run.
 
     Raises:
-        InputError: A run has no shifted splits, or not of the same corruptions at every severity and in every run, over
-            which means could not be compared; or predictions are missing; or the metric is unknown or has no value.
+        InputError: A run has no corrupted splits, or not of the same corruptions at every severity and in every run,
+            over which means could not be compared; or predictions are missing; or the metric is unknown or has no
+            value.
     """
     opened = saved.open_runs(runs)
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
@@ -40,11 +41,11 @@ def shift_by_severity(runs: Mapping[str, str | Path], metric: str = "ece") -> Fi
     looks = style.lines(opened)
     width = 0.8 / len(opened)
     first = next(iter(opened.values()))
-    shifts = first.task.of("shift")
+    shifts = _corrupted(first)
     by_severity = _by_severity(first)
     severities = np.array([0, *by_severity])
     for i, (label, run) in enumerate(opened.items()):
-        if run.task.of("shift") != shifts:
+        if _corrupted(run) != shifts:
             raise InputError(
                 f"The corruptions in {run.path} are not those in {first.path}: their means cannot be compared."
             )
@@ -75,11 +76,15 @@ def _draw_boxes(axis: Axes, places: np.ndarray, values: np.ndarray, width: float
     axis.hlines(median, places - width / 2, places + width / 2, color=color, linewidth=1.2)
 
 
+def _corrupted(run: RunFolder) -> list[Split]:
+    return [split for split in run.task.of("shift") if split.derived]
+
+
 def _by_severity(run: RunFolder) -> dict[int, list[Split]]:
-    """Return the shifted splits of a run at each severity, the mildest first."""
-    shifts = run.task.of("shift")
+    """Return the corrupted splits of a run at each severity, the mildest first."""
+    shifts = _corrupted(run)
     if not shifts:
-        raise InputError(f"Run {run.path} has no shifted splits: see config.evaluation.corruptions.")
+        raise InputError(f"Run {run.path} has no corrupted splits: see config.evaluation.corruptions.")
     found = {
         severity: [split for split in shifts if split.severity == severity]
         for severity in sorted({split.severity for split in shifts})

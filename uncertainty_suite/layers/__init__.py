@@ -31,7 +31,7 @@ from uncertainty_suite.layers.reversible import AffineCoupling, FlowDensities, R
 from uncertainty_suite.layers.side_by_side import SideBySide
 from uncertainty_suite.layers.spectral_normalization import SpectralNormalization
 from uncertainty_suite.layers.split import draw_samples, has_stochastic, seed_draws, split_at, split_at_stochastic
-from uncertainty_suite.layers.tokens import IsToken, Positions, TokenMean
+from uncertainty_suite.layers.tokens import IsToken, Positions, TokenMax, TokenMean, ZeroPadding
 from uncertainty_suite.layers.variational import Variational
 from uncertainty_suite.layers.variational_last_layer import VariationalLastLayer
 from uncertainty_suite.marks import mark
@@ -64,9 +64,11 @@ __all__ = [
     "SplitMembers",
     "StochasticFastWeights",
     "TileMembers",
+    "TokenMax",
     "TokenMean",
     "Variational",
     "VariationalLastLayer",
+    "ZeroPadding",
     "by_member",
     "draw_samples",
     "fast_weight_initializer",

@@ -20,8 +20,8 @@ def _projection(units: int, **kwargs: Any) -> keras.layers.Layer:
     return keras.layers.Dense(units, trainable=False, **kwargs)
 
 
-def _layer_norm(**kwargs: Any) -> keras.layers.Layer:
-    return keras.layers.LayerNormalization(epsilon=1e-5, **kwargs)
+def _layer_norm(epsilon: float = 1e-5, **kwargs: Any) -> keras.layers.Layer:
+    return keras.layers.LayerNormalization(epsilon=epsilon, **kwargs)
 
 
 def _head(units: int, **kwargs: Any) -> keras.layers.Layer:
@@ -54,7 +54,7 @@ class LayerSet:
         at_input: Changes the model's inputs before the backbone; called with the tensor, or the dict of tensors.
         at_output: Changes what the model returns; called with the dict of `features`, `outputs` and what the head adds,
             and returns such a dict, e.g. with outputs `[batch, members, units]`.
-        layer_norm: Makes a normalisation of vectors; called with the name only.
+        layer_norm: Makes a normalisation of vectors; called with the name, and where it is not 1e-5 with `epsilon`.
         attention: Makes a self-attention; called like `self_attention`, with the number of heads and `dense`.
         embedding: Makes a table of vectors; called like `keras.layers.Embedding`.
 

@@ -42,3 +42,33 @@ class TokenMean(keras.layers.Layer):
 
     def compute_output_shape(self, inputs_shape: tuple, is_token_shape: tuple) -> tuple[int | None, ...]:
         return (inputs_shape[0], inputs_shape[-1])
+
+
+@keras.saving.register_keras_serializable(package="uncertainty_suite")
+class ZeroPadding(keras.layers.Layer):
+    """Put zeros in place of the vectors of padding: `[batch, length, d]` from `[batch, length, d]`.
+
+    The second argument says where there are tokens, `[batch, length]`.
+    """
+
+    def call(self, inputs: tf.Tensor, is_token: tf.Tensor) -> tf.Tensor:
+        return tf.where(tf.cast(is_token, tf.bool)[:, :, tf.newaxis], inputs, tf.zeros([], inputs.dtype))
+
+    def compute_output_shape(self, inputs_shape: tuple, is_token_shape: tuple) -> tuple[int | None, ...]:
+        return inputs_shape
+
+
+@keras.saving.register_keras_serializable(package="uncertainty_suite")
+class TokenMax(keras.layers.Layer):
+    """Take the largest of each number over the tokens of an example: `[batch, d]` from `[batch, length, d]`.
+
+    The second argument says where there are tokens, `[batch, length]`. The maximum over none is 0.
+    """
+
+    def call(self, inputs: tf.Tensor, is_token: tf.Tensor) -> tf.Tensor:
+        is_token = tf.cast(is_token, tf.bool)[:, :, tf.newaxis]
+        largest = tf.reduce_max(tf.where(is_token, inputs, inputs.dtype.min), axis=1)
+        return tf.where(tf.reduce_any(is_token, axis=1), largest, tf.zeros([], inputs.dtype))
+
+    def compute_output_shape(self, inputs_shape: tuple, is_token_shape: tuple) -> tuple[int | None, ...]:
+        return (inputs_shape[0], inputs_shape[-1])

@@ -10,9 +10,8 @@ Example:
 """
 
 from uncertainty_suite.leaderboard.analysis import Analysis, rank
-from uncertainty_suite.leaderboard.records import Record, find_runs, read_record, read_records
+from uncertainty_suite.leaderboard.records import Record, find_runs, load_scores, read_record, read_records
 from uncertainty_suite.leaderboard.rendering import render
-from uncertainty_suite.leaderboard.scores import load_scores
 from uncertainty_suite.leaderboard.store import add
 from uncertainty_suite.leaderboard.tables import Row, Statistic, Table, select, tables
 

@@ -15,11 +15,12 @@ A folder of runs that has the name of a command is given as `./add`.
 import argparse
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from uncertainty_suite.errors import InputError
+from uncertainty_suite.leaderboard.fields import printable
 from uncertainty_suite.leaderboard.records import Record, read_all
 from uncertainty_suite.leaderboard.rendering import FORMATS, render
 
@@ -43,10 +44,19 @@ def _parser(command: str, description: str) -> argparse.ArgumentParser:
 def _read(paths: Sequence[str | Path], problems: list[str]) -> list[Record]:
     """Read records; what is unfinished is said and forgotten, what is damaged is kept in `problems` too."""
     records, found = read_all(paths)
-    for problem in found:
-        print(problem.replace("\n", "\\n"), file=sys.stderr)
+    _warn(found)
     problems += [problem for problem in found if not problem.startswith("unfinished")]
     return records
+
+
+def _warn(problems: Iterable[str]) -> None:
+    for problem in problems:
+        print(printable(problem), file=sys.stderr)
+
+
+def _say(lines: Iterable[object]) -> None:
+    for line in lines:
+        print(printable(str(line)))
 
 
 def _tables(arguments: Sequence[str]) -> int:
@@ -66,9 +76,11 @@ def _tables(arguments: Sequence[str]) -> int:
     if options.update or options.check:
         from uncertainty_suite.leaderboard import insertion, published
 
-        others = [entry for path in options.runs for entry in published.read(path)]
-        for path in insertion.update(options.update or [], records, others):
-            print(f"updated: {path}")
+        damaged: list[str] = []
+        others = [entry for path in options.runs for entry in published.read(path, damaged)]
+        _warn(damaged)
+        problems += damaged
+        _say(f"updated: {path}" for path in insertion.update(options.update or [], records, others))
         insertion.check(options.check or [], records, others)
     else:
         print(render(records, options.format, options.metrics), end="")
@@ -83,7 +95,7 @@ def _add(arguments: Sequence[str]) -> int:
     parser.add_argument("--to", default="leaderboards", metavar="FOLDER", help="default: leaderboards")
     parser.add_argument("--replace", action="store_true", help="overwrite a record that says something else")
     options = parser.parse_args(arguments)
-    print("\n".join(add(options.runs, options.to, options.replace)))
+    _say(add(options.runs, options.to, options.replace))
     return 0
 
 
@@ -94,7 +106,7 @@ def _diff(arguments: Sequence[str]) -> int:
     parser.add_argument("first", metavar="RUN_A", help="a run folder, or a record's file")
     parser.add_argument("second", metavar="RUN_B")
     options = parser.parse_args(arguments)
-    print(diff(options.first, options.second), end="")
+    _say(diff(options.first, options.second).removesuffix("\n").split("\n"))
     return 0
 
 
@@ -109,12 +121,14 @@ def _page(arguments: Sequence[str]) -> int:
     parser.add_argument("--output", metavar="FILE", help="default: index.html in that folder")
     options = parser.parse_args(arguments)
     problems: list[str] = []
+    damaged: list[str] = []
     records = _read([options.folder], problems)
-    text = page(records, published.read(options.folder), abouts(options.folder, records))
+    text = page(records, published.read(options.folder, damaged), abouts(options.folder, records, damaged))
+    _warn(damaged)
     output = Path(options.output or Path(options.folder, "index.html"))
     write(output, text)
-    print(f"{output}: {len(text.encode()) / 1000:,.0f} kB")
-    return int(bool(problems))
+    _say([f"{output}: {len(text.encode()) / 1000:,.0f} kB"])
+    return int(bool(problems or damaged))
 
 
 def _cards(arguments: Sequence[str]) -> int:
@@ -124,8 +138,7 @@ def _cards(arguments: Sequence[str]) -> int:
     parser.add_argument("folder", nargs="?", default="leaderboards", help="of the records; default: leaderboards")
     options = parser.parse_args(arguments)
     problems: list[str] = []
-    for path in write(_read([options.folder], problems), options.folder):
-        print(path)
+    _say(write(_read([options.folder], problems), options.folder))
     return int(bool(problems))
 
 
@@ -137,9 +150,11 @@ def _build(arguments: Sequence[str]) -> int:
     parser.add_argument("--folder", default="leaderboards", help="of the records; default: leaderboards")
     options = parser.parse_args(arguments)
     problems: list[str] = []
-    for path in build(_read([options.folder], problems), options.folder, options.files):
-        print(f"updated: {path}")
-    return int(bool(problems))
+    damaged: list[str] = []
+    changed = build(_read([options.folder], problems), options.folder, options.files, damaged)
+    _warn(damaged)
+    _say(f"updated: {path}" for path in changed)
+    return int(bool(problems or damaged))
 
 
 def _check(arguments: Sequence[str]) -> int:
@@ -150,9 +165,11 @@ def _check(arguments: Sequence[str]) -> int:
     parser.add_argument("--folder", default="leaderboards", help="of the records; default: leaderboards")
     options = parser.parse_args(arguments)
     problems: list[str] = []
-    found = check(_read([options.folder], problems), options.folder, options.files)
-    for problem in found:
-        print(problem, file=sys.stderr)
+    records = _read([options.folder], problems)
+    found = check(records, options.folder, options.files)
+    _warn(found)
+    if without := sum(not record.has_fingerprint for record in records):
+        _say([f"{without} of {len(records)} records are of before, and have no fingerprint of their labels"])
     return int(bool(problems or found))
 
 
@@ -174,9 +191,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _COMMANDS[arguments[0]](arguments[1:])
         return _tables(arguments)
     except InputError as error:
-        print("leaderboard: " + str(error).replace("\n", "\\n"), file=sys.stderr)
+        _warn([f"leaderboard: {error}"])
     except OSError as error:
-        print(f"leaderboard: {error.filename}: {error.strerror}", file=sys.stderr)
+        _warn([f"leaderboard: {error.filename}: {error.strerror}"])
     return 1
 
 

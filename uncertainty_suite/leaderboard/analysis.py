@@ -8,10 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from uncertainty_suite.leaderboard import statistics
-from uncertainty_suite.leaderboard.scores import load_scores
+from uncertainty_suite.leaderboard.records import load_scores
 from uncertainty_suite.leaderboard.tables import Row, Statistic, Table, higher_is_better, is_mean
 
 SIGNIFICANCE = 1 - statistics.LEVEL
+
+_SIZES = frozenset(map(str, range(1, 1000)))  # of an ensemble, as metrics are named
 
 # What every configuration has; any other section is a method's own.
 _SHARED = {"seed", "precision", "method", "batch_size", "epochs", "dataset", "model", "optimizer", "evaluation"}
@@ -300,7 +302,7 @@ class Analysis:
             place, _, rest = metric.partition("/")
             size, _, name = rest.partition("/")
             statistic = row.statistic(metric)
-            if place == "ensemble" and name == self.table.calibrated_loss and size.isdecimal() and statistic:
+            if place == "ensemble" and name == self.table.calibrated_loss and size in _SIZES and statistic:
                 losses[int(size)] = statistic.mean
         if len(losses) < 2 or 1 not in losses or reference in (None, index):
             return {}
@@ -310,7 +312,8 @@ class Analysis:
             if one and of_reference and of_reference.mean:
                 times[cost] = one.mean / of_reference.mean
         members = times.get("num_parameters", 0)
-        is_plain = members == round(members) >= max(losses) and times.get("train_flops", members) > 0.9 * members
+        is_plain = math.isfinite(members) and members == round(members) >= max(losses)
+        is_plain = is_plain and times.get("train_flops", members) > 0.9 * members
         return losses if is_plain else {}
 
     @functools.cached_property

@@ -1,14 +1,17 @@
 """Model cards (Mitchell et al. 2019, arXiv:1810.03993): a Markdown page a method and task, made from its records."""
 
+import collections
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from uncertainty_suite import configuration
+from uncertainty_suite.files import open_regular
 from uncertainty_suite.leaderboard.analysis import SIGNIFICANCE, Analysis, Estimate
 from uncertainty_suite.leaderboard.records import Record, experiment_name
 from uncertainty_suite.leaderboard.rendering import decimals, escape_markdown, number, significant, tuned_on
 from uncertainty_suite.leaderboard.tables import COSTS, Row, Table, higher_is_better, select, tables
+from uncertainty_suite.leaderboard.writing import is_inside
 from uncertainty_suite.leaderboard.writing import write as write_text
 
 HEADER = "<!-- Made from the records by `python -m uncertainty_suite.leaderboard cards`. -->\n"
@@ -21,21 +24,30 @@ _BIASED_INTERVAL = 0.03  # and one of an interval's level and what it holds
 def cards(records: Iterable[Record]) -> dict[str, str]:
     """Return the text of each card by its path, `<task>/cards/<method>.md`, with the hash where there are several."""
     result: dict[str, str] = {}
-    for table in tables(records):
+    found = tables(records)
+    places = paths(found)
+    for table in found:
         analysis = Analysis(table)
-        result |= {path: card(analysis, row) for path, row in zip(paths(table), table.rows)}
+        result |= {path: card(analysis, row) for path, row in zip(places[table.task], table.rows)}
     return result
 
 
-def paths(table: Table) -> list[str]:
-    """Return where the card of each row of a table lies, below the folder of the records."""
-    methods = [row.method for row in table.rows]
-    result = []
-    for row in table.rows:
-        folder, _, stem = experiment_name(table.task, row.method, row.config_hash).rpartition("/")
-        if methods.count(row.method) == 1:
-            stem = stem.rpartition("-")[0]
-        result.append(f"{folder}/cards/{stem}.md")
+def paths(found: Iterable[Table]) -> dict[str, list[str]]:
+    """Return by task where the card of each row of its table lies, below the folder of the records.
+
+    The name is the method's, with the hash where a file system could take two of them for one: `a/b` and `a_b`.
+    """
+    rows = [(table.task, row) for table in found for row in table.rows]
+    hashed = [experiment_name(task, row.method, row.config_hash).split("/") for task, row in rows]
+    short = [f"{folder}/cards/{stem.rpartition('-')[0]}" for folder, stem in hashed]
+    taken = collections.Counter(name.casefold() for name in short)
+    taken.update(f"{folder}/cards/{stem}".casefold() for folder, stem in hashed)
+    result: dict[str, list[str]] = {}
+    for (task, row), (folder, stem), name in zip(rows, hashed, short):
+        with_hash = f"{folder}/cards/{stem}"
+        whole = f"{name}-{row.config_hash}"
+        unique = next((each for each in (name, with_hash) if taken[each.casefold()] == 1), whole)
+        result.setdefault(task, []).append(f"{unique}.md")
     return result
 
 
@@ -58,7 +70,7 @@ def write(records: Iterable[Record], folder: str | Path) -> list[Path]:
     written = []
     for name, text in cards(records).items():
         path = Path(folder) / name
-        write_text(path, text)
+        write_text(path, text, Path(folder))
         written.append(path)
     for path in stale(folder, written):
         path.unlink()
@@ -68,8 +80,18 @@ def write(records: Iterable[Record], folder: str | Path) -> list[Path]:
 def stale(folder: str | Path, current: Iterable[Path]) -> list[Path]:
     """Return the cards below a folder that were made earlier and are none of the current ones."""
     current = set(current)
-    found = sorted(Path(folder).glob("*/cards/*.md"))
-    return [path for path in found if path not in current and path.read_text(encoding="utf-8").startswith(HEADER)]
+    return [
+        path for path in sorted(Path(folder).glob("*/cards/*.md")) if path not in current and _is_made(path, folder)
+    ]
+
+
+def _is_made(path: Path, folder: str | Path) -> bool:
+    """Return whether a file was made here earlier, and so may be removed."""
+    try:
+        with open_regular(path, folder) as file:
+            return is_inside(path, Path(folder)) and file.read(len(HEADER)) == HEADER.encode()
+    except (OSError, ValueError):
+        return False
 
 
 def _facts(analysis: Analysis, row: Row) -> str:

@@ -12,14 +12,14 @@ from uncertainty_suite import configuration, likelihoods, metrics
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.leaderboard import statistics
 from uncertainty_suite.leaderboard.places import Place, Places
-from uncertainty_suite.leaderboard.records import Record, check_comparable, find_runs, read_record
+from uncertainty_suite.leaderboard.records import Record, check_comparable, find_runs, load_scores, read_record
 from uncertainty_suite.leaderboard.rendering import number
-from uncertainty_suite.leaderboard.scores import Scores, load_scores, of_examples
+from uncertainty_suite.leaderboard.saved import CheckedRun
+from uncertainty_suite.leaderboard.scores import Scores, of_examples
 from uncertainty_suite.leaderboard.tables import EXACT_COSTS, higher_is_better, tables
 from uncertainty_suite.likelihoods import Saved
 from uncertainty_suite.metrics.base import MeanMetric
 from uncertainty_suite.metrics.calibration import even_bins
-from uncertainty_suite.runs import RunFolder
 
 _TIMES = {"provenance.started_at", "provenance.finished_at"}
 
@@ -58,6 +58,8 @@ def diff(first: str | Path, second: str | Path, num_resamples: int = 1000) -> st
     ]
     lines += ["", "Provenance (a -> b)", *_changes(*provenance)]
     found = differences(records[0], records[1], num_resamples)
+    if not found:
+        raise InputError(f"{records[0].folder} and {records[1].folder} have no metric in common.")
     width = max(len(difference.metric) for difference in found) + 2
     lines += ["", f"{'Metrics':{width}} {'a':>10} {'b':>10} {'b - a':>10}   95 % interval, paired over test examples"]
     return "\n".join([*lines, *(_line(difference, width) for difference in found)]) + "\n"
@@ -176,7 +178,7 @@ class _RunSplits:
     """What a run has saved of each example, in the order of their ids."""
 
     def __init__(self, record: Record) -> None:
-        self._run = RunFolder(record.folder)
+        self._run = CheckedRun(record.folder)
         self._likelihood = likelihoods.info(record.likelihood["name"])
         self._saved = functools.cache(self._load)
 

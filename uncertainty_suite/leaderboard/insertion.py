@@ -16,11 +16,13 @@
 <!-- end -->
 """
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from uncertainty_suite.errors import InputError, unknown_name
+from uncertainty_suite.files import read_text
 from uncertainty_suite.leaderboard import cards, published
 from uncertainty_suite.leaderboard.analysis import Analysis, Ranking, rank
 from uncertainty_suite.leaderboard.published import Entry
@@ -46,10 +48,10 @@ def update(files: Iterable[str | Path], records: Iterable[Record], others: Itera
     records = list(records)
     changed = []
     for path in map(Path, files):
-        old = _read(path)
-        new = inserted(path, old, records, others)
-        if new != old:
-            write(path, new)
+        text = _read(path)
+        new = _inserted(path, text, records, others)
+        if new != text:
+            write(Path(os.path.realpath(path)), new)  # what a link leads to, so that it stays one
             changed.append(path)
     return changed
 
@@ -61,9 +63,15 @@ def check(files: Iterable[str | Path], records: Iterable[Record], others: Iterab
         InputError: Names the files.
     """
     records = list(records)
-    stale = [str(path) for path in map(Path, files) if inserted(path, text := _read(path), records, others) != text]
+    stale = [str(path) for path in map(Path, files) if _inserted(path, text := _read(path), records, others) != text]
     if stale:
         raise InputError(f"Not current: {', '.join(stale)}. Give the same command with --update.")
+
+
+def _inserted(path: Path, text: str, records: Iterable[Record], others: Iterable[Entry]) -> str:
+    """Return a file's text with the tables between its markers, and with the line ends that it has."""
+    end = "\r\n" if "\r\n" in text else "\n"
+    return inserted(path, text.replace(end, "\n"), records, others).replace("\n", end)
 
 
 def inserted(path: Path, text: str, records: Iterable[Record], others: Iterable[Entry] = ()) -> str:
@@ -120,7 +128,7 @@ def _table(task: str, patterns: str | None, found: dict[str, Table]) -> str:
 def _cards(task: str, found: dict[str, Table]) -> str:
     if task not in found:
         raise unknown_name("task", task, found)
-    paths = cards.paths(found[task])
+    paths = cards.paths(found.values())[task]
     return "Cards: " + ", ".join(f"[{escape_markdown(Path(path).stem)}]({path})" for path in paths) + "\n"
 
 
@@ -131,7 +139,8 @@ def _ranks(metric: str, found: list[Table]) -> str:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        return read_text(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else reason
         raise InputError(f"{path}: {reason}") from error

@@ -222,14 +222,14 @@ def _mean_curves(curves: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     if not curves:
         return None
     result: dict[str, Any] = {}
-    if "reliability" in curves[0]:
+    if all("reliability" in curve for curve in curves):
         result["reliability"] = []
         for of_runs in zip(*(curve["reliability"] for curve in curves)):
             total = sum(n for n, _, _ in of_runs)
             if total:
                 means = [sum(n * bin[k] for n, *bin in of_runs) / total for k in (0, 1)]
                 result["reliability"].append([total, *(round(mean, 4) for mean in means)])
-    if "risk_coverage" in curves[0]:
+    if all("risk_coverage" in curve for curve in curves):
         result["risk_coverage"] = _mean([curve["risk_coverage"] for curve in curves])
     for several in ("failures", "confidence"):
         if all(several in curve for curve in curves):
@@ -237,7 +237,7 @@ def _mean_curves(curves: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
                 name: _mean([curve[several][name] for curve in curves if name in curve[several]])
                 for name in curves[0][several]
             }
-    if "quantiles" in curves[0]:
+    if all("quantiles" in curve for curve in curves):
         result["quantiles"] = [_mean(of_level) for of_level in zip(*(curve["quantiles"] for curve in curves))]
     return result
 

@@ -31,7 +31,7 @@ class Place:
     def severity(self) -> int | None:
         """The severity of its shifts; None where there is none, or several."""
         severities = {split.severity for split in self.splits} if self.section == "shift" else set()
-        return severities.pop() if len(severities) == 1 else None
+        return (severities.pop() or None) if len(severities) == 1 else None
 
 
 class Places:
@@ -54,7 +54,7 @@ class Places:
         shifts = tuple(split for split in splits if split.role == "shift")
         if shifts:
             places += [Place("shift", "shift", shifts), Place("shift/mean", "shift", shifts, True)]
-            for severity in sorted({split.severity for split in shifts}):
+            for severity in sorted({split.severity for split in shifts if split.derived}):
                 of_severity = tuple(split for split in shifts if split.severity == severity)
                 places.append(Place(f"shift/severity_{severity}", "shift", of_severity, True))
         for role, key in (("near_ood", "ood/near"), ("far_ood", "ood/far")):

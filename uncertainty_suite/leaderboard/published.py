@@ -5,35 +5,46 @@ A list of objects with `task`, `method`, `model`, `source` (where the numbers st
     [{"task": "cifar10", "method": "SNGP", "model": "WRN 28-10", "source": "...", "metrics": {"test/accuracy": 0.96}}]
 """
 
-import json
-import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from uncertainty_suite.errors import InputError
+from uncertainty_suite.files import parse_json, read_text
+from uncertainty_suite.leaderboard import fields
 from uncertainty_suite.leaderboard.rendering import escape_markdown
 
 Entry = dict[str, Any]
 
-_TEXTS = ("task", "method", "model", "source")
+_MOST_BYTES = 2**22
 
 
-def read(folder: str | Path) -> list[Entry]:
-    """Return the entries of a folder's `published.json`, none if there is no such file.
+def read(folder: str | Path, problems: list[str] | None = None) -> list[Entry]:
+    """Return the entries of a folder's `published.json`, with their known fields; none if there is no such file.
 
-    Raises:
-        InputError: The file is damaged.
+    Args:
+        folder: Of the records.
+        problems: A line is added to it for each entry that is damaged and left out, or for the file.
     """
     path = Path(folder) / "published.json"
-    if not path.is_file():
+    problems = [] if problems is None else problems
+    if not os.path.lexists(path):
         return []
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        # `parse_json` takes an object, and this is a list.
+        content = parse_json(f'{{"entries": {read_text(path, folder, _MOST_BYTES)}}}')["entries"]
+        if not isinstance(content, list):
+            raise ValueError("it is no list of entries")
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not JSON ({error})") from error
-    if not (isinstance(entries, list) and all(map(_is_entry, entries))):
-        raise InputError(f"{path}: expected a list of objects with {', '.join(_TEXTS)} (texts) and metrics (numbers)")
+        problems.append(f"left out: {path}: {error.strerror if isinstance(error, OSError) else error}")
+        return []
+    entries = []
+    for i, entry in enumerate(content):
+        try:
+            entries.append(fields.published(f"[{i}]", entry))
+        except InputError as error:
+            problems.append(f"left out: {path}: {error}")
     return entries
 
 
@@ -53,13 +64,4 @@ def markdown_table(entries: Sequence[Entry]) -> str:
     return (
         "*Published elsewhere*, not run by us, and not comparable with the table above: other architectures, training "
         f"or data.\n\n{table}"
-    )
-
-
-def _is_entry(entry: Any) -> bool:
-    return (
-        isinstance(entry, dict)
-        and all(isinstance(entry.get(name), str) and entry[name].isprintable() for name in _TEXTS)
-        and isinstance(entry.get("metrics"), dict)
-        and all(type(value) in (int, float) and math.isfinite(value) for value in entry["metrics"].values())
     )

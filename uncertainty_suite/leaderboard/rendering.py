@@ -13,6 +13,7 @@ from uncertainty_suite import configuration
 from uncertainty_suite.errors import unknown_name
 from uncertainty_suite.leaderboard import statistics
 from uncertainty_suite.leaderboard.analysis import Analysis, Estimate, Power
+from uncertainty_suite.leaderboard.fields import printable
 from uncertainty_suite.leaderboard.records import Record
 from uncertainty_suite.leaderboard.tables import EXACT_COSTS, Row, Statistic, Table, higher_is_better, select, tables
 
@@ -333,14 +334,14 @@ def _markdown(analyses: Sequence[Analysis]) -> str:
 def _terminal(analyses: Sequence[Analysis]) -> str:
     blocks = []
     for analysis in analyses:
-        blocks.append(f"{analysis.table.task}\n\n{_terminal_of(_columns(analysis))}")
+        blocks.append(f"{printable(analysis.table.task)}\n\n{_terminal_of(_columns(analysis))}")
         if found := power_columns(analysis, analysis.table.metrics):
             blocks.append(_terminal_of(found))
     return "\n".join([*blocks, note(analyses).replace("the best in bold", "* the best")]) if blocks else ""
 
 
 def _terminal_of(found: Sequence[_Column]) -> str:
-    columns = [[c.header, *(text + ("*" if bold else " ") for text, bold in c.cells)] for c in found]
+    columns = [[c.header, *(printable(text) + ("*" if bold else " ") for text, bold in c.cells)] for c in found]
     columns = [[c[0] + " " * (not f.is_name), *c[1:]] for f, c in zip(found, columns)]
     widths = [max(map(len, column)) for column in columns]
     lines = _aligned(columns, widths, sum(column.is_name for column in found))
@@ -353,7 +354,7 @@ def _latex(analyses: Sequence[Analysis]) -> str:
     for analysis in analyses:
         found = power_columns(analysis, analysis.table.metrics)
         parts = [_latex_of(_columns(analysis)), *([_latex_of(found)] if found else [])]
-        blocks.append(f"% {analysis.table.task}\n" + "\n".join(parts))
+        blocks.append(f"% {printable(analysis.table.task)}\n" + "\n".join(parts))
     notes = note(analyses).replace("\n\n", "\n").rstrip("\n").split("\n")
     return "\n".join([*blocks, "".join(f"% {line}\n" for line in notes)]) if blocks else ""
 
@@ -378,18 +379,18 @@ def _exponent(value: float) -> int:
 
 def escape_markdown(text: str) -> str:
     """Return a text that Markdown shows as it is. Underscores inside words are harmless and stay readable."""
-    return re.sub(r"[\\`*|<>\[\]&~]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", text)
+    return re.sub(r"[\\`*|<>\[\]&~$]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", printable(text))
 
 
 _LATEX = {character: f"\\{character}" for character in "&%$#_{}"}
 _LATEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
 _LATEX |= {"±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "—": "---", "†": r"\dag{}"}
-_LATEX |= {"τ": r"$\tau$"}
+_LATEX |= {"τ": r"$\tau$", "[": "{[}", "*": "{*}"}  # the last two after a line's end would be arguments of it
 
 
 def _latex_escape(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+    return "".join(_LATEX.get(character, character) for character in printable(text))
 
 
 def _csv(analyses: Sequence[Analysis]) -> str:
@@ -412,7 +413,8 @@ def _csv(analyses: Sequence[Analysis]) -> str:
                     stability = _stability(powers[metric])
                     statistic = estimate.statistic
                     writer.writerow(
-                        [table.task, table.protocol_version, row.method, row.model, row.config_hash]
+                        _cell_of_sheet(value)
+                        for value in [table.task, table.protocol_version, row.method, row.model, row.config_hash]
                         + [row.trained_here, tuned(row), analysis.ensemble_equivalents[i]]
                         + [metric, higher_is_better(metric), len(statistic.by_fold) if row.folds else None]
                         + [len({seed for _, seed in statistic.replicates}), statistic.mean, statistic.standard_error]
@@ -421,6 +423,14 @@ def _csv(analyses: Sequence[Analysis]) -> str:
                         + [*_to_reference(powers[metric], i).values(), *stability.values()]
                     )
     return output.getvalue()
+
+
+def _cell_of_sheet(value: Any) -> Any:
+    """Return a cell that a spreadsheet takes for what it is: no text is a formula. Numbers stay numbers."""
+    if value is None or isinstance(value, int | float):
+        return value
+    text = printable(str(value))
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _json(analyses: Sequence[Analysis]) -> str:

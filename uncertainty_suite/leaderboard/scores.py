@@ -16,17 +16,15 @@ Of classes that is eight bytes an example, some 50 kB for 10,000 of them, and le
 
 import hashlib
 import io
-import zipfile
+import math
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from uncertainty_suite import metrics
-from uncertainty_suite.errors import InputError
-from uncertainty_suite.leaderboard.records import Record
+from uncertainty_suite.leaderboard.fields import printable
 from uncertainty_suite.likelihoods import Likelihood
 from uncertainty_suite.metrics.base import MeanMetric
 
@@ -34,7 +32,10 @@ Scores = dict[str, np.ndarray]  # `element_id` and, by metric, the value of each
 
 _SHARE = 65535
 _FORMER_NAMES = {"correct": "accuracy"}  # of arrays, in records of before
-_LABELS = "labels"
+LABELS = "labels"
+_SPREADS = ("confidence", "stddev")
+_KINDS = {"element_id": "i", LABELS: "uf"}  # of the others, any that is stored
+_ROUNDING = 1e-3  # more than what float16 does to a mean
 
 
 def scored(likelihood: Likelihood | type[Likelihood]) -> list[str]:
@@ -88,8 +89,8 @@ def to_bytes(
         scores = of_examples(name, saved, likelihood)
         if scores is not None:
             is_bit = np.isin(scores, (0, 1)).all()
-            arrays[name] = np.packbits(scores[order] == 1) if is_bit else scores[order].astype(small)
-    arrays |= {name: scores[order].astype(small) for name, scores in further.items()}
+            arrays[name] = np.packbits(scores[order] == 1) if is_bit else _rounded(scores[order], small)
+    arrays |= {name: _rounded(scores[order], small) for name, scores in further.items()}
     spread, values = next(iter(likelihood.uncertainties(saved).items()))
     if likelihood.name == "categorical":
         confidence = likelihood.metric_input(saved)[order].max(axis=1).astype(np.float64)
@@ -97,42 +98,10 @@ def to_bytes(
     else:
         arrays[spread] = values[order].astype(small)
     labels = saved["labels"][order]
-    arrays[_LABELS] = labels.astype(np.min_scalar_type(labels.max()) if labels.dtype.kind in "iu" else np.float64)
+    arrays[LABELS] = labels.astype(np.min_scalar_type(labels.max()) if labels.dtype.kind in "iu" else np.float64)
     file = io.BytesIO()
     np.savez_compressed(file, **arrays)
     return file.getvalue()
-
-
-def load_scores(record: Record) -> Scores | None:
-    """Return the scores of each example of a record, float32 `[n]` by metric, sorted by `element_id`, int64.
-
-    None for a run folder, and for a record without scores.
-
-    Raises:
-        InputError: The file cannot be read.
-    """
-    if record.is_run or record.scores is None:
-        return None
-    ids, arrays = _read(record.folder.with_suffix(".npz"))
-    arrays.pop(_LABELS, None)
-    return {
-        "element_id": ids,
-        **{_FORMER_NAMES.get(name, name): _decoded(arrays[name], len(ids)) for name in arrays},
-    }
-
-
-def load_labels(record: Record) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the ids of the in-distribution split's examples, int64 `[n]`, ascending, and their labels `[n]`.
-
-    None for a run folder, and for a record without them, as those of before are.
-
-    Raises:
-        InputError: The file cannot be read.
-    """
-    if record.is_run or record.scores is None:
-        return None
-    ids, arrays = _read(record.folder.with_suffix(".npz"))
-    return (ids, arrays[_LABELS]) if _LABELS in arrays else None
 
 
 def digest(element_ids: np.ndarray, labels: np.ndarray | None = None) -> dict[str, Any]:
@@ -151,15 +120,61 @@ def digest(element_ids: np.ndarray, labels: np.ndarray | None = None) -> dict[st
     return {"num_examples": len(element_ids), "sha256": sha256.hexdigest()}
 
 
-def _read(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return the ids in a file of scores, and its other arrays as they are stored."""
-    try:
-        # The SHA-256 in the record was compared when it was read, so `files.read_arrays` would check the file again.
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        return np.cumsum(arrays.pop("element_id"), dtype=np.int64), arrays
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
+def checked(
+    arrays: Mapping[str, np.ndarray],
+    likelihood: type[Likelihood],
+    num_examples: int,
+    measured: Mapping[str, float],
+) -> dict[str, np.ndarray]:
+    """Return the arrays of a file of scores, the ids summed up, once they are as `to_bytes` makes them.
+
+    Args:
+        arrays: As they are stored.
+        likelihood: Of the task.
+        num_examples: How many there are.
+        measured: The metrics of the split, which must be what their scores give.
+
+    Raises:
+        ValueError: An array is missing, unknown, of another form, or gives another metric.
+    """
+    names = scored(likelihood)
+    arrays = {_FORMER_NAMES.get(name, name): array for name, array in arrays.items()}
+    missing = [
+        name for name in ("element_id", *names) if name not in arrays and (name in measured or name not in names)
+    ]
+    if missing:
+        raise ValueError(f"there is no array '{missing[0]}'")
+    known = {"element_id", *names, f"{likelihood.calibration}/{likelihood.criterion}", *_SPREADS, LABELS}
+    if unknown := sorted(arrays.keys() - known):
+        raise ValueError(f"there is an array {printable(unknown[0])!r:.80}, which no record has")
+    for name, array in arrays.items():
+        packed = array.dtype == np.uint8 and name not in (LABELS, "element_id")
+        expected = -(-num_examples // 8) if packed else num_examples
+        if array.shape != (expected,) or array.dtype.kind not in _KINDS.get(name, "uf"):
+            raise ValueError(f"array '{name}' is {array.dtype} {list(array.shape)}, for {num_examples} examples")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"array '{name}' has values that are not finite")
+    ids = np.cumsum(arrays["element_id"], dtype=np.int64)
+    if (arrays["element_id"][1:] < 1).any() or (ids[1:] <= ids[:-1]).any():
+        raise ValueError("an element_id is there twice")
+    for name in measured.keys() & arrays.keys():
+        metric: Any = metrics.get(name.rpartition("/")[2])
+        found = metric.finish(float(_decoded(arrays[name], num_examples).mean(dtype=np.float64)))
+        if not math.isclose(found, measured[name], rel_tol=_ROUNDING, abs_tol=1e-6):
+            raise ValueError(f"array '{name}' gives {found:.6g}, and the record says {measured[name]:.6g}")
+    return {**arrays, "element_id": ids}
+
+
+def decoded(arrays: Mapping[str, np.ndarray]) -> Scores:
+    """Return the scores of arrays that `checked` returned, float32 `[n]` by metric, and their ids, int64."""
+    ids = arrays["element_id"]
+    stored = {name: array for name, array in arrays.items() if name not in ("element_id", LABELS)}
+    return {"element_id": ids, **{name: _decoded(array, len(ids)) for name, array in stored.items()}}
+
+
+def _rounded(values: np.ndarray, dtype: type[np.floating]) -> np.ndarray:
+    """Return values in few digits, more where one is too large for them."""
+    return values.astype(dtype if np.abs(values).max() <= np.finfo(dtype).max else np.float64)
 
 
 def _decoded(stored: np.ndarray, num_examples: int) -> np.ndarray:

@@ -7,6 +7,7 @@ arrays. `examples` tells for every other split, too, which examples were predict
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import math
@@ -22,21 +23,26 @@ import numpy as np
 
 from uncertainty_suite import configuration
 from uncertainty_suite.errors import InputError
+from uncertainty_suite.files import read_json
+from uncertainty_suite.leaderboard import fields
 from uncertainty_suite.leaderboard import scores as per_example
 from uncertainty_suite.leaderboard.curves import curves
-from uncertainty_suite.leaderboard.places import Places
+from uncertainty_suite.leaderboard.fields import printable
 from uncertainty_suite.leaderboard.records import (
+    Agreement,
     Record,
-    check_comparable,
     check_protocol,
+    consistent,
     file_name,
     find_runs,
+    of_content,
     read_all,
     read_record,
     seal,
 )
+from uncertainty_suite.leaderboard.saved import CheckedRun
 from uncertainty_suite.leaderboard.tables import COSTS
-from uncertainty_suite.leaderboard.writing import write
+from uncertainty_suite.leaderboard.writing import is_inside, write
 from uncertainty_suite.likelihoods import Saved
 from uncertainty_suite.runs import SCHEMA_VERSION, RunFolder
 
@@ -68,46 +74,121 @@ def add(runs: Iterable[str | Path], to: str | Path = "leaderboards", replace: bo
     Raises:
         InputError: One or more runs were refused, said on stderr line by line; the others were added.
     """
-    lines, refused = [], 0
-    for folder in find_runs(runs):
+    lines: list[str] = []
+    problems: list[str] = []
+    neighbours: dict[Path, _Neighbours] = {}
+    folders = find_runs(runs, problems)
+    for problem in problems:
+        _say(problem)
+    refused = len(problems)
+    for folder in folders:
         try:
-            lines.append(_add(folder, Path(to), replace))
+            lines.append(_add(folder, Path(to), replace, neighbours))
         except InputError as error:
-            print(f"refused: {error}", file=sys.stderr)
+            _say(f"refused: {error}")
             refused += 1
     if refused:
         raise InputError(f"{refused} of {refused + len(lines)} runs refused, {len(lines)} added.")
     return lines
 
 
-def _add(folder: Path, to: Path, replace: bool) -> str:
+def _say(line: str) -> None:
+    print(printable(line), file=sys.stderr)
+
+
+def _add(folder: Path, to: Path, replace: bool, neighbours: dict[Path, "_Neighbours"]) -> str:
     record = read_record(folder)
-    content, scores = _content(record)
+    try:
+        content, scores = _content(record)
+    except InputError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
+        # A run folder may hold anything, and what that makes the arithmetic raise stops no other run.
+        raise InputError(f"{folder}: cannot be measured ({type(error).__name__}: {error})") from error
     path = to / file_name(content)
+    added = of_content(path, content, scores)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if not is_inside(path, to):
+            raise InputError(f"{path.parent} is a link that leads out of {to}.")
         with _locked(to):
-            if path.exists() and path.read_bytes() == _json_bytes(content) and _matches(path, content):
+            if path.exists() and _is(path, _json_bytes(content)) and _is(path.with_suffix(".npz"), scores):
                 return f"{path}: is there already"
             if path.exists() and not replace:
                 raise InputError(f"{path} is there and says something else ({_change(path, content)}). See --replace.")
-            others = [other for other in neighbours(path.parent) if other.folder != path]
-            check_comparable([*others, record])
-            _check_examples(others, record, content["examples"])
-            _check_means(others, record)
+            beside = neighbours.setdefault(path.parent, _Neighbours(path.parent))
+            beside.check(dataclasses.replace(added, folder=folder), path)
             # First the scores: a record whose scores are missing is damaged, scores without a record are nothing.
             for name, data in ((path.with_suffix(".npz"), scores), (path, _json_bytes(content))):
-                write(name, data)
+                write(name, data, to)
+            beside.added(added)
     except OSError as error:
         raise InputError(f"{error.filename or path}: {error.strerror}") from error
     return f"{path}: {len(content['metrics'])} metrics"
 
 
+class _Neighbours:
+    """The records in the folder of a task, each read once however many are added to them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[Path, tuple[tuple[int, int, int], Record | None]] = {}
+        self._agreement = Agreement()
+
+    def check(self, record: Record, path: Path) -> None:
+        """Refuse a record that cannot stand beside the others; `path` is where it shall lie, in place of any there."""
+        found = {each: _stamp(each) for each in sorted(self._folder.glob("*.json"))}
+        if found != {each: stamp for each, (stamp, _) in self._known.items()}:  # others were at it
+            known = {each: self._known[each] for each in found if self._known.get(each, (None,))[0] == found[each]}
+            self._known = {each: known.get(each) or (stamp, _readable(each)) for each, stamp in found.items()}
+            self._agreement = self._all_but(None)
+        agreement = self._all_but(path) if path in self._known else self._agreement
+        if problem := agreement.problem(record):
+            raise InputError(problem)
+        if copied := agreement.copied(record):
+            said, refused = copied
+            if refused:
+                raise InputError(said)
+            _say(f"note: {said}")
+
+    def added(self, record: Record) -> None:
+        """Count a record in that was written."""
+        replaces = record.folder in self._known
+        self._known[record.folder] = _stamp(record.folder), record
+        if replaces:
+            self._agreement = self._all_but(None)
+        else:
+            self._agreement.take(record)
+
+    def _all_but(self, path: Path | None) -> Agreement:
+        records = [record for each, (_, record) in self._known.items() if record is not None and each != path]
+        agreement = Agreement()
+        for record in consistent(records)[0]:
+            agreement.take(record)
+        return agreement
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """Return what changes when a file is written anew."""
+    status = path.lstat()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _readable(path: Path) -> Record | None:
+    """Return a record, or None for what is damaged or none, which `check` says."""
+    try:
+        return next(iter(read_all([path])[0]), None)
+    except InputError:
+        return None
+
+
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Let one process at a time look at the records and add to them; the system unlocks when a process dies."""
-    import fcntl  # on no Windows, where records can be read but not added
-
+    try:
+        import fcntl
+    except ImportError as error:
+        raise InputError("This system has no flock, so no records can be added here. On Windows, use WSL 2.") from error
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -119,24 +200,20 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def neighbours(folder: Path) -> list[Record]:
     """Return the records that can be read in the folder of a task."""
-    if not any(folder.glob("*.json")):
-        return []
-    try:
-        return read_all([folder])[0]
-    except InputError:  # all of them are damaged, which `check` says
-        return []
+    return consistent([record for path in sorted(folder.glob("*.json")) if (record := _readable(path))])[0]
 
 
 def _content(record: Record) -> tuple[dict[str, Any], bytes]:
     """Return what a record's files hold: the JSON object, and the bytes of the scores."""
     from uncertainty_suite import evaluation
 
-    run = RunFolder(record.folder)
+    run = CheckedRun(record.folder)
     path = record.folder / "results.json"
     check_protocol(path, record.protocol_version)
-    expected = configuration.config_hash(dict(record.config))
-    if record.config_hash != expected:
-        raise InputError(f"{path}: field 'config_hash' is {record.config_hash}, and of its config it is {expected}")
+    try:
+        fields.evaluation("config['evaluation']", record.config.get("evaluation"))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     private = [name for name, value in configuration.flatten(dict(record.config)).items() if _PATH.search(str(value))]
     if private:
         raise InputError(f"{path}: config.{private[0]} is a path of one machine, which no record may hold")
@@ -147,8 +224,9 @@ def _content(record: Record) -> tuple[dict[str, Any], bytes]:
         )
     task = run.task
     said = {name: value for name, value in task.to_json().items() if name != "name"}
+    results = run.results or {}
     for name, value in said.items():
-        if run.results is None or run.results.get(name) != value:
+        if results.get(name) != value:
             raise InputError(f"{path}: field {name!r} is not that of {record.folder / 'task.json'}")
 
     measured = evaluation.compute(run)
@@ -162,7 +240,8 @@ def _content(record: Record) -> tuple[dict[str, Any], bytes]:
         "left_out": measured.left_out,
         "tuned": dict(record.tuned),
         "examples": _examples(run),
-        "provenance": _without_paths(record.provenance),
+        # Paths first: what escapes a line end would escape it for the shell's rules, too.
+        "provenance": fields.provenance("provenance", _without_paths(results["provenance"])),
         "scores": {
             "split": task.in_distribution,
             "num_examples": len(saved["labels"]),
@@ -235,49 +314,13 @@ def _relative(match: re.Match) -> str:
 
 
 def _examples(run: RunFolder) -> dict[str, dict[str, Any]]:
-    """Return which examples were predicted of each split that is data of its own; shifted ones are of another split."""
+    """Return which examples were predicted of each split that is data of its own; corrupted ones are of another."""
     examples = {}
     for split in run.task.splits:
-        if split.role not in ("shift", "fit", "predict_only"):
+        if not split.derived and split.role not in ("fit", "predict_only"):
             saved = run.predictions(split.key)
             examples[split.key] = per_example.digest(saved["element_id"], saved["labels"] if split.labelled else None)
     return examples
-
-
-def _check_examples(others: Iterable[Record], record: Record, examples: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse predictions of other examples than those of the records of the same fold that are there."""
-    for other in others:
-        for split in sorted(other.examples.keys() & examples.keys()) if other.fold == record.fold else ():
-            if other.examples[split] != examples[split]:
-                problem = f"{record.folder} has predicted other examples, or with other labels, than {other.folder}"
-                raise InputError(f"Task '{record.task}': the examples of '{split}' differ, {problem}.")
-
-
-def _check_means(others: Iterable[Record], record: Record) -> None:
-    """Refuse numbers made of other shifted or OOD sets than those of the same name in the records that are there."""
-    mine = _made_of(record)
-    for other in others:
-        theirs = _made_of(other)
-        for key in sorted(mine.keys() & theirs.keys()):
-            if mine[key] != theirs[key]:
-                missing, more = sorted(theirs[key] - mine[key]), sorted(mine[key] - theirs[key])
-                found = [f"without {', '.join(missing)}"] * bool(missing) + [f"with {', '.join(more)}"] * bool(more)
-                raise InputError(
-                    f"Task '{record.task}': {key} is made of other splits in {record.folder} than in {other.folder}: "
-                    f"{' and '.join(found):.200}. Evaluate the same ones."
-                )
-
-
-def _made_of(record: Record) -> dict[str, set[str]]:
-    """Return the splits behind each place where metrics of a record are made of several."""
-    places = Places(record.splits, record.in_distribution).by_key.values()
-    made_of = {place.key: place.splits for place in places if place.is_mean}
-    made_of["failure"] = tuple(split for split in record.splits if split.role in ("shift", "near_ood", "far_ood"))
-    return {
-        key: {f"{split.key} ({split.max_examples or 'all'})" for split in splits}
-        for key, splits in made_of.items()
-        if any(name.startswith(f"{key}/") for name in record.metrics)
-    }
 
 
 def _json_bytes(content: Mapping[str, Any]) -> bytes:
@@ -293,17 +336,14 @@ def _pretty(name: str, value: Any) -> str:
     return json.dumps(value, sort_keys=True, allow_nan=False)
 
 
-def _matches(path: Path, content: Mapping[str, Any]) -> bool:
-    """Return whether the scores beside a record are those that it names."""
-    scores = path.with_suffix(".npz")
-    return scores.exists() and hashlib.sha256(scores.read_bytes()).hexdigest() == content["scores"]["sha256"]
+def _is(path: Path, data: bytes) -> bool:
+    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
 
 
 def _change(path: Path, content: Mapping[str, Any]) -> str:
     """Return the first field in which a record's file differs from what would be written."""
     try:
-        old = json.loads(path.read_text(encoding="utf-8"))
-        changes = configuration.differences(old, dict(content))
-    except (ValueError, AttributeError):
+        changes = configuration.differences(read_json(path), dict(content))
+    except (OSError, ValueError):
         return "it cannot be read"
     return next((change for change in changes if not change.startswith("record_sha256")), "its file of scores")

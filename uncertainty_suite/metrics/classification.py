@@ -8,6 +8,7 @@ import numpy as np
 
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.metrics import base
+from uncertainty_suite.metrics.ood import ranking_auroc
 
 
 @base.REGISTRY.register
@@ -101,6 +102,30 @@ class WorstClassAccuracy(BalancedAccuracy):
 
     def of_classes(self, accuracies: np.ndarray) -> float:
         return float(accuracies.min())
+
+
+@base.REGISTRY.register
+class MacroAUROC(base.WholeSetMetric):
+    """How well the probability of a class tells its examples from all others, as an area, averaged over classes.
+
+    Of two classes it is the AUROC of class 1. Classes that are the label of no example, or of all, are left out.
+    """
+
+    name = "macro_auroc"
+    formula = "mean_k P(p_k of class k > p_k of another class) + P(equal) / 2"
+    higher_is_better = True
+    paper = "Fawcett 2006"
+    agrees = "scikit-learn (multi_class='ovr')"
+
+    def keep(self, batch: base.Batch) -> tuple[np.ndarray, ...]:
+        return batch.probs.copy(), batch.labels.copy()
+
+    def compute(self, probs: np.ndarray, labels: np.ndarray) -> float:
+        if len(np.unique(labels)) < 2:
+            raise self._no_value("all examples have the same label, and it needs some of two classes")
+        # That of class 0 of two is the same but for rounding.
+        classes = [1] if probs.shape[1] == 2 else np.unique(labels)
+        return float(np.mean([ranking_auroc(probs[:, k], labels == k) for k in classes]))
 
 
 @base.REGISTRY.register

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from uncertainty_suite.metrics import base
+from uncertainty_suite.metrics.classification import MacroAUROC
 from uncertainty_suite.metrics.ood import ranking_auroc
 
 _TIES = ("mean", "input")
@@ -67,6 +68,11 @@ def _areas(uncertainty: np.ndarray, loss: np.ndarray, ties: str, convention: str
     coverage[0] = generalized[0] = 0.0
     risk[0] = risk[1]  # goes on as it is
     return float(np.trapezoid(risk, coverage)), float(np.trapezoid(generalized, coverage))
+
+
+def _num_answered(num_examples: int, coverage: float) -> int:
+    # 0.07 * 100 is 7.000000000000001, and means 7.
+    return max(int(np.ceil(round(num_examples * coverage, 9))), 1)
 
 
 class _SelectiveMetric(base.SortingMetric):
@@ -168,9 +174,7 @@ class RiskAtCoverage(_SelectiveMetric):
         super().__init__(ties, uncertainty)
 
     def compute(self, uncertainty: np.ndarray, loss: np.ndarray) -> float:
-        # 0.07 * 100 is 7.000000000000001, and means 7.
-        answered = int(np.ceil(round(len(loss) * self.coverage, 9)))
-        return float(_curve(uncertainty, loss, self.ties).risk[max(answered, 1) - 1])
+        return float(_curve(uncertainty, loss, self.ties).risk[_num_answered(len(loss), self.coverage) - 1])
 
 
 @base.REGISTRY.register
@@ -190,6 +194,37 @@ class AccuracyAtCoverage(RiskAtCoverage):
 
     def compute(self, uncertainty: np.ndarray, loss: np.ndarray) -> float:
         return 1.0 - super().compute(uncertainty, loss)
+
+
+@base.REGISTRY.register
+class MacroAUROCAtCoverage(base.SortingMetric, MacroAUROC):
+    """The `macro_auroc` of the `ceil(n * coverage)` most confident examples, the others being referred to an expert.
+
+    A point of a clinic's referral curve (Leibig 2017, Band 2021). Examples as uncertain as the last one that is
+    answered are answered, too.
+
+    Args:
+        coverage: The share of examples to answer, above 0.
+        uncertainty: The name of the uncertainty to sort by.
+    """
+
+    name = "macro_auroc_at_coverage"
+    formula = "macro_auroc of the ceil(n c) most confident, c = 0.8"
+    paper = "Leibig 2017"
+
+    def __init__(self, coverage: float = 0.8, uncertainty: str = base.MAX_PROB):
+        base.check_number("coverage", coverage, 0, 1, at_high=True)
+        self.coverage = coverage
+        super().__init__(uncertainty)
+
+    def keep(self, batch: base.Batch) -> tuple[np.ndarray, ...]:
+        return self.sorted_by(batch), *super().keep(batch)
+
+    def compute(self, *columns: Any, **unused: Any) -> float:
+        uncertainty, probs, labels = columns
+        groups = base.tie_groups(uncertainty)
+        last = np.searchsorted(np.cumsum(np.bincount(groups)), _num_answered(len(groups), self.coverage))
+        return super().compute(probs[groups <= last], labels[groups <= last])
 
 
 @base.REGISTRY.register

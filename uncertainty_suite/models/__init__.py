@@ -15,10 +15,13 @@ import numpy as np
 
 from uncertainty_suite import keras
 from uncertainty_suite.errors import InputError
+from uncertainty_suite.models import pretrained
+from uncertainty_suite.models.bert import bert
 from uncertainty_suite.models.convnet import convnet
 from uncertainty_suite.models.mlp import mlp
 from uncertainty_suite.models.resnet20 import resnet20
 from uncertainty_suite.models.resnet_mlp import resnet_mlp
+from uncertainty_suite.models.text_cnn import text_cnn
 from uncertainty_suite.models.transformer import transformer
 from uncertainty_suite.models.wide_resnet import wide_resnet
 from uncertainty_suite.registry import Registry
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from uncertainty_suite.likelihoods import Likelihood
 
 REGISTRY: Registry[Callable[..., Any]] = Registry("architecture")
-for _architecture in (convnet, mlp, resnet20, resnet_mlp, transformer, wide_resnet):
+for _architecture in (bert, convnet, mlp, resnet20, resnet_mlp, text_cnn, transformer, wide_resnet):
     REGISTRY.register(_architecture)
 
 
@@ -126,6 +129,8 @@ def build(
             f"Architecture {name} has several variables named {repeated[0]}, so that a checkpoint would mix them up. "
             "Give each layer a name of its own."
         )
+    if chosen.get("pretrained"):
+        pretrained.load(model, chosen["pretrained"])
     return model
 
 

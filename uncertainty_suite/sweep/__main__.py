@@ -33,8 +33,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from uncertainty_suite import leaderboard, training
-from uncertainty_suite.errors import InputError
+from uncertainty_suite import leaderboard, program, training
+from uncertainty_suite.errors import InputError, one_line
 from uncertainty_suite.files import write_atomic
 from uncertainty_suite.sweep import asha, engines
 from uncertainty_suite.sweep.display import duration
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _sweep(_parser().parse_args(argv), command)
     except InputError as error:
-        print(f"sweep: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"sweep: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as interrupted:
         # Once only: the handlers are those of before, where Ctrl-C came before `install`.
@@ -246,4 +246,4 @@ def _write_table(output_dir: Path, finished: Sequence[Planned]) -> None:
 if __name__ == "__main__":
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # the table has arrows and ±, whatever the locale
-    sys.exit(main())
+    program.run("sweep", main)

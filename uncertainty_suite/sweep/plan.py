@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from uncertainty_suite import configuration, datasets, launch
+from uncertainty_suite import configuration, datasets, launch, shipped
 from uncertainty_suite.configuration import Section
-from uncertainty_suite.errors import InputError, unknown_name
+from uncertainty_suite.errors import InputError
 from uncertainty_suite.leaderboard.records import safe
 from uncertainty_suite.runs import RunFolder
-from uncertainty_suite.trained import BASELINES
 from uncertainty_suite.training.run import check
 
 _OPENING, _CLOSING, _QUOTES = "([{", ")]}", "'\""
@@ -142,20 +141,13 @@ def get_methods(names: Sequence[str]) -> list[Method]:
     for name in names:
         path = Path(name).expanduser()
         if path.suffix != ".py" and path.name == name:
-            path = BASELINES / f"{name}.py"
-            if not path.is_file():
-                raise unknown_name("method", name, [script.stem for script in BASELINES.glob("*.py")])
+            path = shipped.script(name)
         if path.stem in methods:
             raise InputError(
                 f"Two methods are named '{path.stem}': {methods[path.stem].path} and {path}. Rename one of "
                 "them, or give it once."
             )
-        try:
-            script = configuration.load_module(path)
-        except InputError:
-            raise
-        except Exception as error:
-            raise InputError(f"{path} cannot be imported ({type(error).__name__}: {error}).") from error
+        script = configuration.load_module(path)
         if not callable(getattr(script, "main", None)):
             raise InputError(f"{path} has no function main(config, options), so it is no script of a method.")
         section = getattr(script, "CONFIG", None)
@@ -166,11 +158,14 @@ def get_methods(names: Sequence[str]) -> list[Method]:
 def get_tasks(files: Sequence[str]) -> dict[str, str]:
     """Return configuration files, with their variants, by the name of the task's folder: `uci_yacht`.
 
+    Args:
+        files: As `shipped.config_file` takes them: `configs/uci.py:yacht`, or `uci:yacht`.
+
     Raises:
-        InputError: Two have one name.
+        InputError: There is no such task, or two have one name.
     """
     tasks: dict[str, str] = {}
-    for file in files:
+    for file in map(shipped.config_file, files):
         path, colon, variant = file.partition(":")
         name = safe(f"{Path(path).stem}_{variant}" if variant else Path(path).stem)
         if name in tasks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from uncertainty_suite.files import read_arrays, write_arrays
 
 _KEPT = 2
 _STATE = "state.json"
+_OF_THE_FILE = {errno.EIO, errno.ELOOP, errno.ENOENT}  # errors that say that it is not there, or is damaged
 
 
 class Checkpoint:
@@ -73,14 +75,23 @@ class Checkpoint:
             The state it was saved with, and its `step`; None where there is no checkpoint.
 
         Raises:
-            InputError: Checkpoints are there and none can be read, or the newest one is of another architecture.
+            InputError: Checkpoints are there and none is whole, or the newest one is of another architecture, or the
+                system does not let it be read, e.g. for want of permission or with too many files open.
         """
         paths = self._paths() if step is None else [self._path(step)]
         for path in reversed(paths):
             try:
                 arrays = read_arrays(path)
                 state = dict(json.loads(arrays.pop(_STATE).tobytes()))
-            except (OSError, TypeError, ValueError, KeyError, RecursionError) as error:
+            except OSError as error:
+                if error.errno not in _OF_THE_FILE:  # it may be whole, and would be lost by going on from another one
+                    raise InputError(
+                        f"Checkpoint {path} cannot be read ({error.strerror}). Mend that, and give the same command "
+                        "again."
+                    ) from error
+                logging.warning("Checkpoint %s is damaged (%s); trying the one before it.", path, error)
+                continue
+            except (TypeError, ValueError, KeyError, RecursionError) as error:
                 logging.warning("Checkpoint %s is damaged (%s); trying the one before it.", path, error)
                 continue
             self._assign(path, arrays)

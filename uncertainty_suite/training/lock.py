@@ -3,10 +3,11 @@
 import contextlib
 import datetime
 import errno
-import fcntl
 import json
 import os
 import socket
+import stat
+import time
 import weakref
 from pathlib import Path
 from typing import TextIO
@@ -14,9 +15,19 @@ from typing import TextIO
 from absl import logging
 
 from uncertainty_suite.errors import InputError
+from uncertainty_suite.files import check_folder, read_json
+
+try:
+    import fcntl
+except ImportError:  # Windows, where runs can be read and scored
+    fcntl = None  # type: ignore[assignment]
 
 NAME = ".lock"
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+
+
+class InUseError(InputError):
+    """Another process holds a folder."""
 
 
 class Lock:
@@ -37,13 +48,14 @@ class Lock:
             shared: Others may hold it shared too.
 
         Raises:
-            InputError: Another process holds it; the message says which.
+            InputError: Another process holds it, and the message says which; or something in it leads out of it.
             OSError: The folder or the file cannot be made.
         """
         self._path = folder / NAME
         folder.mkdir(parents=True, exist_ok=True)
+        check_folder(folder)
         while True:
-            self._file = open(self._path, "a+")  # noqa: SIM115 - closed by _release
+            self._file = _open(self._path)
             try:
                 self.acquire(shared)
                 if os.path.samestat(os.fstat(self._file.fileno()), os.stat(self._path)):
@@ -66,7 +78,7 @@ class Lock:
         try:
             fcntl.flock(self._file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(
+            raise InUseError(
                 f"{self._path.parent} is in use by {_owners(self._path.parent)}. Wait until that has ended, or choose "
                 "another --output_dir."
             ) from None
@@ -87,7 +99,7 @@ class Lock:
 _held: weakref.WeakValueDictionary[tuple[int, Path], Lock] = weakref.WeakValueDictionary()
 
 
-def hold(folder: Path, shared: bool = False) -> Lock:
+def hold(folder: Path, shared: bool = False, patience: float = 0.0) -> Lock:
     """Return this process's lock on a folder, taken if need be.
 
     Within a process nothing is excluded: a run that failed may be started again while its traceback is still alive.
@@ -95,18 +107,44 @@ def hold(folder: Path, shared: bool = False) -> Lock:
     Args:
         folder: What to hold; it is made.
         shared: Others may hold it shared too; a lock held already is never weakened.
+        patience: Seconds to wait for another process to let it go.
 
     Raises:
-        InputError: Another process holds it.
+        InUseError: Another process holds it.
+        InputError: Something in it leads out of it, or this system has no such locks.
         OSError: The folder or the file cannot be made.
     """
+    if fcntl is None:
+        raise InputError(
+            "This system has no flock, by which a run keeps its folder to itself, so nothing can be trained here. On "
+            "Windows, use WSL 2."
+        )
     key = (os.getpid(), folder.resolve())  # a forked child holds nothing of its parent's
     lock = _held.get(key)
     if lock is None or not lock.held:
-        lock = _held[key] = Lock(folder, shared)
+        until = time.monotonic() + patience
+        while True:
+            try:
+                lock = _held[key] = Lock(folder, shared)
+                break
+            except InUseError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(0.02)
     elif lock.shared and not shared:
         lock.acquire(shared)
     return lock
+
+
+def _open(path: Path) -> TextIO:
+    """Open the file, which is emptied and written in place: so it must be a file, and of this folder alone."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o666)
+    state = os.fstat(descriptor)
+    if not stat.S_ISREG(state.st_mode) or state.st_nlink > 1:
+        os.close(descriptor)
+        raise InputError(f"{path} is no regular file, or has another name elsewhere. Remove it.")
+    return os.fdopen(descriptor, "a+")
 
 
 def _release(file: TextIO, path: Path, owner: int) -> None:
@@ -121,6 +159,6 @@ def _owners(folder: Path) -> str:
     owners = []
     for path in sorted(folder.rglob(NAME)):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            owner = json.loads(path.read_text())
+            owner = read_json(path, folder)
             owners.append(f"process {owner['pid']} on {owner['host']} since {owner['since']}")
     return " and ".join(owners) or "another process"

@@ -9,6 +9,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -104,13 +105,16 @@ class Loop:
         self._batches: Any = None
         self._train_steps: CompiledSteps | None = None
         self._writes = run.chief and not run.options.restore_only
+        for folder in (self._path / "checkpoints", self._path / "tensorboard"):
+            if folder.exists() and not folder.is_dir():
+                raise InputError(f"{folder} is no folder. Remove it, or choose another --output_dir.")
         if name and self._writes:  # other processes may train other parts of the run
             self._lock = lock.hold(self._path)
             if not self._lock.shared:
                 remove_partial(self._path)
         run.models.append(model)
         self._checkpoint = Checkpoint(self._path / "checkpoints", named_variables(model, optimizer, state))
-        self._restore()
+        self._restore(named_variables(model, optimizer))
         if run.options.restore_only and self.step < self._epochs * self._steps_per_epoch:
             raise InputError(
                 f"{self._path} is trained up to step {self.step} of {self._epochs * self._steps_per_epoch}: give its "
@@ -133,7 +137,8 @@ class Loop:
             )
             self._check_agreement()
 
-    def _restore(self) -> None:
+    def _restore(self, trained: Mapping[str, Any]) -> None:
+        """Restore what is saved; where nothing is and `Options.trained` names a run, `trained` from that one."""
         state = self._checkpoint.restore()
         start: dict[str, Any] = {
             "step": 0,
@@ -144,12 +149,22 @@ class Loop:
             "step_flops": None,
             "run": self._id,
         }
+        if state is None and self._run.options.trained is not None:
+            saved = Checkpoint(Path(self._run.options.trained) / "checkpoints", trained).restore()
+            if saved is None:
+                raise InputError(f"--trained={self._run.options.trained} has no checkpoints any more. Leave it out.")
+            state = {**saved, "run": self._id, "fitted": False}
         if state is None:
             state = start
         if state.get("run") != self._id or not start.keys() <= state.keys():
             raise InputError(
                 f"The checkpoints in {self._checkpoint.folder} are of another run ({state.get('run')}, and this is "
                 f"{self._id}). Choose another --output_dir."
+            )
+        if not _is_state(state, self._epochs * self._steps_per_epoch):
+            raise InputError(
+                f"The state in the newest checkpoint of {self._checkpoint.folder} is none that a training has. Delete "
+                "that folder to train from the start."
             )
         self.step: int = state["step"]
         self.seconds: float = state["seconds"]
@@ -390,3 +405,24 @@ class Loop:
     def _write_history(self) -> None:
         lines = "".join(json.dumps(line) + "\n" for line in self.history)
         write_atomic(self._path / "history.jsonl", lambda file: file.write(lines.encode()))
+
+
+def _is_state(state: Mapping[str, Any], last_step: int) -> bool:
+    """Return whether what a checkpoint holds beside variables is of the types, and within the limits, of a training."""
+
+    def number(value: Any) -> bool:
+        return type(value) in (int, float) and math.isfinite(value) and value >= 0
+
+    lists = [state["history"], state.get("rollbacks", [])]
+    return (
+        type(state["step"]) is int
+        and 0 <= state["step"] <= last_step
+        and number(state["seconds"])
+        and (state["step_flops"] is None or number(state["step_flops"]))
+        and type(state["fitted"]) is bool
+        and all(isinstance(each, list) and all(isinstance(line, dict) for line in each) for each in lists)
+        and all(number(each.get("learning_rate_factor")) for each in lists[1])
+        and isinstance(state["epoch_values"], dict)
+        and all(isinstance(values, list) for values in state["epoch_values"].values())
+        and all(type(value) in (int, float) for values in state["epoch_values"].values() for value in values)
+    )

@@ -34,6 +34,8 @@ class Options:
         command: What made the run, for its provenance; by default the command line of this process.
         tuned: What was chosen by a search before the run, by field, for its record; see `configuration.read_tuned`. Of
             a field that has another value than the chosen one nothing is recorded.
+        trained: A finished run whose network is taken in place of a training: of the script that the section's
+            `trains_as` names, with the same configuration, so that the result is the same.
         restore_only: Whether a finished training is only restored: nothing is trained or written, and `evaluate` hands
             over the predict function.
         train_only: Whether the training is not evaluated: in place of that `evaluate` hands over the predict function.
@@ -52,6 +54,7 @@ class Options:
     config_file: str | None = None
     command: str | None = None
     tuned: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    trained: str | Path | None = None
     restore_only: bool = False
     train_only: bool = False
 

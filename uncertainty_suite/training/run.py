@@ -24,10 +24,10 @@ from ml_collections import ConfigDict
 from uncertainty_suite import configuration, datasets, keras, likelihoods, ood_scores, tf
 from uncertainty_suite.configuration import Section
 from uncertainty_suite.errors import DivergedError, InputError
-from uncertainty_suite.files import remove_partial, write_json
+from uncertainty_suite.files import check_folder, remove_partial, write_json
 from uncertainty_suite.runs import PROTOCOL_VERSION, SCHEMA_VERSION, RunFolder
 from uncertainty_suite.tasks import Split, Task, plan
-from uncertainty_suite.training import lock, schema
+from uncertainty_suite.training import lock, precision, schema
 from uncertainty_suite.training.options import Options
 from uncertainty_suite.training.strategy import check_batch_size, gather, get_strategy, is_chief, is_cluster
 
@@ -36,6 +36,19 @@ if TYPE_CHECKING:
     from uncertainty_suite.training.loop import Loop
 
 _PACKAGES = ("keras", "ml_collections", "numpy", "scikit-learn", "scipy", "tensorflow", "tensorflow-datasets")
+# What is said of a run that is finished already.
+_RESULTS = ("method", "task", "seed", "likelihood", "in_distribution", "left_out", "tuned")
+_MOST_NUMBERS = 2**30  # of the inputs of one call of predict: 4 GB
+# How the names of environment variables begin that may change bits; and of those among them that do not: of what is
+# printed, who the other processes are, what scikit-learn sets itself, and what Terraform reads, secrets among it.
+_BITS = (
+    *("TF_", "XLA_", "OMP_", "KMP_", "MKL_", "GOMP_", "ONEDNN_", "DNNL_", "OPENBLAS_", "BLIS_", "GOTO_", "NPY_"),
+    *("CUDA_", "CUBLAS_", "CUDNN_", "NVIDIA_TF32_", "NCCL_", "ROCM_", "TPU_", "GLIBC_TUNABLES", "LD_PRELOAD"),
+)
+_NO_BITS = (
+    *("TF_CPP_", "TF_CONFIG", "KMP_INIT_AT_FORK", "KMP_DUPLICATE_LIB_OK", "TPU_ML_PLATFORM"),
+    *("TF_VAR_", "TF_CLI_", "TF_TOKEN_", "TF_CLOUD_", "TF_HTTP_", "TF_ENCRYPTION", "TF_LOG"),
+)
 
 
 class Restored(Exception):
@@ -64,8 +77,6 @@ class Run:
         options: Settings that change no result.
         folder: The reader of its folder.
         path: The folder.
-        strategy: Where it is trained.
-        chief: Whether this process writes.
         trained_id: What ties checkpoints to their run.
         results: What an earlier process wrote into `results.json`, or None if the run is not finished.
         rollbacks: Those of its trainings, which `results.json` will hold as a part of its provenance, if there are any.
@@ -100,12 +111,6 @@ class Run:
         self._script = Path(script)
         self.config, self._splits = check(config, self._script.stem, section, self.options.data_dir)
         self.saved_config = configuration.to_json(self.config)
-        given = self.options.strategy
-        self.strategy = get_strategy(given) if isinstance(given, str) else given
-        check_batch_size(self.config.batch_size, self.strategy)
-        self.chief = is_chief(self.strategy)
-        if self.options.deterministic_ops:
-            tf.config.experimental.enable_op_determinism()
         self.trained_id = configuration.trained_id(self.saved_config)
         self.path = Path(self.options.output_dir or self._default_path())
         self.folder = RunFolder(self.path)
@@ -122,13 +127,34 @@ class Run:
         self._fingerprints: dict[str, str] = {}
         self._evaluation_data: list[datasets.Dataset] = []
         try:
-            self._open(shared)
+            self._read_folder()
+            # A run that is finished is locked only where it was killed before it let go.
+            if self.results is None or self.options.restore_only or (self.path / lock.NAME).exists():
+                check_batch_size(self.config.batch_size, self.strategy)
+                if self.options.trained is not None:
+                    self._check_trained(section)
+                if self.options.deterministic_ops:
+                    tf.config.experimental.enable_op_determinism()
+                self._open(shared)
+            if self.results is None and not self.options.restore_only and self.chief:
+                precision.warn_if_slow(self.config.precision)
         except OSError as error:
             raise InputError(
                 f"Cannot use {self.path} as a run folder ({error}). Choose another --output_dir."
             ) from error
         if self.results is not None and not self.options.restore_only:
             logging.info("%s is finished already; its results are returned as they are.", self.path)
+
+    @functools.cached_property
+    def strategy(self) -> tf.distribute.Strategy:
+        """Where it is trained. A run that is finished has no use for it, and so none for TensorFlow."""
+        given = self.options.strategy
+        return get_strategy(given) if isinstance(given, str) else given
+
+    @functools.cached_property
+    def chief(self) -> bool:
+        """Whether this process writes."""
+        return is_chief(self.strategy)
 
     @functools.cached_property
     def task(self) -> Task:
@@ -177,6 +203,31 @@ class Run:
         """Shape of one example, as a network receives it; a tree of shapes where there are several inputs."""
         return self._data("train").input_shape
 
+    def _check_trained(self, section: Section | None) -> None:
+        """Refuse a run of `Options.trained` that is not finished, or whose training is not this one's."""
+        trained = RunFolder(self.options.trained or "")
+        of = section.trains_as if section else ""
+        if not of:
+            raise InputError(
+                f"--trained is for methods that come after the training of another one, and '{self.config.method}' "
+                "trains a network of its own. Leave it out."
+            )
+        script = Path(str((trained.provenance or {}).get("script", ""))).stem
+        if script != of or trained.results is None:
+            raise InputError(f"--trained={trained.path} is no finished run of {of}.py.")
+        own = ("evaluation", "method", section.name if section else "")
+        mine, theirs = (
+            {name: value for name, value in config.items() if name not in own}
+            for config in (self.saved_config, trained.config)
+        )
+        if mine != theirs:
+            raise InputError(
+                f"--trained={trained.path} is a network of another configuration "
+                f"({'; '.join(configuration.differences(theirs, mine))}). Give this run the same settings."
+            )
+        if trained.results["data_fingerprint"]["train"] != self._data("train").fingerprint():
+            raise InputError(f"--trained={trained.path} is of other training data. Leave it out.")
+
     def _default_path(self) -> Path:
         without_seed = {**self.saved_config, "evaluation": None}
         experiment = f"{self.config.method}-{configuration.config_hash(without_seed)[:8]}"
@@ -192,22 +243,32 @@ class Run:
             if split.name not in ("train", "validation") and split.source not in read:
                 data = read[split.source] = self._data(Split(split.key, split.role, split.source))
                 _ = data.num_examples  # reads it
+                if split.labelled and data.likelihood == "categorical" and data.labels.min() < 0:
+                    raise InputError(
+                        f"config.evaluation.splits has '{split.key}', whose examples have no labels to "
+                        "measure by. Name it in config.evaluation.predict_only or ood_far."
+                    )
         self._evaluation_data = list(read.values())
+        numbers = self.config.evaluation.batch_size * _size(self.input_shape)
+        if numbers > _MOST_NUMBERS:
+            raise InputError(
+                f"config.evaluation.batch_size is {self.config.evaluation.batch_size:,} examples at once, which have "
+                f"{numbers:,} numbers, of at most {_MOST_NUMBERS:,}. Make it smaller."
+            )
         _ = self.task  # which for a Gaussian likelihood reads the training targets
         if _fits_scores(self.config):
             schema.check_fit_examples(self.saved_config["evaluation"], self._data("train").num_examples)
 
     def _open(self, shared: bool) -> None:
-        self._read_folder()
         if self.options.restore_only:
+            check_folder(self.path)
             if self._provenance is None:
                 raise InputError(f"{self.path} holds no run that could be restored.")
             self.results = None  # or the script would return them, and hand over no predict function
             return
         if self.results is None and not self.options.train_only:
             self._read_evaluation_data()
-        # A run that is finished is locked only where it was killed before it let go.
-        if not self.chief or (self.results is not None and not (self.path / lock.NAME).exists()):
+        if not self.chief:
             return
         self._lock = lock.hold(self.path, shared)
         self._read_folder()  # again, now that nobody else changes it
@@ -258,6 +319,14 @@ class Run:
                     "another --output_dir."
                 )
         if results is not None and results["config"] == self.saved_config:
+            lacking = [field for field in _RESULTS if field not in results] or (
+                [] if "name" in results["likelihood"] else ["likelihood.name"]
+            )
+            if lacking:
+                raise InputError(
+                    f"{self.path / 'results.json'} is damaged (it has no {lacking[0]}). Delete that file and give the "
+                    "same command again: the rest of the run is kept."
+                )
             self.results = results
 
     def _new_provenance(self) -> dict[str, Any]:
@@ -271,7 +340,8 @@ class Run:
 
     def _note_resume(self) -> None:
         first, now = self._provenance or {}, self._conditions()
-        same = ("revision", "versions", "hardware", "strategy")
+        first = {"environment": {}, **first}  # runs of before did not say
+        same = ("revision", "versions", "hardware", "strategy", "environment")
         changed = {name: now[name] for name in same if first.get(name) != now[name]}
         if changed:
             old, new = ({name: values.get(name) for name in changed} for values in (first, now))
@@ -385,11 +455,21 @@ def check(
         config.method = config.method or method
     saved = configuration.to_json(config)
     schema.validate(saved, section)
+    configuration.check_name("config.method", saved["method"])
     splits = plan(saved, _fits_scores(config))
-    data_of(config.dataset, "train", data_dir)
+    schema.check_vocabulary(saved, data_of(config.dataset, "train", data_dir).source.form)
     for split in splits:  # builders refuse unknown names and splits
         data_of(config.dataset, split, data_dir)
     return config, splits
+
+
+def _size(shape: Any) -> int:
+    """Return how many numbers an example has, of a shape or a tree of them."""
+    if isinstance(shape, dict):
+        return sum(map(_size, shape.values()))
+    if any(isinstance(each, dict | tuple) for each in shape):
+        return sum(map(_size, shape))
+    return math.prod(shape)
 
 
 def _fits_scores(config: ConfigDict) -> bool:
@@ -419,6 +499,8 @@ def data_of(
     for kind in ("mixup", "cutmix"):
         if config.get(kind):
             data = data.mixed(kind, config[kind])
+    if config.get("augmix"):
+        data = data.augmixed(config["augmix"])
     if config.get("outliers"):
         source, _, part = config["outliers"].rpartition("/")
         data = data.with_outliers(datasets.get(source, part, data_dir).like(data))
@@ -435,7 +517,17 @@ def provenance() -> dict[str, Any]:
         },
         "devices": [device.name for device in tf.config.list_logical_devices()],
     }
+    made["environment"] = environment()
     return made
+
+
+def environment() -> dict[str, str]:
+    """Return the environment variables that may change bits: how TensorFlow and what computes for it shall do so."""
+    return {
+        name: value.encode(errors="backslashreplace").decode()
+        for name, value in sorted(os.environ.items())
+        if name.startswith(_BITS) and not name.startswith(_NO_BITS)
+    }
 
 
 def origin() -> dict[str, Any]:
@@ -444,7 +536,8 @@ def origin() -> dict[str, Any]:
         "protocol_version": PROTOCOL_VERSION,
         "started_at": _now(),
         "host": socket.gethostname(),
-        "command": shlex.join(["python", *sys.argv]),
+        # A name that is no Unicode cannot be written otherwise.
+        "command": shlex.join(["python", *sys.argv]).encode(errors="backslashreplace").decode(),
         "revision": _revision(),
         "versions": {
             "python": platform.python_version(),
@@ -453,6 +546,7 @@ def origin() -> dict[str, Any]:
         "hardware": {
             "platform": platform.platform(),
             "processor": _processor(),
+            "instructions": precision.instructions(),
             "cpus": num_cpus(),
         },
     }
@@ -474,6 +568,7 @@ def _revision() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", __file__)  # or it is another repository, with an environment inside
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -13,10 +13,14 @@ from ml_collections import ConfigDict
 
 from uncertainty_suite import configuration, datasets, likelihoods, metrics, models, ood_scores, posthoc
 from uncertainty_suite.configuration import REQUIRED, Parameter, Section
+from uncertainty_suite.datasets.forms import Tokens
+from uncertainty_suite.datasets.trees import Tree, leaves
 from uncertainty_suite.errors import InputError, unknown_name
 from uncertainty_suite.training.optimizers import OF_METHODS, OPTIMIZERS, SCHEDULES
 
 PRECISIONS = ("float32", "mixed_bfloat16")
+_MOST_EPOCHS = 10**9
+MOST_AT_ONCE = 10**6  # predictions of one call: examples times samples
 
 FIELDS: dict[str, Parameter] = {
     "seed": Parameter(0, "decides all that is random", at_least=0, at_most=2**32 - 1),
@@ -77,6 +81,10 @@ _OF_THE_LOSS: dict[str, Parameter] = {
 OPTIONAL: dict[str, Parameter] = {
     **_OF_THE_LOSS,
     "dataset.train_ids": Parameter((), "train on these examples alone, by element id; empty for all", of=int),
+    "evaluation.shifts": Parameter((), "labelled splits of the data set that are shifted as they are"),
+    "dataset.augmix": Parameter(
+        0.0, "severity of AugMix of training images, e.g. 3; 0 for none", at_least=0, at_most=10
+    ),
 }
 
 # Options of architectures, data sets, optimizers and schedules, by their last name; the others by type alone.
@@ -157,9 +165,9 @@ def complete(
         if not isinstance(name, str):
             FIELDS[field].check(f"config.{field}", name)
         defaults |= {f"{field.partition('.')[0]}.{option}": value for option, value in options_of(name).items()}
-    data = datasets.get(flat["dataset.name"])
-    likelihood = likelihoods.info(data.likelihood)
-    if "validation" in data.source.splits:
+    source = datasets.find(flat["dataset.name"])
+    likelihood = likelihoods.info(source.likelihood)
+    if "validation" in source.splits:
         defaults["dataset.validation_percent"] = 0.0
     defaults["evaluation.metrics"] = likelihood.headline
     if "validation" in flat.get("evaluation.splits", defaults["evaluation.splits"]):
@@ -203,6 +211,10 @@ def _of_method(config: ConfigDict, own: str, section: Section | None) -> dict[st
     Where the method has optimizers of its own, the first of them takes the place of the file's.
     """
     values = copy.deepcopy(config.to_dict())
+    parts = {field.partition(".")[0] for field in (*FIELDS, *OPTIONAL) if "." in field}
+    for part in ("methods", "search", own, *sorted(parts)):
+        if not isinstance(values.get(part, {}), dict):
+            raise InputError(f"The configuration's {part} must be a part with fields, received {values[part]!r}.")
     table = values.pop("methods", {})
     if section and section.optimizers and values.get("optimizer", {}).get("name") not in section.optimizers:
         _choose(values, {"optimizer.name": section.optimizers[0]})
@@ -212,9 +224,13 @@ def _of_method(config: ConfigDict, own: str, section: Section | None) -> dict[st
 
 def _merge(values: dict[str, Any], piece: Mapping[str, Any]) -> None:
     """Put a piece of configuration over a configuration."""
+    if not isinstance(piece, Mapping):
+        raise InputError(f"The configuration's table 'methods' must hold pieces of configuration, received {piece}.")
     for key, value in piece.items():
         if isinstance(value, Mapping):
-            _merge(values.setdefault(key, {}), value)
+            if not isinstance(values.setdefault(key, {}), dict):
+                raise InputError(f"The configuration's table 'methods' makes a part of the field '{key}'.")
+            _merge(values[key], value)
         else:
             values[key] = value
 
@@ -290,11 +306,11 @@ def validate(config: Mapping[str, Any], section: Section | None = None) -> None:
     _check_loss(config, section)
     _check_optimizer(config["method"], config["optimizer"]["name"], section)
     _check_schedule(config)
-    _check_evaluation(config, num_samples(config, section))
+    _check_evaluation(config, section)
 
 
 def _check_likelihood(config: Mapping[str, Any], section: Section | None) -> None:
-    likelihood = datasets.get(config["dataset"]["name"]).likelihood
+    likelihood = datasets.find(config["dataset"]["name"]).likelihood
     if section and section.likelihoods and likelihood not in section.likelihoods:
         raise InputError(
             f"'{config['method']}' is for labels that are {' or '.join(section.likelihoods)}, and those of data set "
@@ -311,7 +327,7 @@ def _check_loss(config: Mapping[str, Any], section: Section | None) -> None:
                     f"config.{field} changes the labels or the loss of the likelihood, and '{config['method']}' has a "
                     "loss of its own. Leave it out."
                 )
-    likelihood = datasets.get(config["dataset"]["name"]).likelihood
+    likelihood = datasets.find(config["dataset"]["name"]).likelihood
     if likelihood != "categorical" and config.get("loss"):
         raise InputError(
             f"config.loss.{min(config['loss'])} is for labels that are classes, and those of data set "
@@ -401,8 +417,29 @@ def _check_option(config: Mapping[str, Any], field: str, value: Any) -> None:
                 Parameter(default, "").check(f"config.{field}", value)
 
 
+def check_vocabulary(config: Mapping[str, Any], form: Tree) -> None:
+    """Refuse an architecture that has no vectors for some of the token ids of its data set.
+
+    Args:
+        config: As `configuration.to_json` returns it, complete.
+        form: What the data set's examples are brought into.
+
+    Raises:
+        InputError: It is so.
+    """
+    known = config["model"].get("vocabulary_size")
+    for _, part in leaves(form):
+        if known is not None and isinstance(part, Tokens) and known < part.vocabulary_size:
+            raise InputError(
+                f"config.model.vocabulary_size is {known}, and data set '{config['dataset']['name']}' has token ids up "
+                f"to {part.vocabulary_size - 1}. Set --config.model.vocabulary_size={part.vocabulary_size}."
+            )
+
+
 def _check_schedule(config: Mapping[str, Any]) -> None:
     optimizer, epochs = config["optimizer"], config["epochs"]
+    if epochs > _MOST_EPOCHS:
+        raise InputError(f"config.epochs is {epochs}, and no training has more than {_MOST_EPOCHS:,}.")
     if optimizer["warmup_epochs"] >= epochs:
         raise InputError(
             f"config.optimizer.warmup_epochs is {optimizer['warmup_epochs']} of {epochs} epochs: the learning rate "
@@ -417,10 +454,35 @@ def _check_schedule(config: Mapping[str, Any]) -> None:
             )
 
 
-def _check_evaluation(config: Mapping[str, Any], samples: int) -> None:
+def _check_uncertainties(config: Mapping[str, Any], section: Section | None) -> None:
+    """Refuse OOD scores by an uncertainty that the method does not have."""
+    own = section.uncertainties if section else ()
+    for text in config["evaluation"]["ood_scores"]:
+        for need in ood_scores.get(text).needs:
+            kind, _, name = need.rpartition("/")
+            if kind == "uncertainty" and name not in own:
+                raise InputError(
+                    f"config.evaluation.ood_scores: '{text}' is by an uncertainty '{name}' of the method's own, and "
+                    f"'{config['method']}' has {' and '.join(own) or 'none'}. Leave it out; a script of yours that has "
+                    f"it says so by Section(uncertainties=('{name}',))."
+                )
+
+
+def _check_at_once(config: Mapping[str, Any], section: Section | None) -> None:
+    """Refuse batches of predictions that no memory holds."""
+    batch_size, samples = config["evaluation"]["batch_size"], num_samples(config, section)
+    if batch_size * samples > MOST_AT_ONCE:
+        times = f" times config.{section.name}.{section.samples}" if section and samples > 1 else ""
+        raise InputError(
+            f"config.evaluation.batch_size{times} is {batch_size * samples:,} predictions at once, of at most "
+            f"{MOST_AT_ONCE:,}. Make it smaller."
+        )
+
+
+def _check_evaluation(config: Mapping[str, Any], section: Section | None) -> None:
     """Look up every name that evaluation will need, which would otherwise fail after training."""
-    evaluation = config["evaluation"]
-    likelihood = datasets.get(config["dataset"]["name"]).likelihood
+    evaluation, samples = config["evaluation"], num_samples(config, section)
+    likelihood = datasets.find(config["dataset"]["name"]).likelihood
     kinds: dict[str, Callable[[str], Any]] = {
         "metrics": metrics.info,
         "ood_scores": ood_scores.info,
@@ -439,6 +501,8 @@ def _check_evaluation(config: Mapping[str, Any], samples: int) -> None:
                     f"config.evaluation.{field}: '{text}' compares the samples of a prediction, and a prediction of "
                     f"'{config['method']}' has one. Leave it out."
                 )
+    _check_uncertainties(config, section)
+    _check_at_once(config, section)
     metrics.Collection(evaluation["metrics"])
     savable = likelihoods.info(likelihood).savable()
     for name in evaluation["save"]:
@@ -452,6 +516,7 @@ def _check_evaluation(config: Mapping[str, Any], samples: int) -> None:
         raise InputError("config.evaluation.splits must name a split at least, received ().")
     for field in ("splits", "predict_only", "corruptions", "severities", "ood_scores", "posthoc", "save"):
         _refuse_twice(f"config.evaluation.{field}", evaluation[field])
+    _refuse_twice("config.evaluation.splits and shifts", [*evaluation["splits"], *evaluation.get("shifts", ())])
     ood_sets = [*evaluation["ood_near"], *evaluation["ood_far"], *evaluation["ood_validation"]]
     _refuse_twice("config.evaluation.ood_near, ood_far and ood_validation", ood_sets)
     _check_ood_validation(config)

@@ -1,0 +1,41 @@
+"""Adult: income above 50,000 dollars or not, from a census; groups of people as shifts.
+
+    python baselines/deterministic.py --config=configs/adult.py
+
+takes about a minute on two CPU cores. With one seed the test accuracy of the deterministic network was 0.857, and its
+NLL 0.308; of MC dropout 0.858 and 0.309, of SNGP 0.857 and 0.308.
+"""
+
+from ml_collections import ConfigDict
+
+# What differs from the task's settings, for some methods.
+METHODS = {
+    "deep_ensemble": {"evaluation": {"ensemble_curve": True}},
+    "mc_dropout": {"search": {"model": {"dropout_rate": (0.02, 0.5, "log")}}},
+}
+
+
+def get_config():
+    config = ConfigDict()
+    config.batch_size = 256
+    config.epochs = 10
+
+    config.dataset = ConfigDict({"name": "adult"})
+    config.model = ConfigDict({"name": "mlp", "num_layers": 2, "num_hidden": 128, "dropout_rate": 0.1})
+    config.optimizer = ConfigDict({"name": "adam", "learning_rate": 1e-3, "schedule": "cosine"})
+
+    config.evaluation = ConfigDict()
+    config.evaluation.batch_size = 2000
+    config.evaluation.metrics = (
+        "accuracy",
+        "nll",
+        "brier",
+        "ece",
+        "macro_auroc",
+        "macro_auroc_at_coverage",
+        "entropy",
+    )
+    config.evaluation.shifts = ("female", "male", "white", "black", "other_race", "under_25", "over_64")
+    config.methods = ConfigDict(METHODS)
+    config.search = ConfigDict({"optimizer": {"learning_rate": (3e-4, 1e-2, "log")}})
+    return config

@@ -1,0 +1,43 @@
+"""Bike sharing: bicycles hired in an hour of 2011, and as the shift in 2012, when 1.6 times as many were.
+
+    python baselines/deterministic.py --config=configs/bike_sharing.py
+
+takes about a minute on two CPU cores. With one seed the RMSE of the deterministic network was 46, and its NLL 5.4; of
+MC dropout 47 and 4.7, of an ensemble of five 46 and 5.1, of SNGP 55 and 4.9. A year later these are 131 and 16, 132 and
+8.1, 131 and 14, 150 and 9.0. Nothing has been tuned.
+"""
+
+from ml_collections import ConfigDict
+
+# What differs from the task's settings, for some methods.
+METHODS = {
+    "deep_ensemble": {"deep_ensemble": {"size": 5}},
+    "mc_dropout": {"search": {"model": {"dropout_rate": (0.01, 0.3, "log")}}},
+    "sngp": {
+        "sngp": {  # as for the tables of UCI
+            "spec_norm_bound": 0.9,
+            "feature_type": "random",
+            "feature_stddev": 1.0,
+            "scale_features": True,
+            "normalize_input": False,
+            "mean_field_factor": (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0),
+        },
+    },
+}
+
+
+def get_config():
+    config = ConfigDict()
+    config.batch_size = 64
+    config.epochs = 60
+
+    config.dataset = ConfigDict({"name": "bike_sharing"})
+    config.model = ConfigDict({"name": "mlp", "num_layers": 2, "num_hidden": 100, "dropout_rate": 0.05})
+    config.optimizer = ConfigDict({"name": "adam", "learning_rate": 3e-3, "schedule": "cosine"})
+
+    config.evaluation = ConfigDict()
+    config.evaluation.batch_size = 2000
+    config.evaluation.shifts = ("2012",)
+    config.methods = ConfigDict(METHODS)
+    config.search = ConfigDict({"optimizer": {"learning_rate": (3e-4, 3e-2, "log")}})
+    return config

@@ -1,0 +1,58 @@
+"""CLINC150: intents of queries to an assistant, and queries that are out of scope, with a text CNN or a transformer.
+
+    python baselines/sngp.py --config=configs/clinc_oos.py
+    python baselines/sngp.py --config=configs/clinc_oos.py:transformer
+    python baselines/sngp.py --config=configs/clinc_oos.py:minilm
+
+The text CNN takes 90 CPU-seconds in all, measured on two shared cores with the deterministic network, an ensemble of
+four four times as long. With one seed the deterministic network had a test accuracy of 0.908, an NLL of 0.363 and an
+AUROC of 0.929 for queries that are out of scope (`ood/near/auroc`). Out-of-scope queries are never trained on.
+
+The variant `minilm` fine-tunes a trained encoder of sentences, which has to be installed (`models/pretrained.py` says
+how). It has been run for some steps only.
+"""
+
+from ml_collections import ConfigDict
+
+from uncertainty_suite.errors import unknown_name
+
+VOCABULARY_SIZE = 3_000
+# What differs from the task's settings, for some methods.
+METHODS = {"deep_ensemble": {"evaluation": {"ensemble_curve": True}}}
+
+
+def get_config(variant=""):
+    if variant not in ("", "transformer", "minilm"):
+        raise unknown_name("variant of configs/clinc_oos.py", variant, ["transformer", "minilm"])
+    config = ConfigDict()
+    config.batch_size = 128
+    config.epochs = 12
+
+    config.dataset = ConfigDict({"name": "clinc_oos", "vocabulary_size": VOCABULARY_SIZE})
+    config.model = ConfigDict({"name": "text_cnn", "vocabulary_size": VOCABULARY_SIZE})
+    config.model.num_embedding = 100
+    config.model.num_filters = 64
+    config.optimizer = ConfigDict({"name": "adam", "learning_rate": 2e-3, "schedule": "cosine"})
+
+    config.evaluation = ConfigDict()
+    config.evaluation.metrics = ("accuracy", "nll", "brier", "ece", "entropy")
+    config.evaluation.ood_near = ("clinc_oos/test_oos",)
+    config.evaluation.ood_validation = ("clinc_oos/validation_oos",)
+    config.evaluation.ood_scores = (
+        *("energy", "max_logit", "dempster_shafer", "mahalanobis", "relative_mahalanobis", "knn", "vim", "react"),
+    )
+    config.methods = ConfigDict(METHODS)
+    config.search = ConfigDict({"optimizer": {"learning_rate": (3e-4, 1e-2, "log")}})
+
+    if variant == "transformer":
+        config.model = ConfigDict({"name": "transformer", "vocabulary_size": VOCABULARY_SIZE})
+    if variant == "minilm":
+        config.epochs = 3
+        config.dataset = ConfigDict({"name": "minilm/clinc_oos"})
+        config.model = ConfigDict({"name": "bert", "pretrained": "minilm"})
+        config.optimizer.learning_rate = 1e-4
+        config.optimizer.warmup_epochs = 0.1
+        config.evaluation.ood_near = ("minilm/clinc_oos/test_oos",)
+        config.evaluation.ood_validation = ("minilm/clinc_oos/validation_oos",)
+        config.search = ConfigDict({"optimizer": {"learning_rate": (2e-5, 5e-4, "log")}})
+    return config

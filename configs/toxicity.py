@@ -1,0 +1,45 @@
+"""Toxicity of texts: trained on tweets, tested by identity and under identity swaps, with the votes of people.
+
+    python baselines/sngp.py --config=configs/toxicity.py
+    python benchmarks/toxicity.py runs/toxicity/*/seed*
+
+`hatecheck` and its parts by identity, and the comments of Wikipedia with and without their identities swapped, are from
+elsewhere: with other definitions of their labels, too, see `datasets/tfds_texts.py`. The second command says how the
+groups differ, what the swaps change, what review by people would gain, and how predictions compare with their votes.
+
+A run takes 55 CPU-seconds in all, measured on two shared cores with the deterministic network. With one seed it had a
+test accuracy of 0.957, an NLL of 0.110 and an AUROC of 0.986 (`test/macro_auroc`); on the comments of Wikipedia an
+AUROC of 0.837, and 0.804 with identities swapped; on HateCheck, whose tests are hard on purpose, 0.455.
+"""
+
+from ml_collections import ConfigDict
+
+VOCABULARY_SIZE = 10_000
+GROUPS = ("black", "disabled", "gay", "immigrants", "muslims", "trans", "women")
+# What differs from the task's settings, for some methods.
+METHODS = {"deep_ensemble": {"evaluation": {"ensemble_curve": True}}}
+
+
+def get_config():
+    config = ConfigDict()
+    config.batch_size = 128
+    config.epochs = 3
+
+    config.dataset = ConfigDict({"name": "toxicity", "vocabulary_size": VOCABULARY_SIZE})
+    config.model = ConfigDict({"name": "text_cnn", "vocabulary_size": VOCABULARY_SIZE})
+    config.model.num_embedding = 64
+    config.model.num_filters = 32
+    config.optimizer = ConfigDict({"name": "adam", "learning_rate": 2e-3, "schedule": "cosine"})
+
+    config.evaluation = ConfigDict()
+    config.evaluation.splits = (
+        *("test", "validation", "hatecheck", *(f"hatecheck_{group}" for group in GROUPS)),
+        *("wikipedia", "wikipedia_swapped"),
+    )
+    config.evaluation.metrics = (
+        *("accuracy", "nll", "brier", "ece", "macro_auroc", "calibration_auc"),
+        *("oracle_collaborative_accuracy(fraction=0.05)", "oracle_collaborative_auc(fraction=0.05, target='class1')"),
+    )
+    config.methods = ConfigDict(METHODS)
+    config.search = ConfigDict({"optimizer": {"learning_rate": (3e-4, 1e-2, "log")}})
+    return config

@@ -1,0 +1,156 @@
+"""The pages that `make docs` makes, and the site as a reader sees it."""
+
+import shutil
+import sys
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.conftest import ROOT
+from tests.tiny import METHODS
+from uncertainty_suite import leaderboard, metrics
+
+sys.path.insert(0, str(ROOT / "tools"))
+import build_docs
+import minimum_requirements
+
+SITE = ROOT / "build/docs/html"
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    return build_docs.generated()
+
+
+def test_each_method_task_family_and_part_has_a_page(pages):
+    assert {f"methods/{name}.md" for name in METHODS} < pages.keys()
+    assert {f"tasks/{path.stem}.md" for path in ROOT.glob("configs/*.py")} < pages.keys()
+    text = "".join(page for name, page in pages.items() if name.startswith("metrics/"))
+    assert {name for name in metrics.names() if f"\n## {name}\n" not in text} == set()
+    for part in ("datasets", "layers", "leaderboard", "metrics", "models", "posthoc", "training"):
+        assert f"api/{part}.md" in pages
+
+
+def test_a_method_s_page_has_what_its_script_and_the_records_say(pages):
+    page = pages["methods/sngp.md"]
+    assert "Train a spectral-normalised neural Gaussian process" in page
+    assert "\n```text\npython baselines/sngp.py --config=configs/two_moons.py" in page
+    assert (
+        "| `--config.sngp.ridge_penalty` | `1.0` | prior precision of the output weights | a number above 0 |" in page
+    )
+    assert "| layers | own |" in page
+    assert "| after training | a fit |" in page
+    assert "arXiv:2006.10108" in page.partition("## Papers")[2].partition("## Hyper")[0]
+    (table,) = leaderboard.tables(leaderboard.read_records([ROOT / "leaderboards/two_moons"]))
+    row = next(row for row in table.rows if row.method == "sngp")
+    assert f"{row.statistic('ood/far/auroc').mean:.4f}" in page.partition("### two_moons")[2]
+    plain = pages["methods/deterministic.md"]
+    assert "| layers | as `deterministic` |" in plain
+    assert "| after training | nothing |" in plain
+
+
+def test_the_choice_is_the_cheapest_of_those_that_are_tied(pages):
+    (table,) = leaderboard.tables(leaderboard.read_records([ROOT / "leaderboards/digits"]))
+    analysis, metric, cost = leaderboard.Analysis(table), "failure/max_prob/augrc", "prediction_flops_per_example"
+    tied = [row for row, one in zip(table.rows, analysis.estimates(metric)) if one.best or one.tied]
+    cheapest = min(row.statistic(cost).mean for row in tied)
+    (line,) = [line for line in pages["which_method.md"].splitlines() if line.startswith(f"| digits | {metric}")]
+    assert line.endswith(f"| {len(tied)} of {len(table.rows)} | {cheapest:,.0f} {cost} |")
+
+
+def test_the_api_is_what_is_public(pages):
+    page = pages["api/metrics.md"]
+    assert "## get\n\n```python\nget(" in page
+    assert "## Dataset" in pages["api/datasets.md"]
+    assert "### Dataset.load" in pages["api/datasets.md"]
+    assert "_warn" not in page
+
+
+def test_docstrings_become_markdown():
+    doc = """Return the loss [n], a < b.
+
+    python a.py
+
+Args:
+    labels: Of each example,
+        as integers.
+    **options: Passed on.
+
+Returns:
+    `[n, 2]` values.
+
+Example:
+    >>> loss(1)
+    2
+"""
+    assert build_docs.markdown(doc) == (
+        "Return the loss \\[n\\], a \\< b.\n\n```text\npython a.py\n```\n\n**Args**\n\n- `labels`: Of each example,\n"
+        "  as integers.\n- `**options`: Passed on.\n\n**Returns**\n\n`[n, 2]` values.\n\n**Example**\n\n"
+        "```python\n>>> loss(1)\n2\n```"
+    )
+
+
+def test_links_are_those_of_the_site(tmp_path, monkeypatch):
+    monkeypatch.setattr(build_docs, "ROOT", tmp_path)
+    for name in ("docs/run.md", "CONTRIBUTING.md", "setup.py", "leaderboards/a.png"):
+        build_docs.write(tmp_path / name, "")
+    site, page = tmp_path / "site", tmp_path / "docs/notebooks/page.md"
+    links = (
+        "[a](../run.md) [b](../../CONTRIBUTING.md#checks) [c](../../setup.py) `[d](e)` ![f](../../leaderboards/a.png)"
+    )
+    build_docs.write(page, f"{links} [g](../methods/index.md) [h](https://example.org)")
+    build_docs.copy(page, site / "notebooks/page.md", site)
+    assert (site / "notebooks/page.md").read_text() == (
+        "[a](../run.md) [b](../contributing.md#checks) c `[d](e)` ![f](../pictures/leaderboards/a.png) "
+        "[g](../methods/index.md) [h](https://example.org)"
+    )
+    assert (site / "pictures/leaderboards/a.png").exists()
+    build_docs.write(page, "[a](../../nowhere.md)")
+    with pytest.raises(
+        SystemExit, match=r"docs/notebooks/page\.md links to \.\./\.\./nowhere\.md, which is not there\."
+    ):
+        build_docs.copy(page, site / "notebooks/page.md", site)
+
+
+def test_minimum_requirements_are_the_bounds_of_setup_py():
+    text = 'setup(install_requires=["a>=1.2", "b-c>=3"], extras_require={"d": ["e>=1"]})'
+    assert minimum_requirements.minimum_requirements(text) == ["a==1.2", "b-c==3"]
+    assert "tensorflow==2." in "\n".join(
+        minimum_requirements.minimum_requirements(minimum_requirements.SETUP.read_text())
+    )
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not SITE.exists():
+        pytest.skip("There is no site: make docs.")
+    if not (chromium := shutil.which("chromium")):
+        pytest.skip("There is no Chromium.")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_is_wider_than_the_screen_or_asks_for_anything_else(browser, width, scheme):
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    asked, errors = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    for path in sorted(SITE.rglob("*.html")):
+        page.goto(path.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
+    assert [url for url in asked if not url.startswith("file://")] == []
+    assert errors == []
+    page.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("words", "found"), [("SNGP", "sngp"), ("ECE", "ece"), ("resume", "Reliability")])
+def test_search_finds(words, found, browser):
+    page = browser.new_page()
+    page.goto(f"{(SITE / 'search.html').as_uri()}?q={words}")
+    page.get_by_text("Search finished").wait_for()
+    assert any(found in text for text in page.locator("#search-results li a").all_inner_texts())
+    page.close()
