@@ -43,7 +43,7 @@ from uncertainty_suite.training.run import provenance
 
 TASK = "cifar10"
 OOD = ("dtd32", "fashion_mnist", "mnist")
-CALIBRATIONS = ("temperature_scaling", "vector_scaling", "dirichlet_scaling", "isotonic_regression")
+CALIBRATIONS = ("temperature_scaling", "vector_scaling", "isotonic_regression")
 SETS = ("split_conformal", "aps", "raps", "saps")
 SCORES = ("max_prob", "entropy", "max_logit", "energy", "mahalanobis", "relative_mahalanobis", "knn", "vim", "react")
 ALPHA = 0.1

@@ -1,3 +1,4 @@
+import json
 import sys
 
 import numpy as np
@@ -79,3 +80,11 @@ def test_tables_have_every_number(measured):
     for name in (*posthoc.CALIBRATIONS, "laplace", *posthoc.SETS, *posthoc.SCORES):
         assert f"| mine | {name} |" in text
     assert "| mine | aleatoric | 0.500 |" in text
+
+
+def test_tables_in_the_docs_are_those_of_the_results():
+    results = json.loads((ROOT / "benchmarks/results/posthoc.json").read_text(encoding="utf-8"))
+    rows = (ROOT / "docs/posthoc.md").read_text(encoding="utf-8").splitlines()
+    lines = [line for line in posthoc.tables(results["networks"]).splitlines() if line]
+    assert len(lines) > 50
+    assert set(lines) <= set(rows)
