@@ -63,9 +63,6 @@ def _set_up_keras(module: Any) -> None:
     Raises:
         InputError: Keras was imported before, with another backend.
     """
-    module.config.set_floatx("float32")
-    module.config.set_epsilon(1e-7)
-    module.config.set_image_data_format("channels_last")
     if module.config.backend() != "tensorflow":
         from uncertainty_suite.errors import InputError
 
@@ -73,6 +70,9 @@ def _set_up_keras(module: Any) -> None:
             f"Keras was imported with the backend '{module.config.backend()}' before uncertainty_suite, which needs "
             "'tensorflow'. Import uncertainty_suite first, or set KERAS_BACKEND=tensorflow."
         )
+    module.config.set_floatx("float32")
+    module.config.set_epsilon(1e-7)
+    module.config.set_image_data_format("channels_last")
 
 
 def __getattr__(name: str) -> Any:

@@ -23,7 +23,18 @@ from unittest import mock
 import numpy as np
 from ml_collections import ConfigDict
 
-from uncertainty_suite import configuration, datasets, keras, layers, likelihoods, metrics, tf, trained, training
+from uncertainty_suite import (
+    configuration,
+    datasets,
+    keras,
+    layers,
+    likelihoods,
+    metrics,
+    ood_scores,
+    tf,
+    trained,
+    training,
+)
 from uncertainty_suite.configuration import REQUIRED, Section
 from uncertainty_suite.datasets import Dataset
 from uncertainty_suite.datasets.trees import leaves
@@ -172,7 +183,8 @@ def _check_runs(script: Path, folder: Path, config: ConfigDict) -> None:
 def _check_uncertainties(script: Path, folder: Path, section: Section | None) -> None:
     run = RunFolder(folder / "run")
     own = {f"uncertainty/{name}" for name in (section.uncertainties if section else ())}
-    saved = {name for name in run.predictions(run.task.in_distribution) if name.startswith("uncertainty/")}
+    scored = {need for name in ood_scores.names() for need in ood_scores.info(name).needs}  # by some OOD score
+    saved = scored & {name for name in run.predictions(run.task.in_distribution) if name.startswith("uncertainty/")}
     _promise(
         saved <= own, f"CONFIG of {script} does not name {min(saved - own, default='')} in Section(uncertainties=)"
     )

@@ -362,7 +362,7 @@ def test_a_configuration_without_evaluation_is_refused(board, capsys):
     results["config_hash"] = configuration.config_hash(results["config"])
     write_json(run / "results.json", results)
     write_json(run / "config.json", results["config"])
-    message = "config.json is no run's (its field evaluation is no dict but 'None')."
+    message = "results.json: field config['evaluation'] must be an object, not None"
     assert refusal(board, run, capsys) == f"refused: {run}/{message}"
 
 
