@@ -26,8 +26,13 @@ TINY = {
 
 
 def arguments(method: str, folder: Path, *more: str, **overrides: Any) -> list[str]:
-    """Return the command line of a run on two moons that takes a second."""
-    return _command(method, "configs/two_moons.py", {**TINY, **overrides}, folder, more)
+    """Return the command line of a run that takes a second: on two moons, or of a regression where it has to be one."""
+    section = section_of(load_script(method))
+    of_classes = not section or not section.likelihoods or "categorical" in section.likelihoods
+    if of_classes:
+        return _command(method, "configs/two_moons.py", {**TINY, **overrides}, folder, more)
+    values = {**TINY, "evaluation.ood_scores": "('knn',)", **overrides}  # energy is of logits
+    return _command(method, "configs/toy_regression.py", values, folder, more)
 
 
 def diverging_arguments(method: str, folder: Path, *more: str) -> list[str]:

@@ -375,7 +375,8 @@ def _ood(run: RunFolder, inside: Saved, names: Iterable[str], failures: Failures
         weights = (head["weights"], head["bias"]) if head else None
         scores = {name: score.fit(train, weights) for name, score in scores.items()}
     scored = {name: score(inside) for name, score in scores.items()}
-    choices = _Choices(run, inside, scores) if task.of("ood_validation") else None
+    both = task.of("ood_validation") and task.of("validation")
+    choices = _Choices(run, inside, scores) if both else None
     results: dict[str, float] = {}
     for role in ("near_ood", "far_ood"):
         aurocs = []
