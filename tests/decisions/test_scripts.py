@@ -28,6 +28,7 @@ def small_active_learning(folder, *more):
     return run("active_learning", folder, *flags, *sizes, "--acquisitions", "random", "batch_bald", *more)
 
 
+@pytest.mark.slow
 def test_active_learning(tmp_path, capsys):
     record = small_active_learning(tmp_path)
     assert record.budgets == (8, 11, 14)
@@ -63,6 +64,7 @@ def test_active_learning_refuses_what_would_fail_later(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_bandits(tmp_path):
     flags = (*MC_DROPOUT, *SMALL, f"--config={ROOT / 'configs/bandit.py'}", "--rounds=2", "--decisions=6", "--first=2")
     record = run("bandit", tmp_path, *flags, "--policies", "uniform", "greedy", "thompson")

@@ -48,7 +48,9 @@ def kill_and_finish(scripts, command, reference, folder, random_, kills) -> list
     return done
 
 
-@pytest.mark.parametrize("method", CORE)
+@pytest.mark.parametrize(
+    "method", [pytest.param(method, marks=[] if method == "sngp" else pytest.mark.slow) for method in CORE]
+)
 def test_killed_and_started_again_it_ends_the_same(method, scripts, uninterrupted, tmp_path):
     random_ = random.Random(CORE.index(method))
     folder = tmp_path / "run"
@@ -57,6 +59,7 @@ def test_killed_and_started_again_it_ends_the_same(method, scripts, uninterrupte
     assert len(killed) == KILLS
 
 
+@pytest.mark.slow
 def test_killed_while_it_is_rolled_back(scripts, tmp_path):
     whole, folder = tmp_path / "whole", tmp_path / "run"
     ended = scripts.run(diverging_arguments("deep_ensemble", whole, "--checkpoint_every=5steps"), folder=str(whole))

@@ -116,6 +116,7 @@ DIVERGING = """
 """
 
 
+@pytest.mark.slow
 def test_a_trial_that_diverges_counts_and_one_that_the_machine_failed_must_be_repeated(sweep, config_file, tmp_path):
     script = write_script(tmp_path / "mine.py", DIVERGING.replace("LIMIT", "1"), SECTION)
     command = [config_file, "--methods", script, "--set", *TINY, "--tune", "3", "--tuned_dir", tmp_path / "elsewhere"]
