@@ -5,8 +5,9 @@
     python baselines/sngp.py --config=configs/clinc_oos.py:minilm
 
 The text CNN takes 90 CPU-seconds in all, measured on two shared cores with the deterministic network; an ensemble of
-four trains four of them. With one seed the deterministic network had a test accuracy of 0.908, an NLL of 0.363 and an
-AUROC of 0.929 for queries that are out of scope (`ood/near/auroc`). Out-of-scope queries are never trained on.
+four trains four of them. With three seeds the deterministic network had a test accuracy of 0.907, an NLL of 0.363 and
+an AUROC of 0.928 for queries that are out of scope (`ood/near/auroc`), SNGP 0.908, 0.382 and 0.917. Out-of-scope
+queries are never trained on.
 
 The variant `minilm` fine-tunes a trained encoder of sentences, which has to be installed (`models/pretrained.py` says
 how). As it is it has not been run by us: on a tenth of the training queries, for two epochs, it took 180 CPU-seconds
