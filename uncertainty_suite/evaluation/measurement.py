@@ -375,8 +375,9 @@ def _ood(run: RunFolder, inside: Saved, names: Iterable[str], failures: Failures
         weights = (head["weights"], head["bias"]) if head else None
         scores = {name: score.fit(train, weights) for name, score in scores.items()}
     scored = {name: score(inside) for name, score in scores.items()}
-    both = task.of("ood_validation") and task.of("validation")
-    choices = _Choices(run, inside, scores) if both else None
+    # Scores are chosen by telling the OOD validation set from the validation split: a folder of others may lack either.
+    can_choose = task.of("ood_validation") and task.of("validation")
+    choices = _Choices(run, inside, scores) if can_choose else None
     results: dict[str, float] = {}
     for role in ("near_ood", "far_ood"):
         aurocs = []
