@@ -2,8 +2,7 @@
 
     python baselines/deterministic.py --config=configs/adult.py
 
-takes about a minute on two CPU cores. With one seed the test accuracy of the deterministic network was 0.857, and its
-NLL 0.308; of MC dropout 0.858 and 0.309, of SNGP 0.857 and 0.308.
+takes about a minute on two CPU cores. No records are committed yet, so no result is stated here.
 """
 
 from ml_collections import ConfigDict
