@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from uncertainty_suite import keras
-from uncertainty_suite.errors import InputError
 from uncertainty_suite.models import checks
 
 if TYPE_CHECKING:
@@ -55,8 +54,7 @@ def bert(
     sizes = {"num_layers": num_layers, "num_hidden": num_hidden, "num_heads": num_heads}
     checks.require_counts("bert", vocabulary_size=vocabulary_size, **sizes)
     checks.require_rates("bert", dropout_rate=dropout_rate)
-    if num_hidden % num_heads:
-        raise InputError(f"Architecture bert takes num_heads that divide num_hidden={num_hidden}, not {num_heads}.")
+    checks.require_heads("bert", num_heads, num_hidden)
     is_token = IsToken(name="is_token")(inputs)
     x = layers.embedding(vocabulary_size, num_hidden, name="token_embedding")(inputs)
     positions = Positions(name="positions")(inputs)

@@ -89,3 +89,9 @@ def require_tokens(architecture: str, inputs: Any) -> None:
             f"Architecture {architecture} takes token ids, a vector of fixed length for each example, and this data "
             f"set has examples of shape {tuple(shape)}. Choose another --config.model.name."
         )
+
+
+def require_heads(name: str, num_heads: int, num_hidden: int) -> None:
+    """Raise an `InputError` unless the heads of attention share the units evenly."""
+    if num_hidden % num_heads:
+        raise InputError(f"Architecture {name} takes num_heads that divide num_hidden={num_hidden}, not {num_heads}.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from uncertainty_suite import keras
-from uncertainty_suite.errors import InputError
 from uncertainty_suite.models import checks
 
 if TYPE_CHECKING:
@@ -54,10 +53,7 @@ def transformer(
         num_heads=num_heads,
     )
     checks.require_rates("transformer", dropout_rate=dropout_rate)
-    if num_hidden % num_heads:
-        raise InputError(
-            f"Architecture transformer takes num_heads that divide num_hidden={num_hidden}, not {num_heads}."
-        )
+    checks.require_heads("transformer", num_heads, num_hidden)
     is_token = IsToken(name="is_token")(inputs)
     x = layers.embedding(vocabulary_size, num_hidden, name="token_embedding")(inputs)
     positions = Positions(name="positions")(inputs)
