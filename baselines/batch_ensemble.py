@@ -31,6 +31,7 @@ CONFIG = Section(
         "how fast weights begin: above 0 as 1 with that probability and else -1, else as normals around 1 with its "
         "negative as standard deviation",
         at_most=1,
+        search=(-0.5, 0.5),
     ),
     fast_weight_factor=Parameter(0.5, "what the gradients of fast weights are multiplied by", at_least=0),
 )

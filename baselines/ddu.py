@@ -24,7 +24,7 @@ CONFIG = Section(
     "ddu",
     uncertainties=("negative_log_density",),
     likelihoods=("categorical",),
-    spec_norm_bound=Parameter(3.0, "greatest spectral norm of a layer", above=0),
+    spec_norm_bound=Parameter(3.0, "greatest spectral norm of a layer", above=0, search=(0.5, 10.0, "log")),
     spec_norm_iterations=Parameter(1, "power iterations a training step", at_least=1),
     shrinkage=Parameter(1e-6, "added to the diagonal of covariances, times their mean eigenvalue", above=0),
 )

@@ -25,7 +25,7 @@ CONFIG = Section(
     samples="num_samples",
     num_samples=Parameter(32, "draws of the function, in training and in prediction", at_least=1),
     num_inducing=Parameter(20, "inducing points; DUE has 10 on CIFAR-10, 20 in regression", at_least=1),
-    spec_norm_bound=Parameter(3.0, "greatest spectral norm of a layer", above=0),
+    spec_norm_bound=Parameter(3.0, "greatest spectral norm of a layer", above=0, search=(0.5, 10.0, "log")),
     spec_norm_iterations=Parameter(1, "power iterations a training step", at_least=1),
 )
 FIRST_EXAMPLES = 1000  # whose features decide where the inducing points start

@@ -26,9 +26,11 @@ CONFIG = Section(
     likelihoods=("categorical",),
     own_loss=True,
     embedding_size=Parameter(256, "dimensions of an embedding; the paper has 256 on Fashion-MNIST", at_least=1),
-    length_scale=Parameter(0.1, "length scale of the kernel", above=0),
+    length_scale=Parameter(0.1, "length scale of the kernel", above=0, search=(0.05, 1.0, "log")),
     momentum=Parameter(0.999, "of the moving averages that the centroids are", at_least=0, below=1),
-    gradient_penalty=Parameter(0.5, "factor on the penalty; the paper has 0.05 on Fashion-MNIST", at_least=0),
+    gradient_penalty=Parameter(
+        0.5, "factor on the penalty; the paper has 0.05 on Fashion-MNIST", at_least=0, search=(0.01, 1.0, "log")
+    ),
 )
 LEAST_DISTANCE = 1e-6  # for log(1 - K), which is infinite at a centroid
 

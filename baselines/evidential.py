@@ -27,7 +27,7 @@ CONFIG = Section(
     "evidential",
     uncertainties=("epistemic_stddev",),
     own_loss=True,
-    regularization=Parameter(1.0, "factor on lambda", at_least=0),
+    regularization=Parameter(1.0, "factor on lambda", at_least=0, search=(0.01, 1.0, "log")),
     annealing_epochs=Parameter(10, "epochs in which lambda rises from 0", at_least=0),
 )
 

@@ -26,9 +26,11 @@ CONFIG = Section(
     tuned=("variance_factor",),
     likelihoods=("categorical",),
     num_factors=Parameter(6, "columns of V; 0 for noise that is independent between classes", at_least=0),
-    temperature=Parameter(1.0, "divides the utilities; the paper tunes it on validation", above=0),
+    temperature=Parameter(
+        1.0, "divides the utilities; the paper tunes it on validation", above=0, search=(0.15, 3.0, "log")
+    ),
     num_mc_samples=Parameter(1000, "draws of the utilities", at_least=1),
-    spec_norm_bound=Parameter(6.0, "greatest spectral norm of a layer", above=0),
+    spec_norm_bound=Parameter(6.0, "greatest spectral norm of a layer", above=0, search=(0.5, 10.0, "log")),
     spec_norm_iterations=Parameter(1, "power iterations a training step", at_least=1),
     num_features=Parameter(1024, "random features of the Gaussian process", at_least=1),
     kernel_scale=Parameter(1.0, "squared length scale of its kernel", above=0),

@@ -22,7 +22,9 @@ CONFIG = Section(
     "heteroscedastic",
     likelihoods=("categorical",),
     num_factors=Parameter(6, "columns of V; 0 for noise that is independent between classes", at_least=0),
-    temperature=Parameter(1.3, "divides the utilities; the paper tunes it on validation, from 0.15 to 3", above=0),
+    temperature=Parameter(
+        1.3, "divides the utilities; the paper tunes it on validation", above=0, search=(0.15, 3.0, "log")
+    ),
     num_mc_samples=Parameter(1000, "draws of the utilities; the paper has 10,000 on CIFAR", at_least=1),
 )
 

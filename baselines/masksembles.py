@@ -27,7 +27,12 @@ CONFIG = Section(
     "masksembles",
     samples="size",
     size=Parameter(4, "members, each with its masks", at_least=1),
-    scale=Parameter(2.0, "how little masks overlap: two have 1 / scale of their channels in common", at_least=1),
+    scale=Parameter(
+        2.0,
+        "how little masks overlap: two have 1 / scale of their channels in common",
+        at_least=1,
+        search=(1.5, 2.0, 3.0),
+    ),
 )
 
 

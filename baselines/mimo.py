@@ -29,7 +29,11 @@ CONFIG = Section(
     size=Parameter(3, "members, each with an input and a head", at_least=1),
     batch_repetitions=Parameter(4, "how often a step sees each example of its batch", at_least=1),
     input_repetition_probability=Parameter(
-        0.0, "share of a batch in which all members have the same example", at_least=0, at_most=1
+        0.0,
+        "share of a batch in which all members have the same example",
+        at_least=0,
+        at_most=1,
+        search=(0.0, 0.6, "linear"),
     ),
 )
 

@@ -20,7 +20,7 @@ CONFIG = Section(
     "mixture_density",
     likelihoods=("gaussian",),
     samples="num_samples",
-    num_components=Parameter(5, "Gaussians of the mixture", at_least=1),
+    num_components=Parameter(5, "Gaussians of the mixture", at_least=1, search=(2, 5, 10)),
     num_samples=Parameter(100, "Gaussians of equal weight that a prediction is made of", at_least=1),
 )
 

@@ -26,7 +26,9 @@ CONFIG = Section(
     own_loss=True,
     latent_size=Parameter(6, "dimensions of the latent vector", at_least=1),
     depth=Parameter(6, "radial flows in a row, for each class", at_least=1),
-    entropy_regularization=Parameter(1e-5, "factor on the entropy of the Dirichlet distribution", at_least=0),
+    entropy_regularization=Parameter(
+        1e-5, "factor on the entropy of the Dirichlet distribution", at_least=0, search=(1e-6, 1e-2, "log")
+    ),
 )
 
 

@@ -37,7 +37,7 @@ CONFIG = Section(
         at_most=1,
     ),
     initial_scale=Parameter(0.0316, "about which value the posteriors' scales begin", above=0),
-    prior_scale=Parameter(0.1, "scale of the prior", above=0),
+    prior_scale=Parameter(0.1, "scale of the prior", above=0, search=(0.03, 0.3, "log")),
     annealing=Parameter(0.8, "share of the training over which the divergence comes in", at_least=0, at_most=1),
 )
 

@@ -30,7 +30,9 @@ CONFIG = Section(
     tuned=("scale",),
     num_samples=Parameter(30, "networks drawn for a prediction", at_least=1),
     start=Parameter(0.75, "share of the epochs after which weights are collected", above=0, below=1),
-    learning_rate_factor=Parameter(0.5, "the constant rate over config.optimizer.learning_rate", above=0),
+    learning_rate_factor=Parameter(
+        0.5, "the constant rate over config.optimizer.learning_rate", above=0, search=(0.1, 2.0, "log")
+    ),
     rank=Parameter(20, "deviations kept, the rank of the covariance beside its diagonal", at_least=2),
     scale=Parameter(
         (0.25, 0.5, 1.0), "factor on the covariance; of several the best on validation", at_least=0, of=float

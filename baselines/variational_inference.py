@@ -30,7 +30,10 @@ CONFIG = Section(
     prior_stddev=Parameter(0.1, "standard deviation of a weight's prior", above=0),
     initial_stddev=Parameter(0.001, "standard deviation that a weight's posterior starts from", above=0),
     kl_weight=Parameter(
-        1.0, "factor on the divergence: 1 for the evidence lower bound, less for a cold posterior", above=0
+        1.0,
+        "factor on the divergence: 1 for the evidence lower bound, less for a cold posterior",
+        above=0,
+        search=(0.01, 1.0, "log"),
     ),
     annealing_epochs=Parameter(0.0, "epochs over which the divergence comes in", at_least=0),
 )

@@ -26,7 +26,9 @@ CONFIG = Section(
     covariance=Parameter(
         "dense", "of the weights of one output; a dense one has d^2 numbers", choices=("dense", "diagonal", "low_rank")
     ),
-    prior_scale=Parameter(1.0, "prior variance of a weight times the number of features", above=0),
+    prior_scale=Parameter(
+        1.0, "prior variance of a weight times the number of features", above=0, search=(0.1, 10.0, "log")
+    ),
 )
 
 

@@ -12,7 +12,16 @@ from ml_collections import ConfigDict
 # What differs from the task's settings, for some methods.
 METHODS = {
     "deep_ensemble": {"evaluation": {"ensemble_curve": True}},
+    # Learning rates of gradient descent on the mean loss.
+    "ivon": {
+        "optimizer": {"learning_rate": 0.1, "hess_init": 0.5, "beta_2": 0.999},
+        "search": {"optimizer": {"learning_rate": (0.01, 1.0, "log")}},
+    },
     "mc_dropout": {"search": {"model": {"dropout_rates": ((0.1, 0.1), (0.1, 0.3), (0.25, 0.5), (0.4, 0.6))}}},
+    "sg_mcmc": {
+        "optimizer": {"learning_rate": 0.03},
+        "search": {"optimizer": {"learning_rate": (1e-3, 0.3, "log")}},
+    },
 }
 
 
