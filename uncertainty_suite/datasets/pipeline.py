@@ -182,10 +182,13 @@ def _epochs(
     return tf.data.Dataset.range(first_epoch, tf.int64.max).map(get_choice), steps_into_epoch
 
 
-def finished(batches: tf.data.Dataset) -> tf.data.Dataset:
+def finished(batches: tf.data.Dataset, in_memory: bool = True) -> tf.data.Dataset:
     """Return batches made in their order, some ahead."""
     options = tf.data.Options()
     options.deterministic = True
+    # Of examples in memory the autotuner has nothing to choose, and the end of an iterator waits for it: on a busy
+    # machine for minutes.
+    options.autotune.enabled = not in_memory
     # Workers of a cluster share the examples of each batch; there are no files to be shared out instead.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
+    return batches.with_options(options).prefetch(2 if in_memory else tf.data.AUTOTUNE)

@@ -120,7 +120,7 @@ class Streamed:
         places = self._tables["place"]
         stored = files.interleave(self._read, self.shards.turns, TURN_LENGTH, tf.data.AUTOTUNE)
         examples = stored.filter(lambda example: tf.gather(places, example["row"]) >= 0).take(num_examples)
-        return finished(self._batches(examples, batch_size, drop_remainder=False))
+        return finished(self._batches(examples, batch_size, drop_remainder=False), in_memory=False)
 
     def endless(
         self, batch_size: int, start_step: int, seed: int, augment: bool, parts: Sequence[slice] | None = None
@@ -151,7 +151,8 @@ class Streamed:
         batches = self._batches(examples, last - first, drop_remainder=True)
         if len(parts) > 1:
             batches = batches.flat_map(functools.partial(in_parts, parts=parts))
-        return finished(batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)))
+        endless_batches = batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+        return finished(endless_batches, in_memory=False)
 
     def _epoch(self, epoch_seed: tf.Tensor, start: tf.Tensor, stop: int) -> tf.data.Dataset:
         """Return the stored examples of an epoch from a place of its order on; at the end come the first ones again."""
