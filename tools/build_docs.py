@@ -18,6 +18,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import claims
+
 from uncertainty_suite import configuration, leaderboard, metrics
 from uncertainty_suite.configuration import Section
 from uncertainty_suite.leaderboard import Analysis, Record, Table
@@ -140,12 +142,14 @@ def generated() -> dict[str, str]:
     """Return the pages that are made of scripts, configurations, metrics, docstrings and records, by name."""
     records = leaderboard.read_records([ROOT / "leaderboards"])
     analyses = [Analysis(table) for table in leaderboard.select(leaderboard.tables(records), None, headline=True)]
+    findings = list(claims.find(claims.read(ROOT / "docs/claims.json"), analyses))
     return {
-        **methods(analyses),
+        **methods(analyses, findings),
         **tasks(analyses, records),
         **metric_families(),
         **api(),
         "which_method.md": which_method(analyses),
+        "claims.md": what_papers_say(findings),
     }
 
 
@@ -157,7 +161,7 @@ def contents(name: str, text: str, pages: Sequence[str]) -> str:
 # A page a method.
 
 
-def methods(analyses: Sequence[Analysis]) -> dict[str, str]:
+def methods(analyses: Sequence[Analysis], findings: Sequence[claims.Finding]) -> dict[str, str]:
     """Return a page for each script, and their list."""
     pages = {}
     for path in sorted(ROOT.glob("baselines/*.py")):
@@ -171,6 +175,8 @@ def methods(analyses: Sequence[Analysis]) -> dict[str, str]:
         parts += ["## What it changes", needs_of(path)]
         results = [of_method(path.stem, analysis) for analysis in analyses]
         parts += ["## Results", *(filter(None, results) if any(results) else ["There are no records of it yet."])]
+        if of_papers := [finding for finding in findings if finding.claim.method == path.stem]:
+            parts += ["## What its papers say", claims_table(of_papers), "[What the columns are](../claims.md)."]
         parts += ["## Script", f"```python\n{path.read_text(encoding='utf-8')}```"]
         pages[f"methods/{path.stem}.md"] = "\n\n".join(parts) + "\n"
     text = "A page a method: what its script says, its hyper-parameters, and what the records say of it."
@@ -228,6 +234,45 @@ def of_method(method: str, analysis: Analysis) -> str:
         if any(cells):
             lines.append(f"| {metric}{arrow(metric)} | {' | '.join(each or '—' for each in cells)} |")
     return "\n".join([*lines, "", f"{count(table)}. {note([analysis])}"])
+
+
+# What papers say.
+
+
+def what_papers_say(findings: Sequence[claims.Finding]) -> str:
+    """Return the page of what papers say of their methods, with what the records say of it."""
+    told = inspect.cleandoc(claims.__doc__ or "").partition("\n\n")[2]
+    parts = ["# What papers say, and what our records show", told]
+    parts.append(
+        "Networks and data here are small, those of the papers are not: what is not seen here may be true there."
+    )
+    by_task: dict[str, list[claims.Finding]] = {}
+    for finding in findings:
+        by_task.setdefault(finding.analysis.table.task, []).append(finding)
+    for task, of_task in by_task.items():
+        parts += [f"## {task}", claims_table(of_task), f"{count(of_task[0].analysis.table)}."]
+    return "\n\n".join(parts) + "\n"
+
+
+def claims_table(findings: Sequence[claims.Finding]) -> str:
+    """Return findings as a table."""
+    lines = ["| task | method | what its paper says | metric | it | compared with | difference | |", "|---" * 8 + "|"]
+    for finding in findings:
+        claim, rows = finding.claim, finding.analysis.table.rows
+        names = [escape_markdown(title(name)) for name in labels(rows)]
+        places = decimals(claim.metric, [found for row in rows if (found := row.statistic(claim.metric))])
+        mine, other, difference = (number(value, places) for value in (*finding.means, finding.difference))
+        if finding.interval is not None:
+            low, high = (number(value, places) for value in finding.interval)
+            difference += f" [{low}, {high}]"
+        verdict = finding.verdict
+        if finding.detectable is not None and verdict == "not seen":
+            verdict += f"; detectable from {number(finding.detectable, places)} on"
+        metric = f"{claim.metric}{arrow(claim.metric)}" + (f" by {claim.by}" if claim.by else "")
+        cells = [finding.analysis.table.task, names[finding.row], escape_markdown(claim.says), metric, mine]
+        cells += [f"{other} ({names[finding.reference]})", difference, verdict]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def count(table: Table) -> str:
