@@ -27,6 +27,7 @@ from uncertainty_suite.layers.members import (
     split_members,
 )
 from uncertainty_suite.layers.random_features import OrthogonalRandomFeatures
+from uncertainty_suite.layers.recurrence import Recurrence, lstm
 from uncertainty_suite.layers.reversible import AffineCoupling, FlowDensities, RadialFlow
 from uncertainty_suite.layers.side_by_side import SideBySide
 from uncertainty_suite.layers.spectral_normalization import SpectralNormalization
@@ -59,6 +60,7 @@ __all__ = [
     "RadialFlow",
     "RandomFeatureGaussianProcess",
     "RandomSigns",
+    "Recurrence",
     "SideBySide",
     "SpectralNormalization",
     "SplitMembers",
@@ -74,6 +76,7 @@ __all__ = [
     "fast_weight_initializer",
     "has_stochastic",
     "kl_divergence",
+    "lstm",
     "mark",
     "mean_field_logits",
     "member_masks",
