@@ -65,6 +65,9 @@ def get_layer_set(config):
     def attention(num_heads, dense, name):
         return plain.attention(num_heads, of_members(keras.layers.Dense), name)  # its inputs have the right width
 
+    def lstm(units, dense, name):
+        return plain.lstm(width(units), of_members(keras.layers.Dense), name)
+
     def embedding(size, channels, **kwargs):
         return of_members(plain.embedding)(size, width(channels), **kwargs)
 
@@ -75,6 +78,7 @@ def get_layer_set(config):
         norm=of_members(plain.norm),
         layer_norm=of_members(plain.layer_norm),
         attention=attention,
+        lstm=lstm,
         embedding=embedding,
         head=of_members(plain.head),
         at_input=layers.TileMembers(config.size, name="tile_members"),

@@ -23,15 +23,16 @@ ARCHITECTURES = {
         (6,),
         {"vocabulary_size": 9, "num_embedding": 6, "num_filters": 4, "kernel_sizes": (2, 3), "dropout_rate": 0.2},
     ),
+    "lstm": ((6,), {"vocabulary_size": 9, "num_embedding": 6, "num_hidden": 8, "dropout_rate": 0.2}),
     "transformer": (
         (6,),
         {"vocabulary_size": 9, "num_layers": 1, "num_hidden": 8, "num_heads": 2, "dropout_rate": 0.2},
     ),
 }
+TEXTS = ("bert", "lstm", "text_cnn", "transformer")
 # Methods that an architecture has no place for, with the reason.
 EXCLUDED = {
-    ("duq", architecture): "its gradient penalty is on inputs that are numbers, not tokens"
-    for architecture in ("bert", "text_cnn", "transformer")
+    ("duq", architecture): "its gradient penalty is on inputs that are numbers, not tokens" for architecture in TEXTS
 }
 
 
@@ -58,14 +59,14 @@ def dataset():
 
             def split(size):
                 labels = rng.integers(0, 3, size)
-                if architecture in ("bert", "text_cnn", "transformer"):
+                if architecture in TEXTS:
                     x = rng.integers(1, 9, (size, *shape)).astype(np.int32)
                 else:
                     x = rng.normal(size=(size, *shape)).astype(np.float32)
                     x += labels.reshape(-1, *[1] * len(shape))
                 return x, labels.astype(np.int32) if likelihood == "categorical" else labels + rng.normal(size=size)
 
-            if architecture in ("bert", "text_cnn", "transformer"):
+            if architecture in TEXTS:
                 form = forms.Tokens(*shape, vocabulary_size=9)
             else:
                 form = forms.Images(*shape) if len(shape) == 3 else forms.Vectors(*shape)

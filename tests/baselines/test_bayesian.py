@@ -44,6 +44,7 @@ def test_without_variance_it_is_the_network_of_the_means(method, tmp_path):
     [
         ("wide_resnet", (8, 8, 3), {"depth": 10, "width": 1}),
         ("transformer", (6,), {"vocabulary_size": 10, "num_layers": 1, "num_hidden": 8, "num_heads": 2}),
+        ("lstm", (6,), {"vocabulary_size": 10, "num_embedding": 6, "num_hidden": 8}),
     ],
 )
 def test_every_kernel_of_an_architecture_has_a_distribution(architecture, input_shape, options):

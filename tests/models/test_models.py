@@ -21,6 +21,7 @@ ARCHITECTURES = {
     "resnet20": ((8, 8, 3), {"dropout_rate": 0.2}),
     "bert": ((6,), {"vocabulary_size": 9, "num_layers": 1, "num_hidden": 8, "num_heads": 2}),
     "text_cnn": ((6,), {"vocabulary_size": 9, "num_embedding": 6, "num_filters": 4, "kernel_sizes": (2, 3)}),
+    "lstm": ((6,), {"vocabulary_size": 9, "num_embedding": 6, "num_hidden": 8}),
     "transformer": ((6,), {"vocabulary_size": 9, "num_layers": 1, "num_hidden": 8, "num_heads": 2}),
 }
 LAYER_SETS = {
@@ -55,7 +56,7 @@ def build(architecture: str, layer_set: str) -> keras.Model:
 
 def features_for(model: keras.Model, batch: int = 4) -> np.ndarray:
     rng, shape = np.random.default_rng(0), (batch, *model.input_shape[1:])
-    if model.name in ("bert", "text_cnn", "transformer"):
+    if model.name in ("bert", "lstm", "text_cnn", "transformer"):
         return rng.integers(0, 9, shape).astype(np.float32)
     return rng.normal(size=shape).astype(np.float32)
 
@@ -221,7 +222,7 @@ def test_dropout_of_the_perceptron_is_before_every_dense_layer():
     assert kinds == ["features", "dropout", "dense", "dropout", "dense", "dropout", "head"]
 
 
-@pytest.mark.parametrize("architecture", ["bert", "text_cnn", "transformer"])
+@pytest.mark.parametrize("architecture", ["bert", "lstm", "text_cnn", "transformer"])
 def test_padding_does_not_change_what_is_said_of_a_text(architecture):
     keras.utils.set_random_seed(1)
     long, short = make(architecture, (6,), 2), make(architecture, (4,), 2)
@@ -379,6 +380,9 @@ def test_every_option_changes_the_network(architecture):
         ("mlp", (3,), {"dropout_rate": -0.1}, "takes numbers of at least 0 and below 1, not -0.1"),
         ("mlp", {"left": (2,), "right": (3,)}, {}, "this data set has 2: left, right"),
         ("bert", (6,), {"num_heads": 5}, "num_heads that divide num_hidden=384, not 5"),
+        ("lstm", (8, 8, 1), {}, "Architecture lstm takes token ids"),
+        ("lstm", (6,), {"num_hidden": 0}, "num_hidden of architecture lstm takes whole numbers"),
+        ("lstm", (6,), {"dropout_rate": 1.0}, "dropout_rate of architecture lstm takes numbers"),
         ("text_cnn", (8, 8, 1), {}, "Architecture text_cnn takes token ids"),
         (
             "text_cnn",

@@ -27,7 +27,9 @@ from uncertainty_suite.layers.members import (
     split_members,
 )
 from uncertainty_suite.layers.random_features import OrthogonalRandomFeatures
+from uncertainty_suite.layers.recurrence import Recurrence, lstm
 from uncertainty_suite.layers.reversible import AffineCoupling, FlowDensities, RadialFlow
+from uncertainty_suite.layers.self_tuning import LogUniform, SelfTuned
 from uncertainty_suite.layers.side_by_side import SideBySide
 from uncertainty_suite.layers.spectral_normalization import SpectralNormalization
 from uncertainty_suite.layers.split import draw_samples, has_stochastic, seed_draws, split_at, split_at_stochastic
@@ -50,6 +52,7 @@ __all__ = [
     "IsToken",
     "LastLayerLaplace",
     "LayerSet",
+    "LogUniform",
     "MemberHead",
     "MemberMasks",
     "MergeMembers",
@@ -59,6 +62,8 @@ __all__ = [
     "RadialFlow",
     "RandomFeatureGaussianProcess",
     "RandomSigns",
+    "Recurrence",
+    "SelfTuned",
     "SideBySide",
     "SpectralNormalization",
     "SplitMembers",
@@ -74,6 +79,7 @@ __all__ = [
     "fast_weight_initializer",
     "has_stochastic",
     "kl_divergence",
+    "lstm",
     "mark",
     "mean_field_logits",
     "member_masks",

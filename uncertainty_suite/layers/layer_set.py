@@ -10,6 +10,7 @@ from uncertainty_suite import keras
 from uncertainty_suite.layers.attention import self_attention
 from uncertainty_suite.layers.batch_normalization import FusedBatchNormalization
 from uncertainty_suite.layers.dropout import Dropout
+from uncertainty_suite.layers.recurrence import lstm
 
 
 def _norm(**kwargs: Any) -> keras.layers.Layer:
@@ -56,6 +57,7 @@ class LayerSet:
             and returns such a dict, e.g. with outputs `[batch, members, units]`.
         layer_norm: Makes a normalisation of vectors; called with the name, and where it is not 1e-5 with `epsilon`.
         attention: Makes a self-attention; called like `self_attention`, with the number of heads and `dense`.
+        lstm: Makes a recurrent layer; called like `layers.lstm`, with the number of units and `dense`.
         embedding: Makes a table of vectors; called like `keras.layers.Embedding`.
 
     Example:
@@ -73,4 +75,5 @@ class LayerSet:
     at_output: Callable[[dict[str, Any]], dict[str, Any]] = _unchanged
     layer_norm: Callable[..., Any] = _layer_norm
     attention: Callable[..., Any] = self_attention
+    lstm: Callable[..., Any] = lstm
     embedding: Callable[..., Any] = keras.layers.Embedding

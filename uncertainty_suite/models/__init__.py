@@ -18,6 +18,7 @@ from uncertainty_suite.errors import InputError
 from uncertainty_suite.models import pretrained
 from uncertainty_suite.models.bert import bert
 from uncertainty_suite.models.convnet import convnet
+from uncertainty_suite.models.lstm import lstm
 from uncertainty_suite.models.mlp import mlp
 from uncertainty_suite.models.resnet20 import resnet20
 from uncertainty_suite.models.resnet_mlp import resnet_mlp
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from uncertainty_suite.likelihoods import Likelihood
 
 REGISTRY: Registry[Callable[..., Any]] = Registry("architecture")
-for _architecture in (bert, convnet, mlp, resnet20, resnet_mlp, text_cnn, transformer, wide_resnet):
+for _architecture in (bert, convnet, lstm, mlp, resnet20, resnet_mlp, text_cnn, transformer, wide_resnet):
     REGISTRY.register(_architecture)
 
 
