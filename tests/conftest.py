@@ -86,6 +86,57 @@ def finished(tmp_path_factory):
     return run
 
 
+@pytest.fixture(scope="session")
+def large_images(tmp_path_factory) -> Path:
+    """A folder of generated sets of large images, as TFDS writes them: names, versions, features, JPEGs of any size."""
+    import numpy as np
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    folder = tmp_path_factory.mktemp("large_images")
+    of_retinas = {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(num_classes=5)}
+    rng = np.random.default_rng(0)
+
+    def write(name: str, sizes: dict[str, int], features: Any = None) -> None:
+        info = tfds.builder(name).info if features is None else None
+        features = info.features if info else tfds.features.FeaturesDict(features)
+        texts = [key for key in features if key not in ("image", "label")]
+
+        def examples(size: int) -> Iterator[dict[str, Any]]:
+            for i in range(size):
+                height, width = features["image"].shape[:2]
+                image = np.full((height or 40 + 9 * i, width or 70 - 4 * i, 3), 255 * i / size)
+                image = np.clip(image + rng.normal(0, 20, image.shape), 0, 255).astype(np.uint8)
+                label = 3 * i % features["label"].num_classes
+                yield {"image": image, "label": label, **dict.fromkeys(texts, f"{name}_{i}")}
+
+        signature = {
+            "image": tf.TensorSpec((None, None, 3), tf.uint8),
+            "label": tf.TensorSpec((), tf.int64),
+            **{key: tf.TensorSpec((), tf.string) for key in texts},
+        }
+        tfds.dataset_builders.TfDataBuilder(
+            name=name.partition("/")[0],
+            config=name.partition("/")[2] or None,
+            version=str(info.version) if info else "1.0.0",
+            data_dir=folder,
+            split_datasets={
+                split: tf.data.Dataset.from_generator(lambda size=size: examples(size), output_signature=signature)
+                for split, size in sizes.items()
+            },
+            features=features,
+        ).download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=2))
+
+    write("imagenet2012", {"train": 16, "validation": 6})
+    for name in ("imagenet_v2/matched-frequency", "imagenet_a", "imagenet_r", "dtd"):
+        write(name, {"test": 4})
+    write("places365_small", {"validation": 4})
+    sizes = {"train": 16, "validation": 5, "test": 10}
+    write("diabetic_retinopathy_detection/btgraham-300", sizes)
+    write("aptos2019", {"test": 5}, of_retinas)
+    return folder
+
+
 @pytest.fixture
 def forget_models():
     """Free what Keras keeps of the models that a test makes."""

@@ -10,6 +10,8 @@ VARIANTS = {
     "bandit": ("", "digits"),
     "cifar10": ("", "wide_resnet_28_10"),
     "clinc_oos": ("", "transformer"),
+    "diabetic_retinopathy": ("", "severity"),
+    "imagenet": ("", "vit_s16"),
     "optimization": ("", "hartmann6"),
     "uci": ("yacht", "protein"),
 }

@@ -15,6 +15,11 @@ ARCHITECTURES = {
     "convnet": ((8, 8, 1), {"num_filters": (4, 4), "num_hidden": 8, "dropout_rates": (0.2, 0.2)}),
     "resnet20": ((8, 8, 1), {"dropout_rate": 0.2}),
     "wide_resnet": ((8, 8, 1), {"depth": 10, "width": 1, "dropout_rate": 0.2}),
+    "resnet50": ((32, 32, 1), {"num_filters": 4, "num_blocks": (1, 2), "dropout_rate": 0.2}),
+    "vit": (
+        (8, 8, 1),
+        {"patch_size": 4, "num_layers": 1, "num_hidden": 8, "num_heads": 2, "dropout_rate": 0.2},
+    ),
     "bert": (
         (6,),
         {"vocabulary_size": 9, "num_layers": 1, "num_hidden": 8, "num_heads": 2, "dropout_rate": 0.2},

@@ -76,6 +76,57 @@ def test_a_fold_of_a_uci_table_runs_and_resumes_bit_for_bit(method, data_dir, tm
         assert np.isfinite(metrics[f"test/{name}"])
 
 
+LARGE = {
+    "imagenet": {
+        "shifts": {"v2", "a", "r", "fog_3"},
+        "ood": {"dtd", "places365_small_validation", "far"},
+        "overrides": {
+            "dataset.validation_percent": 0.25,
+            "evaluation.corruptions": ("fog",),
+            "evaluation.severities": (3,),
+            "evaluation.shift_examples": 3,
+        },
+    },
+    "diabetic_retinopathy": {"shifts": {"aptos"}, "ood": set(), "overrides": {}},
+    "diabetic_retinopathy:severity": {"shifts": {"severe"}, "ood": set(), "overrides": {}},
+}
+NETWORKS = {
+    "resnet50": {"model.num_filters": 4, "model.num_blocks": (1, 1, 1, 1)},
+    "vit": {"model.name": "vit", "model.patch_size": 32, "model.num_hidden": 8, "model.num_layers": 1}
+    | {"model.num_heads": 2},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "network", "method"),
+    [
+        ("imagenet", "resnet50", "deterministic"),
+        ("imagenet", "vit", "sngp"),
+        ("diabetic_retinopathy", "vit", "batch_ensemble"),
+        ("diabetic_retinopathy:severity", "resnet50", "mc_dropout"),
+    ],
+)
+def test_tasks_of_large_images_run_and_resume(task, network, method, large_images, tmp_path, stopped_at):
+    """Two epochs of two steps on generated images in their true shapes, by small networks."""
+    expected, script = LARGE[task], load_script(method)
+    steps = {"batch_size": 6, "epochs": 2, "optimizer.warmup_epochs": 0.0, "optimizer.decay_epochs": (1,)}
+    steps |= {"optimizer.learning_rate": 1e-3, "evaluation.batch_size": 5}
+    config = tiny_config(method, task, **steps, **NETWORKS[network], **expected["overrides"])
+    options = [training.Options(output_dir=tmp_path / name, data_dir=large_images) for name in ("whole", "stopped")]
+    metrics = script.main(config, options[0])["metrics"]
+    assert {name.split("/")[1] for name in metrics if name.startswith("shift/")} >= expected["shifts"]
+    assert {name.split("/")[1] for name in metrics if name.startswith("ood/")} == expected["ood"]
+    name = config.dataset.name
+    for split in ("test", *(shift for shift in expected["shifts"] if shift != "fog_3")):
+        saved = arrays_of(tmp_path / f"whole/predictions/{'' if split == 'test' else 'shift/'}{split}.npz")
+        np.testing.assert_array_equal(saved["labels"], datasets.get(name, split, large_images).labels)
+    with stopped_at(1):
+        script.main(config, options[1])
+    script.main(config, options[1])
+    assert_same_run(tmp_path / "stopped", tmp_path / "whole")
+
+
 def few_texts(task: str) -> dict:
     """Return what makes a handful of training steps of a task of texts, by small networks."""
     return {

@@ -19,6 +19,8 @@ ARCHITECTURES = {
     "convnet": ((8, 8, 1), {"num_filters": (3, 4), "num_hidden": 8}),
     "wide_resnet": ((9, 8, 3), {"depth": 10, "width": 1, "dropout_rate": 0.2}),
     "resnet20": ((8, 8, 3), {"dropout_rate": 0.2}),
+    "resnet50": ((32, 32, 3), {"num_filters": 4, "num_blocks": (1, 2), "dropout_rate": 0.2}),
+    "vit": ((8, 12, 3), {"patch_size": 4, "num_layers": 1, "num_hidden": 8, "num_heads": 2, "dropout_rate": 0.2}),
     "bert": ((6,), {"vocabulary_size": 9, "num_layers": 1, "num_hidden": 8, "num_heads": 2}),
     "text_cnn": ((6,), {"vocabulary_size": 9, "num_embedding": 6, "num_filters": 4, "kernel_sizes": (2, 3)}),
     "lstm": ((6,), {"vocabulary_size": 9, "num_embedding": 6, "num_hidden": 8}),
@@ -191,6 +193,10 @@ def test_outputs_are_float32_in_every_precision(policy, layer_set):
         ("wide_resnet", (32, 32, 3), 10, {"depth": 28, "width": 10}, 36_497_146, 36_479_194),
         ("wide_resnet", (32, 32, 3), 100, {"depth": 28, "width": 10}, 36_554_836, 36_536_884),
         ("resnet20", (32, 32, 3), 10, {}, 274_442, 273_066),
+        ("resnet50", (224, 224, 3), 1000, {}, 25_610_152, 25_557_032),
+        # Published networks, timm's vit_small_patch16_224 and vit_base_patch16_224, less the class token.
+        ("vit", (224, 224, 3), 1000, {}, 22_050_664 - 384, 22_050_664 - 384),
+        ("vit", (224, 224, 3), 1000, {"num_hidden": 768, "num_heads": 12}, 86_567_656 - 768, 86_567_656 - 768),
         # Uncertainty Baselines' 752, 452 + 50 and 302, with one output and a free noise scale. Here the second of two
         # outputs is the noise scale: 51 parameters in place of one.
         ("mlp", (13,), 2, {}, 752 + 50, 752 + 50),
@@ -348,7 +354,7 @@ def test_a_configuration_and_options_in_the_name():
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_option_changes_the_network(architecture):
     changes = {"dropout_rates": (0.1, 0.9), "dropout_rate": 0.6, "depth": 16, "num_hidden": 16}
-    changes["num_filters"] = (5, 6) if architecture == "convnet" else 5
+    changes |= {"num_filters": (5, 6) if architecture == "convnet" else 5, "num_blocks": (2, 2), "patch_size": 2}
     input_shape, options = ARCHITECTURES[architecture]
     options = {**models.options(architecture), **options}
     layer_set = layers.LayerSet(dropout=lambda rate, **kwargs: layers.MonteCarloDropout(rate, seed=1, **kwargs))
@@ -376,6 +382,10 @@ def test_every_option_changes_the_network(architecture):
         ("convnet", (8, 8, 1), {"num_filters": (3, 4, 5)}, "takes a tuple of two, not"),
         ("convnet", (8, 8, 1), {"dropout_rates": (0.5, 1.0)}, "at least 0 and below 1, not"),
         ("resnet20", (4, 4, 1), {}, "images of at least 8 x 8 pixels"),
+        ("resnet50", (28, 28, 1), {}, "images of at least 32 x 32 pixels"),
+        ("resnet50", (32, 32, 3), {"num_blocks": (1, 0)}, "num_blocks of architecture resnet50 takes whole numbers"),
+        ("vit", (8, 8, 3), {"num_heads": 5}, "num_heads that divide num_hidden=384, not 5"),
+        ("vit", (32, 40, 3), {}, "multiples of patch_size=16, and this data set has 32 x 40 pixels"),
         ("mlp", (3,), {"num_hidden": "50"}, "takes whole numbers of at least 1, not '50'"),
         ("mlp", (3,), {"dropout_rate": -0.1}, "takes numbers of at least 0 and below 1, not -0.1"),
         ("mlp", {"left": (2,), "right": (3,)}, {}, "this data set has 2: left, right"),

@@ -15,6 +15,7 @@ from uncertainty_suite.datasets import (
     digits,
     forms,
     herg,
+    large_images,
     noise,
     test_functions,
     tfds_images,
@@ -53,7 +54,11 @@ __all__ = [
     "register",
 ]
 
-for _source in (two_moons.SOURCE, digits.SOURCE, noise.SOURCE, toy_regression.SOURCE, *tfds_images.SOURCES):
+for _source in (
+    *(two_moons.SOURCE, digits.SOURCE, noise.SOURCE, toy_regression.SOURCE),
+    *tfds_images.SOURCES,
+    *large_images.SOURCES,
+):
     register(_source)
 for _pairs in chaosnli.SOURCES:
     register(_pairs)
@@ -78,7 +83,9 @@ def get(name: str, split: str = "train", data_dir: str | os.PathLike | None = No
             has besides (`two_moons`: `grid`, `ood`, `ood_validation`; `toy_regression`: `grid`, `gap`, `ood`; `digits`:
             `photos`, `noise`, `textures`; `noise`: `uniform`, `gaussian`, `constant`, `permuted`; `omniglot28`:
             `small1`, `small2`; `adult`: `female`, `under_25` and so on; `bike_sharing`: `2012`; `herg`:
-            `new_scaffolds`; `cifar10_corrupted`: `gaussian_noise_3` and so on; `mnist_corrupted`: `zigzag` and so on).
+            `new_scaffolds`; `imagenet`: `v2`, `a`, `r`; `diabetic_retinopathy/country`: `aptos`;
+            `diabetic_retinopathy/severity`: `severe`; `cifar10_corrupted`: `gaussian_noise_3` and so on;
+            `mnist_corrupted`: `zigzag` and so on).
             `"unknown"`: the examples of test that belong to none of the known `Dataset.classes`.
         data_dir: Folder of prepared TFDS data sets; without it the environment variable `UNCERTAINTY_SUITE_DATA_DIR`,
             then TFDS's own default. Not used by sets that need no files; where `uci/...` lie is said in `datasets.uci`.

@@ -55,7 +55,10 @@ def read(source: Source, split: str, data_dir: str | os.PathLike | None) -> Stor
     stored = _in_use.get(key)
     if stored is None and source.stream is not None:
         shards, labels = source.stream(split, data_dir)
-        _check_classes(source.num_classes, labels, f"Split '{split}' of data set '{source.name}'")
+        what = f"Split '{split}' of data set '{source.name}'"
+        if not len(labels):
+            raise InputError(f"{what} has no examples; expected some.")
+        _check_classes(source.num_classes, labels, what)
         stored = _in_use[key] = Stored(None, _read_only(labels.astype(np.int32)), None, shards)
     if stored is None:
         features, labels, *original_ids = source.read(split, data_dir)

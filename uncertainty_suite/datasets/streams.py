@@ -39,6 +39,8 @@ class Shards:
         checksums: uint64 `[n]`: a fingerprint of each example as it is stored, by row.
         num_bytes: Size of all files.
         decode: From a stored example, a string, to its features.
+        decode_augmented: From a stored example and a seed, int64 `[2]`, to its features as augmented; None if they are
+            augmented as those in memory are, after decoding.
     """
 
     paths: tuple[str, ...]
@@ -48,6 +50,7 @@ class Shards:
     checksums: np.ndarray
     num_bytes: int
     decode: Callable[[tf.Tensor], tf.Tensor]
+    decode_augmented: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
 
     @property
     def starts(self) -> np.ndarray:
@@ -93,6 +96,22 @@ def index(
     checksums = checksums.view(np.uint64)[:, 0][by_row]
     shards = Shards(tuple(paths), tuple(lengths), np.argsort(by_row), turns, checksums, num_bytes, decode)
     return shards, labels[by_row]
+
+
+def keep(shards: Shards, labels: np.ndarray, kept: np.ndarray) -> tuple[Shards, np.ndarray]:
+    """Return a split with some of the rows alone, numbered anew in their order.
+
+    Args:
+        shards: The files of the whole split.
+        labels: `[n]`.
+        kept: Booleans `[n]`.
+
+    Returns:
+        The same files, and the labels of the rows that are kept.
+    """
+    order = np.concatenate([np.flatnonzero(kept), np.flatnonzero(~kept)])  # the others come last, and are skipped
+    rows = np.argsort(order)[shards.rows]
+    return dataclasses.replace(shards, rows=rows, checksums=shards.checksums[order]), labels[kept]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +163,11 @@ class Streamed:
                 examples = examples.map(lambda _, example: example)
             if not augment:
                 return examples
+            if self.shards.decode_augmented is not None:
+                of_augmentation = tf.random.fold_in(epoch_seed, 1)
+                return examples.map(
+                    lambda example: {**example, "seed": tf.random.fold_in(of_augmentation, example["row"])}
+                )
             draws = augmentation.draw_crops_and_flips(len(self.shards.rows), tf.random.fold_in(epoch_seed, 1))
             return examples.map(lambda example: {**example, "draws": draws[example["row"]]})
 
@@ -218,7 +242,9 @@ class Streamed:
         tables = self._tables
 
         def decode(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            record = example.pop("record")
+            record, seed = example.pop("record"), example.pop("seed", None)
+            if seed is not None and self.shards.decode_augmented is not None:
+                return {**example, "features": self.shards.decode_augmented(record, seed)}
             return {**example, "features": self.shards.decode(record)}
 
         @tf.autograph.experimental.do_not_convert  # nothing to convert, and looking takes longer than tracing

@@ -20,6 +20,7 @@ DTD (Cimpoi et al., 2014), with the split `test`. Both have labels of their own 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import os
 import re
@@ -30,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uncertainty_suite import tf
-from uncertainty_suite.datasets import cifar10h, label_noise, streams
+from uncertainty_suite.datasets import augmentation, cifar10h, label_noise, streams
 from uncertainty_suite.datasets.folders import DATA_DIR_VARIABLE
 from uncertainty_suite.datasets.forms import Form, Images
 from uncertainty_suite.datasets.sources import Source
@@ -201,6 +202,7 @@ def from_tfds(
     num_classes: int,
     splits: tuple[str, ...] = ("train", "test"),
     streamed: bool = False,
+    crops: bool = False,
     **fields: Any,
 ) -> Source:
     """Return a set of labelled images that TFDS has a builder for, or that lies prepared in its folder.
@@ -213,20 +215,35 @@ def from_tfds(
         splits: Stored splits.
         streamed: Whether images are read from its files while they are needed, as those of a set that does not fit in
             memory have to be; see `datasets.streams`. The examples and their ids are the same, their order is another.
+        crops: Of streamed images, as is usual with large ones: the central part of an image is looked at, in place of
+            the whole one, and augmented are random parts; see `datasets.augmentation`.
         **fields: Further fields of `Source`, such as `augmented=True`.
 
+    Raises:
+        InputError: `crops` is set and the images are not streamed.
+
     Example:
-        >>> datasets.register(datasets.from_tfds("imagenet2012", Images(224, 224, 3), 1000, streamed=True))
+        >>> datasets.register(datasets.from_tfds("food101", Images(224, 224, 3), 101, streamed=True, crops=True))
     """
     if not streamed:
+        if crops:
+            raise InputError(f"Data set '{name}' is in memory, where images have one size: crops needs streamed=True.")
         return _source(name, num_classes, form, splits, **fields)
-    return _source(name, num_classes, form, splits, stream=functools.partial(_stream, name, form), **fields)
+    stream = functools.partial(stream_images, name, form, crops=crops)
+    return _source(name, num_classes, form, splits, stream=stream, **fields)
 
 
-def _stream(
-    name: str, form: Images, split: str, data_dir: str | os.PathLike | None
+def stream_images(
+    name: str, form: Images, split: str, data_dir: str | os.PathLike | None, crops: bool = False
 ) -> tuple[streams.Shards, np.ndarray]:
-    """Return the files of a split and its labels, as `streams.index`.
+    """Return the files of a split of a TFDS set and its labels, as `streams.index`.
+
+    Args:
+        name: Its name in TFDS.
+        form: What a model receives.
+        split: A stored split.
+        data_dir: Where prepared data sets lie.
+        crops: As in `from_tfds`.
 
     Raises:
         InputError: If the data set is neither prepared nor downloadable, or its files cannot be read or streamed.
@@ -246,17 +263,21 @@ def _stream(
         info = builder.info.splits[split]
         if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
             raise InputError(f"Cannot stream {where}: its files are no TFRecords. Set streamed to False.")
-        features = builder.info.features
+        features, size = builder.info.features, (form.height, form.width)
 
         def decode(record: tf.Tensor) -> tf.Tensor:
             image = features.deserialize_example(record)["image"]
-            if tuple(image.shape) == form.input_shape:
-                return image
-            image = tf.image.resize(image, (form.height, form.width), method="bilinear", antialias=True)
-            return tf.ensure_shape(tf.cast(tf.round(image), tf.uint8), (form.height, form.width, image.shape[-1]))
+            if crops:
+                return augmentation.central_part(image, size)
+            return image if tuple(image.shape) == form.input_shape else augmentation.resize(image, size)
+
+        def decode_augmented(record: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+            return augmentation.random_part(features.deserialize_example(record)["image"], size, seed)
 
         in_turns = not builder.info.disable_shuffling
-        return streams.index([str(path) for path in info.filepaths], info.shard_lengths, decode, "label", in_turns)
+        paths = [str(path) for path in info.filepaths]
+        shards, labels = streams.index(paths, info.shard_lengths, decode, "label", in_turns)
+        return dataclasses.replace(shards, decode_augmented=decode_augmented if crops else None), labels
     except InputError:
         raise
     except Exception as error:  # from KeyError to DataLossError

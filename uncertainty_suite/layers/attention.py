@@ -9,9 +9,7 @@ from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError
 
 
-def self_attention(
-    num_heads: int, dense: Callable[..., Any], name: str
-) -> Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]:
+def self_attention(num_heads: int, dense: Callable[..., Any], name: str) -> Callable[..., keras.KerasTensor]:
     """Make multi-head self-attention out of four dense layers.
 
         output(concat_h softmax(query_h key_h^T / sqrt(d / num_heads)) value_h)
@@ -26,7 +24,7 @@ def self_attention(
 
     Returns:
         A function of symbolic tensors `[batch, length, d]` and a mask `[batch, length]`, which is True where there is
-        a token to attend to. It returns a tensor `[batch, length, d]`.
+        a token to attend to; without a mask there are tokens everywhere. It returns a tensor `[batch, length, d]`.
 
     Raises:
         InputError: By the returned function, if d is no multiple of the number of heads.
@@ -36,7 +34,7 @@ def self_attention(
         >>> x = attend(x, is_token)
     """
 
-    def attend(inputs: keras.KerasTensor, is_token: keras.KerasTensor) -> keras.KerasTensor:
+    def attend(inputs: keras.KerasTensor, is_token: keras.KerasTensor | None = None) -> keras.KerasTensor:
         dimensions = inputs.shape[-1]
         if dimensions % num_heads:
             raise InputError(f"Attention has {num_heads} heads, which must divide the dimension {dimensions}.")
@@ -56,7 +54,7 @@ class DotProductAttention(keras.layers.Layer):
 
     Call arguments:
         query, key, value: Tensors `[batch, length, d]`.
-        is_token: Booleans `[batch, length]`; where False, key and value are not used.
+        is_token: Booleans `[batch, length]`; where False, key and value are not used. None: all are.
 
     Returns:
         A tensor `[batch, length, d]`.
@@ -66,15 +64,16 @@ class DotProductAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_heads = num_heads
 
-    def call(self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, is_token: tf.Tensor) -> tf.Tensor:
+    def call(self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, is_token: tf.Tensor | None = None) -> tf.Tensor:
         shape = tf.shape(query)
         by_head = [shape[0], shape[1], self.num_heads, query.shape[-1] // self.num_heads]
         query, key, value = (tf.reshape(x, by_head) for x in (query, key, value))
-        mixed = keras.ops.dot_product_attention(query, key, value, mask=is_token[:, tf.newaxis, tf.newaxis, :])
+        mask = None if is_token is None else is_token[:, tf.newaxis, tf.newaxis, :]
+        mixed = keras.ops.dot_product_attention(query, key, value, mask=mask)
         return tf.reshape(mixed, shape)
 
     def compute_output_shape(
-        self, query_shape: tuple, key_shape: tuple, value_shape: tuple, is_token_shape: tuple
+        self, query_shape: tuple, key_shape: tuple, value_shape: tuple, is_token_shape: tuple | None = None
     ) -> tuple[int | None, ...]:
         return query_shape
 

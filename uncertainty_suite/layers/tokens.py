@@ -18,13 +18,17 @@ class IsToken(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="uncertainty_suite")
 class Positions(keras.layers.Layer):
-    """Return the position of each token, 0, 1, 2, ...: integers `[batch, length]` from ids `[batch, length]`."""
+    """Return the position of each token, 0, 1, 2, ...: integers `[batch, length]`.
 
-    def call(self, ids: tf.Tensor) -> tf.Tensor:
-        return tf.broadcast_to(tf.range(tf.shape(ids)[1]), tf.shape(ids))
+    Tokens are ids `[batch, length]`, or vectors `[batch, length, d]`.
+    """
 
-    def compute_output_spec(self, ids: keras.KerasTensor) -> keras.KerasTensor:
-        return keras.KerasTensor(ids.shape, dtype="int32")
+    def call(self, tokens: tf.Tensor) -> tf.Tensor:
+        shape = tf.shape(tokens)[:2]
+        return tf.broadcast_to(tf.range(shape[1]), shape)
+
+    def compute_output_spec(self, tokens: keras.KerasTensor) -> keras.KerasTensor:
+        return keras.KerasTensor(tokens.shape[:2], dtype="int32")
 
 
 @keras.saving.register_keras_serializable(package="uncertainty_suite")

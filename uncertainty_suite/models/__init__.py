@@ -21,9 +21,11 @@ from uncertainty_suite.models.convnet import convnet
 from uncertainty_suite.models.lstm import lstm
 from uncertainty_suite.models.mlp import mlp
 from uncertainty_suite.models.resnet20 import resnet20
+from uncertainty_suite.models.resnet50 import resnet50
 from uncertainty_suite.models.resnet_mlp import resnet_mlp
 from uncertainty_suite.models.text_cnn import text_cnn
 from uncertainty_suite.models.transformer import transformer
+from uncertainty_suite.models.vit import vit
 from uncertainty_suite.models.wide_resnet import wide_resnet
 from uncertainty_suite.registry import Registry
 
@@ -33,7 +35,10 @@ if TYPE_CHECKING:
     from uncertainty_suite.likelihoods import Likelihood
 
 REGISTRY: Registry[Callable[..., Any]] = Registry("architecture")
-for _architecture in (bert, convnet, lstm, mlp, resnet20, resnet_mlp, text_cnn, transformer, wide_resnet):
+for _architecture in (
+    *(bert, convnet, lstm, mlp, resnet20, resnet50, resnet_mlp),
+    *(text_cnn, transformer, vit, wide_resnet),
+):
     REGISTRY.register(_architecture)
 
 

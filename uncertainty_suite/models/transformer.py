@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from uncertainty_suite import keras
 from uncertainty_suite.models import checks
+from uncertainty_suite.models.encoder import encode
 
 if TYPE_CHECKING:
     from uncertainty_suite.layers import LayerSet
@@ -20,11 +21,9 @@ def transformer(
     num_heads: int = 4,
     dropout_rate: float = 0.1,
 ) -> keras.KerasTensor:
-    """Build embeddings of tokens and positions, blocks of self-attention and a dense network, and the mean over tokens.
+    """Build embeddings of tokens and positions, an encoder (`models.encoder`), and the mean over tokens.
 
-    Each block adds `dropout(attention(norm(x)))` and then `dropout(dense(gelu(dense(norm(x)))))` to its input x (Xiong
-    et al. 2020, arXiv:2002.04745), with four times as many units in between. Padding takes no part in attention, nor in
-    the mean.
+    Padding takes no part in attention, nor in the mean.
 
     Args:
         inputs: Token ids `[batch, length]`, from 1 to `vocabulary_size` - 1; 0 is padding.
@@ -45,13 +44,8 @@ def transformer(
     from uncertainty_suite.layers import IsToken, Positions, TokenMean
 
     checks.require_tokens("transformer", inputs)
-    checks.require_counts(
-        "transformer",
-        vocabulary_size=vocabulary_size,
-        num_layers=num_layers,
-        num_hidden=num_hidden,
-        num_heads=num_heads,
-    )
+    sizes = {"num_layers": num_layers, "num_hidden": num_hidden, "num_heads": num_heads}
+    checks.require_counts("transformer", vocabulary_size=vocabulary_size, **sizes)
     checks.require_rates("transformer", dropout_rate=dropout_rate)
     checks.require_heads("transformer", num_heads, num_hidden)
     is_token = IsToken(name="is_token")(inputs)
@@ -60,15 +54,5 @@ def transformer(
     positions = layers.embedding(inputs.shape[1], num_hidden, name="position_embedding")(positions)
     x = keras.layers.Add(name="embedding_add")([x, positions])
     x = layers.dropout(dropout_rate, name="embedding_dropout")(x)
-    for i in range(1, num_layers + 1):
-        y = layers.layer_norm(name=f"block{i}_norm1")(x)
-        y = layers.attention(num_heads, dense=layers.dense, name=f"block{i}_attention")(y, is_token)
-        y = layers.dropout(dropout_rate, name=f"block{i}_dropout1")(y)
-        x = keras.layers.Add(name=f"block{i}_add1")([x, y])
-        y = layers.layer_norm(name=f"block{i}_norm2")(x)
-        y = layers.dense(4 * num_hidden, activation="gelu", name=f"block{i}_dense1")(y)
-        y = layers.dense(num_hidden, name=f"block{i}_dense2")(y)
-        y = layers.dropout(dropout_rate, name=f"block{i}_dropout2")(y)
-        x = keras.layers.Add(name=f"block{i}_add2")([x, y])
-    x = layers.layer_norm(name="norm")(x)
+    x = encode(x, layers, **sizes, dropout_rate=dropout_rate, is_token=is_token)
     return TokenMean(name="pool")(x, is_token)
