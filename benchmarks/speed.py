@@ -453,7 +453,6 @@ def evaluating(settings: Settings) -> Iterator[Row]:
 
     def side(evaluate: Callable[..., evaluation.Measured]) -> Callable[[], None]:
         def call() -> None:
-            datasets.corruptions.forget_compiled()  # each run compiles them
             results[evaluate] = evaluate(parts.predict, parts.run).metrics
 
         return call

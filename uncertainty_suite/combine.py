@@ -372,7 +372,7 @@ def _predicted(
             raise InputError(f"The data of '{split.key}' are not those that the runs were evaluated on.")
         for predictor in predictors:
             predictor.begin(split.key)
-        for batch in data.load(batch_size, max_examples=split.max_examples):
+        for batch in data.batches(batch_size, max_examples=split.max_examples):
             said = [predictor(batch["features"]) for predictor in predictors]
             yield _Piece(said, batch["labels"].numpy(), batch["element_id"].numpy())
 

@@ -78,6 +78,38 @@ def test_a_pass_may_end_early(max_examples, sizes):
     np.testing.assert_array_equal(element_ids, data.element_ids[: sum(sizes)])
 
 
+def views_of_all_forms():
+    train = datasets.get("toy_regression")
+    return [
+        datasets.get("digits", "test").subset(90),
+        datasets.get("digits", "test").corrupted("fog", 3).subset(90),
+        datasets.get("digits", "photos").like("digits").corrupted("snow", 5).subset(90),
+        datasets.get("two_moons", "validation").holding_out(0.1),
+        train,
+    ]
+
+
+@pytest.mark.parametrize("index", range(5))
+@pytest.mark.parametrize("max_examples", [0, 50])
+def test_batches_without_a_pipeline_are_those_of_load(index, max_examples):
+    data = views_of_all_forms()[index]
+    pairs = list(zip(data.load(40, max_examples=max_examples), data.batches(40, max_examples), strict=True))
+    assert pairs
+    for expected, batch in pairs:
+        assert batch.keys() == expected.keys()
+        for name, values in expected.items():
+            assert batch[name].dtype == values.dtype
+            np.testing.assert_array_equal(batch[name], values, err_msg=name)
+
+
+def test_wrong_arguments_of_batches():
+    data = datasets.get("digits", split="test")
+    with pytest.raises(InputError, match=r"^batch_size must be at least 1, received 0\.$"):
+        data.batches(0)
+    with pytest.raises(InputError, match=r"^max_examples must be 0, or above 0 outside of training; received -1\.$"):
+        data.batches(10, max_examples=-1)
+
+
 def test_element_spec():
     spec = datasets.get("digits").load(32, training=True).element_spec
     assert spec == {

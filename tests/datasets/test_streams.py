@@ -84,9 +84,9 @@ def test_the_ordered_pass_is_that_of_the_set_in_memory(split, view, get):
 
 
 def test_the_ordered_pass_ends_after_so_many_examples(get):
-    assert_same_batches(
-        batches_of(get("train").load(7, max_examples=10)), batches_of(get("train", False).load(7, max_examples=10))
-    )
+    expected = batches_of(get("train", False).load(7, max_examples=10))
+    assert_same_batches(batches_of(get("train").load(7, max_examples=10)), expected)
+    assert_same_batches(list(get("train").batches(7, max_examples=10)), expected)
 
 
 def by_id(batches) -> dict[int, tuple[np.ndarray, int]]:

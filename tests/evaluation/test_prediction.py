@@ -132,11 +132,11 @@ def test_a_predictor_cuts_off_what_it_filled_up(run):
 
 
 def test_batches_are_made_and_splits_saved_while_others_are_predicted(run, monkeypatch):
-    made, load = [], datasets.Dataset.load
+    made, batches = [], datasets.Dataset.batches
     predicted = []
 
     def noted(data, *arguments, **options):
-        for batch in load(data, *arguments, **options):
+        for batch in batches(data, *arguments, **options):
             made.append((data.split, threading.current_thread()))
             yield batch
 
@@ -147,7 +147,7 @@ def test_batches_are_made_and_splits_saved_while_others_are_predicted(run, monke
             assert wait_for(lambda: (run.path / "predictions/ood/ood.npz").exists())
         return predict_by_distance(features)
 
-    monkeypatch.setattr(datasets.Dataset, "load", noted)
+    monkeypatch.setattr(datasets.Dataset, "batches", noted)
     evaluation.evaluate(predict, run)
     here = threading.current_thread()
     assert [split for split, _ in made] == 4 * ["test"] + ["validation"] + 2 * ["ood"] + 34 * ["grid"]
@@ -166,10 +166,10 @@ def wait_for(condition, seconds=20):
     return condition()
 
 
-@pytest.mark.parametrize("where", ["load", "split_metrics"])
+@pytest.mark.parametrize("where", ["batches", "split_metrics"])
 def test_what_goes_wrong_in_another_thread_is_raised_here_and_ends_it(where, tmp_path, monkeypatch):
     run = make_run(tmp_path / "run", splits=("test", "train"))
-    owner = datasets.Dataset if where == "load" else prediction
+    owner = datasets.Dataset if where == "batches" else prediction
     original, calls, num_threads = getattr(owner, where), [], threading.active_count()
 
     def fails_the_second_time(*arguments, **options):

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -731,8 +731,7 @@ class Dataset:
             InputError: If the batch size is below 1, or training batches are larger than the data set, or `start_step`
                 makes no sense, or the data cannot be had.
         """
-        if batch_size < 1:
-            raise InputError(f"batch_size must be at least 1, received {batch_size}.")
+        count = self._count(batch_size, max_examples, training)
         if training and batch_size > self.num_examples:
             raise InputError(
                 f"batch_size {batch_size} is larger than split '{self.split}' of data set '{self.name}' "
@@ -740,8 +739,6 @@ class Dataset:
             )
         if start_step < 0 or (start_step and not training):
             raise InputError(f"start_step must be 0, or above 0 in training; received {start_step}.")
-        if max_examples < 0 or (max_examples and training):
-            raise InputError(f"max_examples must be 0, or above 0 outside of training; received {max_examples}.")
         if self._stored.shards is not None:
             streamed = streams.Streamed(
                 self._stored.shards, self.labels, self.element_ids, self._rows, self._get_bring()
@@ -753,8 +750,46 @@ class Dataset:
                         "leave config.dataset.augmix, mixup, cutmix and outliers out."
                     )
                 return streamed.endless(batch_size, start_step, self._view.seed, self.augment, parts)
-            return streamed.ordered(batch_size, min(max_examples or self.num_examples, self.num_examples))
-        examples = pipeline.Examples(
+            return streamed.ordered(batch_size, count)
+        examples = self._examples(training)
+        if training:
+            batches = pipeline.endless(examples, batch_size, start_step, self._view.seed, self.augment, parts)
+            if self._view.outliers is None:
+                return batches
+            outliers = self._view.outliers.seeded(self._view.seed)
+            others = outliers.load(batch_size, training=True, start_step=start_step, parts=parts)
+            return pipeline.with_outliers(batches, others)
+        return pipeline.ordered(examples, batch_size, count)
+
+    def batches(self, batch_size: int, max_examples: int = 0) -> Iterable[dict[str, Tree]]:
+        """Return the batches of one ordered pass, the same as those of `load`, without building a pipeline.
+
+        Each is made when it is asked for, and none ahead. Building the pipeline of a set takes longer than corrupting
+        and predicting a thousand small images, so this is for passes over many sets. What is streamed has a pipeline
+        all the same.
+
+        Args:
+            batch_size: As for `load`.
+            max_examples: As for `load`.
+
+        Raises:
+            InputError: As `load` does.
+        """
+        count = self._count(batch_size, max_examples)
+        if self._stored.shards is not None:
+            return self.load(batch_size, max_examples=max_examples)
+        return pipeline.at_once(self._examples(), batch_size, count)
+
+    def _count(self, batch_size: int, max_examples: int, training: bool = False) -> int:
+        """Return the number of examples of a pass."""
+        if batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, received {batch_size}.")
+        if max_examples < 0 or (max_examples and training):
+            raise InputError(f"max_examples must be 0, or above 0 outside of training; received {max_examples}.")
+        return min(max_examples or self.num_examples, self.num_examples)
+
+    def _examples(self, training: bool = False) -> pipeline.Examples:
+        return pipeline.Examples(
             features=self.features,
             labels=self.labels,
             element_ids=self.element_ids,
@@ -768,14 +803,6 @@ class Dataset:
             augmix=self._view.augmix if training else 0.0,
             image_size=self.input_shape[:2] if self._view.augmix else (0, 0),
         )
-        if training:
-            batches = pipeline.endless(examples, batch_size, start_step, self._view.seed, self.augment, parts)
-            if self._view.outliers is None:
-                return batches
-            outliers = self._view.outliers.seeded(self._view.seed)
-            others = outliers.load(batch_size, training=True, start_step=start_step, parts=parts)
-            return pipeline.with_outliers(batches, others)
-        return pipeline.ordered(examples, batch_size, min(max_examples or self.num_examples, self.num_examples))
 
     def _get_bring(self) -> Callable[..., Tree]:
         form, maximum, corruption = self.form, self.source.maximum, self.corruption

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -85,6 +85,17 @@ def ordered(examples: Examples, batch_size: int, num_examples: int) -> tf.data.D
     get_batch = examples.get_batches()
     batches = index.map(lambda index: get_batch({"index": index}), tf.data.AUTOTUNE)
     return finished(batches)
+
+
+def at_once(examples: Examples, batch_size: int, num_examples: int) -> Iterator[dict[str, Tree]]:
+    """Yield the batches of `ordered`, bit for bit, each made when it is asked for and without a pipeline."""
+    for start in range(0, num_examples, batch_size):
+        chosen = slice(start, min(start + batch_size, num_examples))
+        with tf.device("CPU:0"):
+            features = map_leaves(lambda array, chosen=chosen: tf.constant(array[chosen]), examples.features)
+            labels, ids = tf.constant(examples.labels[chosen]), tf.constant(examples.element_ids[chosen])
+            batch = {"features": examples.bring(features, ids, None), "labels": labels, "element_id": ids}
+        yield batch
 
 
 def endless(

@@ -91,7 +91,7 @@ def ask(predictor: Predictor, data: datasets.Dataset, key: str = "") -> Predicti
         key: Decides what is drawn; that of the in-distribution split if empty.
     """
     said = []
-    for batch in data.load(predictor.batch_size):
+    for batch in data.batches(predictor.batch_size):
         predictor.begin(key)
         said.append(predictor(batch["features"]))
     parts = {name: [getattr(each, name) for each in said] for name in ("probs", "logits", "mean", "stddev")}

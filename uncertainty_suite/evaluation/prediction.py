@@ -158,7 +158,7 @@ def predict_splits(
 
     def load_batches(splits: Iterable[Split]) -> Iterator[Any]:
         for split in splits:
-            yield from run.get_data(split).load(config.batch_size, max_examples=split.max_examples)
+            yield from run.get_data(split).batches(config.batch_size, max_examples=split.max_examples)
             yield None  # the split ends
 
     def save(split: Split, saved: Saved) -> Measured:

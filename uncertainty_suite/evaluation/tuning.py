@@ -52,7 +52,7 @@ def tune(
     if known.get("values") != list(values):
         if evidence is None:
             split = run.task.of("validation")[0]
-            batches = list(run.get_data(split).load(run.config.evaluation.batch_size))
+            batches = list(run.get_data(split).batches(run.config.evaluation.batch_size))
             losses = [_criterion(Predictor(predict_with(value), run), split.key, batches) for value in values]
             criterion, key = run.task.likelihood.criterion, split.key
         else:

@@ -35,10 +35,9 @@ if TYPE_CHECKING:
     from uncertainty_suite.likelihoods import Likelihood
 
 REGISTRY: Registry[Callable[..., Any]] = Registry("architecture")
-for _architecture in (
-    *(bert, convnet, lstm, mlp, resnet20, resnet50, resnet_mlp),
-    *(text_cnn, transformer, vit, wide_resnet),
-):
+_IMAGES_AND_VECTORS = (convnet, mlp, resnet20, resnet50, resnet_mlp, vit, wide_resnet)
+_TEXTS = (bert, lstm, text_cnn, transformer)
+for _architecture in (*_IMAGES_AND_VECTORS, *_TEXTS):
     REGISTRY.register(_architecture)
 
 

@@ -19,9 +19,8 @@ the size in which the model receives it, before normalisation.
 
 from __future__ import annotations
 
-import functools
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from uncertainty_suite import tf
@@ -100,27 +99,10 @@ def corrupt(images: tf.Tensor, element_ids: tf.Tensor, name: str, severity: int,
     Raises:
         InputError: If there is no such corruption of such images.
     """
-    shape = tuple(images.shape[1:])
-    check(name, severity, shape)
-    return _compiled(name, severity, seed, shape)(images, element_ids)
-
-
-@functools.cache  # tracing takes as long as corrupting a thousand images
-def _compiled(name: str, severity: int, seed: int, shape: tuple[int, ...]) -> Callable[..., tf.Tensor]:
     from uncertainty_suite.datasets.corruptions import operations
 
-    signature = [tf.TensorSpec([None, *shape], tf.float32), tf.TensorSpec([None], tf.int64)]
-
-    @functools.partial(tf.function, input_signature=signature, autograph=False)
-    def corrupt_batch(images: tf.Tensor, element_ids: tf.Tensor) -> tf.Tensor:
-        key = int.from_bytes(hashlib.sha256(f"{seed}/{name}/{severity}".encode()).digest()[:7])  # below 2 ** 56
-        random = operations.Random(key, element_ids)
-        corrupted = getattr(operations, name)(images, random, _PARAMETERS[name][severity - 1])
-        return tf.clip_by_value(corrupted, 0.0, 1.0)
-
-    return corrupt_batch
-
-
-def forget_compiled() -> None:
-    """Forget the compiled corruptions, but not the draws that they share, so that what they cost can be measured."""
-    _compiled.cache_clear()
+    check(name, severity, tuple(images.shape[1:]))
+    key = int.from_bytes(hashlib.sha256(f"{seed}/{name}/{severity}".encode()).digest()[:7])  # below 2 ** 56
+    random = operations.Random(key, element_ids)
+    corrupted = getattr(operations, name)(images, random, _PARAMETERS[name][severity - 1])
+    return tf.clip_by_value(corrupted, 0.0, 1.0)

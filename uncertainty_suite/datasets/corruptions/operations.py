@@ -20,6 +20,42 @@ from uncertainty_suite import tf
 # Tools
 
 
+@functools.cache  # tracing takes longer than what a hundred images draw; all corruptions share these few
+def _traced(function: Callable[..., tf.Tensor], options: tuple[Any, ...], *specs: tf.TensorSpec) -> Any:
+    with tf.init_scope():  # not a part of what is being traced where it is first needed
+        return tf.function(functools.partial(function, *options), autograph=False).get_concrete_function(*specs)
+
+
+def _each(traced: Any, *arguments: tf.Tensor) -> tf.Tensor:
+    """Return what a traced function makes of each entry of the arguments' first axis.
+
+    As `tf.map_fn`, which takes one after the other. Here they run side by side, and each by itself on one thread.
+    """
+    return tf.raw_ops.MapDefun(
+        arguments=arguments,
+        captured_inputs=[],
+        output_types=[tf.float32],
+        output_shapes=[traced.output_shapes],
+        f=traced,
+        max_intra_op_parallelism=1,
+    )[0]
+
+
+def _product(a: tf.Tensor, b: tf.Tensor, transpose_a: bool = False) -> tf.Tensor:
+    """Return `a @ b` computed on one thread.
+
+    Shared out over cores, a product is summed in another order: its last bits would depend on how many there are, and
+    on whether a pipeline asks for it, which computes on one thread.
+    """
+    specs = (tf.TensorSpec([None] * len(each.shape), tf.float32) for each in (a, b))
+    traced = _traced(_multiply, (transpose_a,), *specs)
+    return _each(traced, a[tf.newaxis], b[tf.newaxis])[0]
+
+
+def _multiply(transpose_a: bool, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    return tf.matmul(a, b, transpose_a=transpose_a)
+
+
 class Random:
     """Random numbers of each image: a function of (key, element id) and of the order in which they are asked for."""
 
@@ -27,22 +63,23 @@ class Random:
         self._key = key
         self._element_ids = tf.cast(element_ids, tf.int64)
 
-    def _each(self, draw_each: Callable[..., tf.Tensor], *arguments: tf.Tensor) -> tf.Tensor:
+    def _draw(self, draw: Callable[..., tf.Tensor], options: tuple[Any, ...], *arguments: tf.Tensor) -> tf.Tensor:
         seeds = tf.stack([tf.fill(tf.shape(self._element_ids), tf.constant(self._key, tf.int64)), self._element_ids], 1)
         self._key += 1
-        return draw_each(seeds, *arguments)
+        specs = (tf.TensorSpec(argument.shape[1:], argument.dtype) for argument in (seeds, *arguments))
+        return _each(_traced(draw, options, *specs), seeds, *arguments)
 
     def uniform(self, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> tf.Tensor:
         """Return uniform numbers, float32 `[batch, *shape]`."""
-        return self._each(_draw_each(_uniform, tuple(shape), low, high))
+        return self._draw(_uniform, (tuple(shape), low, high))
 
     def normal(self, shape: tuple[int, ...]) -> tf.Tensor:
         """Return standard normal numbers, float32 `[batch, *shape]`."""
-        return self._each(_draw_each(_normal, tuple(shape)))
+        return self._draw(_normal, (tuple(shape),))
 
     def poisson(self, rates: tf.Tensor) -> tf.Tensor:
         """Return a Poisson number for every rate `[batch, ...]`, float32."""
-        return self._each(_draw_each(_poisson, tuple(rates.shape[1:])), rates)
+        return self._draw(_poisson, (tuple(rates.shape[1:]),), rates)
 
     def sign(self) -> tf.Tensor:
         """Return -1 or 1, float32 `[batch]`."""
@@ -50,19 +87,8 @@ class Random:
 
     def direction(self, low: float = 0.0, high: float = 2 * math.pi) -> tuple[tf.Tensor, tf.Tensor]:
         """Return x and y of a point on the unit circle at an angle in [low, high), float32 `[batch]` each."""
-        x, y = tf.unstack(self._each(_draw_each(_direction, low, high)), axis=1)
+        x, y = tf.unstack(self._draw(_direction, (low, high)), axis=1)
         return x, y
-
-
-@functools.cache  # tracing a loop takes longer than what a hundred images draw; all corruptions share these few
-def _draw_each(draw: Callable[..., tf.Tensor], *options: Any) -> Callable[..., tf.Tensor]:
-    """Return a function that draws for each image: from seeds int64 `[batch, 2]`, and what `draw` takes besides."""
-
-    @functools.partial(tf.function, autograph=False, reduce_retracing=True)
-    def draw_each(*arguments: tf.Tensor) -> tf.Tensor:
-        return tf.map_fn(lambda each: draw(*options, *each), arguments, fn_output_signature=tf.float32)
-
-    return draw_each
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, seed: tf.Tensor) -> tf.Tensor:
@@ -117,8 +143,9 @@ def _separable(images: tf.Tensor, rows: np.ndarray, columns: np.ndarray) -> tf.T
     # Two matrix products without a transposition between them; for one channel, without any.
     columns = tf.constant(columns.transpose(2, 0, 1).reshape(width, -1), tf.float32)
     rows = tf.constant(rows.transpose(1, 2, 0).reshape(height, -1), tf.float32)
-    products = tf.reshape(tf.transpose(images, [0, 3, 1, 2]), [-1, width]) @ columns  # [batch channels height, k width]
-    products = rows @ tf.reshape(products, [-1, rows.shape[1], width])  # [batch channels, height, width]
+    products = _product(tf.reshape(tf.transpose(images, [0, 3, 1, 2]), [-1, width]), columns)
+    # From [batch channels height, k width] to [batch channels, height, width].
+    products = _product(rows, tf.reshape(products, [-1, rows.shape[1], width]))
     return tf.transpose(tf.reshape(products, [-1, channels, height, width]), [0, 2, 3, 1])
 
 
@@ -171,7 +198,9 @@ def _along_paths(images: tf.Tensor, direction: tuple[tf.Tensor, tf.Tensor], half
         return tf.maximum(0.0, 1.0 - tf.abs(positions[..., tf.newaxis] - offsets))
 
     x, y = (component[:, tf.newaxis] * points for component in direction)
-    return _convolve(images, tf.matmul(weights(y), weights(x), transpose_a=True) / points.shape[0])
+    size = 2 * radius + 1
+    kernels = tf.ensure_shape(_product(weights(y), weights(x), transpose_a=True), [None, size, size])
+    return _convolve(images, kernels / points.shape[0])
 
 
 def _displace(images: tf.Tensor, y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
@@ -297,7 +326,8 @@ def snow(images: tf.Tensor, random: Random, parameters: tuple[float, float]) -> 
     """Whiten the image and let flakes fall over it, blurred along their way."""
     threshold, whitening = parameters
     flakes = _smooth_noise(random, images, [0.03 * _side(images)], [1.0])
-    flakes = tf.clip_by_value(2.0 * (flakes - threshold), 0.0, 1.0)
+    # Not 2 (flakes - threshold), of which TensorFlow makes this where it is a part of a graph: other last bits.
+    flakes = tf.clip_by_value(2.0 * flakes - 2.0 * threshold, 0.0, 1.0)
     flakes = _along_paths(flakes, random.direction(math.pi / 4, 3 * math.pi / 4), 0.06 * _side(images))
     return images + whitening * (1.0 - images) + flakes
 
