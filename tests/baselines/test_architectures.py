@@ -37,7 +37,12 @@ ARCHITECTURES = {
 TEXTS = ("bert", "lstm", "text_cnn", "transformer")
 # Methods that an architecture has no place for, with the reason.
 EXCLUDED = {
-    ("duq", architecture): "its gradient penalty is on inputs that are numbers, not tokens" for architecture in TEXTS
+    (method, architecture): reason
+    for method, reason in {
+        "duq": "its gradient penalty is on inputs that are numbers, not tokens",
+        "noise_contrastive_prior": "its noise is on inputs that are numbers, not tokens",
+    }.items()
+    for architecture in TEXTS
 }
 
 

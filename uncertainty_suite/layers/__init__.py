@@ -26,6 +26,7 @@ from uncertainty_suite.layers.members import (
     by_member,
     split_members,
 )
+from uncertainty_suite.layers.noise import PerturbedCopy
 from uncertainty_suite.layers.random_features import OrthogonalRandomFeatures
 from uncertainty_suite.layers.recurrence import Recurrence, lstm
 from uncertainty_suite.layers.reversible import AffineCoupling, FlowDensities, RadialFlow
@@ -58,6 +59,7 @@ __all__ = [
     "MergeMembers",
     "MonteCarloDropout",
     "OrthogonalRandomFeatures",
+    "PerturbedCopy",
     "Positions",
     "RadialFlow",
     "RandomFeatureGaussianProcess",
