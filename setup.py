@@ -24,7 +24,8 @@ setup(
     # Scripts and configurations lie beside the package, where people read and copy them, and are installed inside it.
     packages=[
         *find_packages(include=["uncertainty_suite", "uncertainty_suite.*"]),
-        *("uncertainty_suite.baselines", "uncertainty_suite.baselines.decisions", "uncertainty_suite.configs"),
+        *("uncertainty_suite.baselines", "uncertainty_suite.configs"),
+        *("uncertainty_suite.baselines.adaptation", "uncertainty_suite.baselines.decisions"),
     ],
     package_dir={"uncertainty_suite.baselines": "baselines", "uncertainty_suite.configs": "configs"},
     package_data={

@@ -119,6 +119,7 @@ def test_installed_without_the_repository(installed, tmp_path):
     assert {path.name for path in configs.glob("*.py")} == {path.name for path in ROOT.glob("configs/*.py")}
     assert {path.stem for path in scripts.glob("*.py")} == set(METHODS)
     assert (scripts / "decisions" / "bandit.py").is_file()
+    assert (scripts / "adaptation" / "few_shot.py").is_file()
     assert (installed / "bin" / "uncertainty-suite").is_file()
 
     said = call("run", "sngp", "--config=two_moons", "--config.epochs=2", "--output_dir=run")

@@ -113,7 +113,10 @@ def test_tasks_of_large_images_run_and_resume(task, network, method, large_image
     steps = {"batch_size": 6, "epochs": 2, "optimizer.warmup_epochs": 0.0, "optimizer.decay_epochs": (1,)}
     steps |= {"optimizer.learning_rate": 1e-3, "evaluation.batch_size": 5}
     config = tiny_config(method, task, **steps, **NETWORKS[network], **expected["overrides"])
-    options = [training.Options(output_dir=tmp_path / name, data_dir=large_images) for name in ("whole", "stopped")]
+    options = [
+        training.Options(output_dir=tmp_path / name, data_dir=large_images, checkpoint_every="100steps")
+        for name in ("whole", "stopped")
+    ]
     metrics = script.main(config, options[0])["metrics"]
     assert {name.split("/")[1] for name in metrics if name.startswith("shift/")} >= expected["shifts"]
     assert {name.split("/")[1] for name in metrics if name.startswith("ood/")} == expected["ood"]

@@ -59,19 +59,32 @@ class Learner:
         """Return a split of the task's data set: `train`, all that could be learnt from, or another."""
         return data_of(self.config.dataset, split, self._data_dir)
 
-    def learn(self, element_ids: Sequence[int] | np.ndarray, seed: int) -> Predictor:
+    def learn(
+        self,
+        element_ids: Sequence[int] | np.ndarray,
+        seed: int,
+        folder: str | Path | None = None,
+        start_from: str | Path | None = None,
+    ) -> Predictor:
         """Train on some examples of `train`; return the predict function.
 
         Args:
             element_ids: Of the examples.
             seed: Decides all that is random in it.
+            folder: Where the training is kept, and taken up where it is there already; nowhere if None.
+            start_from: The folder of an earlier training, with whose networks this one begins; at random if None.
         """
         config = ConfigDict(self.config.to_dict())
         config.dataset.train_ids = tuple(sorted(int(each) for each in element_ids))
         config.seed = seed
         keras.backend.clear_session()  # or the graphs of all trainings before would stay
-        with tempfile.TemporaryDirectory() as folder:
-            options = training.Options(output_dir=Path(folder, "run"), data_dir=self._data_dir, train_only=True)
+        with tempfile.TemporaryDirectory() as nowhere:
+            options = training.Options(
+                output_dir=folder or Path(nowhere, "run"),
+                data_dir=self._data_dir,
+                train_only=True,
+                start_from=start_from,
+            )
             try:
                 self._script.main(config, options)
             except training.Restored as trained:

@@ -114,7 +114,7 @@ class Loop:
                 remove_partial(self._path)
         run.models.append(model)
         self._checkpoint = Checkpoint(self._path / "checkpoints", named_variables(model, optimizer, state))
-        self._restore(named_variables(model, optimizer))
+        self._restore(named_variables(model, optimizer), name)
         if run.options.restore_only and self.step < self._epochs * self._steps_per_epoch:
             raise InputError(
                 f"{self._path} is trained up to step {self.step} of {self._epochs * self._steps_per_epoch}: give its "
@@ -137,7 +137,7 @@ class Loop:
             )
             self._check_agreement()
 
-    def _restore(self, trained: Mapping[str, Any]) -> None:
+    def _restore(self, trained: Mapping[str, Any], name: str) -> None:
         """Restore what is saved; where nothing is and `Options.trained` names a run, `trained` from that one."""
         state = self._checkpoint.restore()
         start: dict[str, Any] = {
@@ -154,6 +154,8 @@ class Loop:
             if saved is None:
                 raise InputError(f"--trained={self._run.options.trained} has no checkpoints any more. Leave it out.")
             state = {**saved, "run": self._id, "fitted": False}
+        if state is None and self._run.options.start_from is not None:
+            self._start_from(Path(self._run.options.start_from) / name / "checkpoints")
         if state is None:
             state = start
         if state.get("run") != self._id or not start.keys() <= state.keys():
@@ -176,6 +178,15 @@ class Loop:
         if self._rollbacks:
             scale_learning_rate(self._optimizer, self._rollbacks[-1]["learning_rate_factor"])
             self._run.rollbacks += [{**rollback, "training": self._name} for rollback in self._rollbacks]
+
+    def _start_from(self, folder: Path) -> None:
+        """Take the model's variables of another training's newest checkpoint; all others stay as they are."""
+        variables = self._checkpoint.variables
+        fresh = {key: np.array(each) for key, each in variables.items() if not key.startswith("model/")}
+        if Checkpoint(folder, variables).restore() is None:
+            raise InputError(f"There is no checkpoint in {folder} to start from.")
+        for key, value in fresh.items():
+            variables[key].assign(value)
 
     def _check_agreement(self) -> None:
         """Refuse to train in a cluster whose processes would not train the same: they must go on from the same step."""

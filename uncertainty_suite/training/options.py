@@ -39,6 +39,8 @@ class Options:
         restore_only: Whether a finished training is only restored: nothing is trained or written, and `evaluate` hands
             over the predict function.
         train_only: Whether the training is not evaluated: in place of that `evaluate` hands over the predict function.
+        start_from: A folder with a finished training of the same script, with whose networks this one begins, and with
+            an optimizer and a state of its own. With `train_only` alone: results depend on it, and no record says so.
 
     Raises:
         InputError: A value is not allowed.
@@ -57,6 +59,7 @@ class Options:
     trained: str | Path | None = None
     restore_only: bool = False
     train_only: bool = False
+    start_from: str | Path | None = None
 
     def __post_init__(self) -> None:
         if self.output_dir == "":
@@ -67,6 +70,8 @@ class Options:
             raise unknown_name("value of --strategy", self.strategy, STRATEGIES)
         if self.on_nan not in _ON_NAN:
             raise unknown_name("value of --on_nan", self.on_nan, _ON_NAN)
+        if self.start_from is not None and not self.train_only:
+            raise InputError("Results depend on start_from, and no record says so: it needs train_only.")
         self._checkpoint_interval()
 
     @property
