@@ -2,9 +2,10 @@
 
     python baselines/deterministic.py --config=configs/digits.py --config.seed=1
 
-takes less than a minute on two CPU cores. Expect a test accuracy of 0.985 and an NLL of 0.042 from the deterministic
-network, 0.988 and 0.038 from an ensemble of four, 0.989 and 0.026 from SNGP; and, under corruption, 0.87 and 0.74, 0.88
-and 0.69, 0.82 and 0.87.
+takes less than a minute on two CPU cores. The values that the search with eight trials chose for each method stand in
+`tuned/digits.json`. Expect a test accuracy of 0.991 and an NLL of 0.032 from the deterministic network, 0.994 and 0.016
+from an ensemble of four, 0.992 and 0.027 from SNGP; and, under corruption, 0.867 and 0.95, 0.888 and 0.77, 0.811 and
+1.09.
 """
 
 from ml_collections import ConfigDict

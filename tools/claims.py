@@ -3,8 +3,8 @@
 A claim is that a method is better by a metric than the method that it is compared with. With `by`, the AUROC of far OOD
 sets is by that uncertainty of the method, and still by probability of the other, as such papers compare them. A claim
 is *seen* where the difference is significant in its direction: the test of the leaderboard, Holm-adjusted over the
-methods of the table, or for a claim with `by` a Welch test over seeds. Where no
-difference is significant it is *not seen*, with the smallest one that a test of these seeds detects in 80 % of cases.
+methods of the table, or for a claim with `by` a Welch test over seeds. Where no difference is significant it is *not
+seen*, with the smallest one that a test of these seeds detects in 80 % of cases.
 """
 
 import dataclasses

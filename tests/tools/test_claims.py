@@ -62,8 +62,8 @@ def test_an_uncertainty_of_the_method_is_compared_with_the_probabilities_of_the_
 
 
 def test_what_is_not_significant_says_what_would_have_been(analysis):
-    claim = claims.Claim("mc_dropout", "It is more accurate.", "test/accuracy")
+    claim = claims.Claim("mc_dropout", "It has a lower NLL.", "test/nll")
     (finding,) = claims.find([claim], [analysis])
     assert finding.verdict == "not seen"
     assert finding.detectable > 0
-    assert "| not seen; detectable from 0." in build_docs.claims_table([finding])
+    assert "| not seen; detectable from 0.00" in build_docs.claims_table([finding])
