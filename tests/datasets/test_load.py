@@ -263,7 +263,7 @@ def test_no_augmentation_where_it_is_off_or_not_training():
 def test_default_augmentation():
     splits = {name: datasets.sources.find(name).splits for name in datasets.names()}
     trainable = [name for name in splits if "train" in splits[name]]
-    assert [name for name in trainable if datasets.get(name).augment] == ["cifar10", "cifar100"]
+    assert [name for name in trainable if datasets.get(name).augment] == ["cifar10", "cifar100", "imagenet"]
     assert not datasets.get("cifar10").augmented(False).augment
 
 
