@@ -24,20 +24,24 @@ def script():
 
 @pytest.mark.slow  # five trainings, and again
 def test_split_digits(script, tmp_path, capsys):
-    flags = ["--method=deterministic", *SMALL, "--config.epochs=12", "--classes=5", "--memory=10"]
+    # With less of a network, one that has learnt the first task learns no other.
+    network = ("--config.model.num_filters=(8, 16)", "--config.model.num_hidden=64")
+    how = ("--config.optimizer.learning_rate=0.003", "--config.batch_size=32", "--config.epochs=12")
+    flags = ["--method=deterministic", DIGITS[0], *network, *how, "--seeds=1", "--classes=5", "--memory=10"]
     record = script.main([*flags, f"--output_dir={tmp_path}"])
     assert record.budgets == (2,)
     curves = {metric: {way: by_seed["0"][0] for way, by_seed in ways.items()} for metric, ways in record.curves.items()}
-    assert curves["accuracy"]["joint"] > 0.7
+    assert curves["accuracy"]["joint"] > 0.85
     assert curves["accuracy"]["fine_tuning"] < 0.6  # at most half is right where all of the first task is forgotten
-    assert curves["accuracy"]["joint"] > curves["accuracy"]["replay"] >= curves["accuracy"]["fine_tuning"]
-    assert curves["forgetting"]["fine_tuning"] >= curves["forgetting"]["replay"] > curves["forgetting"]["joint"]
+    assert curves["accuracy"]["joint"] > curves["accuracy"]["replay"] > curves["accuracy"]["fine_tuning"]
+    assert curves["forgetting"]["fine_tuning"] > curves["forgetting"]["replay"] > curves["forgetting"]["joint"]
     assert curves["task_accuracy"]["fine_tuning"] > curves["accuracy"]["fine_tuning"]
     assert curves["old_nll"]["fine_tuning"] > curves["old_nll"]["joint"]
     assert curves["augrc"]["fine_tuning"] > curves["augrc"]["joint"]
     first = [record.made_by["after_each_task"][way]["0"][0] for way in script.WAYS]
     assert first[0] == first[1] == first[2]  # the same network
     matrix = [step["accuracies"] for step in record.made_by["after_each_task"]["fine_tuning"]["0"]]
+    assert matrix[1][1] > 0.6  # what is new is learnt
     assert curves["forgetting"]["fine_tuning"] == pytest.approx(matrix[0][0] - matrix[1][0])
     assert curves["accuracy"]["fine_tuning"] == pytest.approx((matrix[1][0] + matrix[1][1]) / 2)
 
