@@ -4,13 +4,14 @@ It reads requests from stdin, one JSON object a line: the script's `argv`, the f
 `folder` and `kill_at`: the child kills itself by SIGKILL before its file operation of that number in the folder;
 `signal_at`, a part of a path and a number: the child sends itself that signal before it opens such a file; `user`, the
 number of the user that the child becomes; `environment`, its variables; `closed`, numbers of streams that it does not
-have; and `devices`, into how many the CPU is split.
+have; `cwd`, the folder that it is in; and `devices`, into how many the CPU is split.
 It answers with two lines: the child's process id when it starts; its exit status, negative for a signal, and the number
 of its file operations when it ends. A list of requests starts several children at once, and two lists answer it. The
 child uses the machine as a script of its own would: importing TensorFlow starts nothing that a fork breaks, as long as
 no operation has run.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -24,6 +25,7 @@ def main() -> None:
         importlib.import_module(f"uncertainty_suite.{name}")
     for name in ("keras", "tensorflow", "tensorflow_datasets", "sklearn.datasets", "sklearn.metrics"):
         importlib.import_module(name)  # which the package does at first use only
+    gc.freeze()  # or a child that collects garbage copies all that was imported
     for line in sys.stdin:
         request = json.loads(line)
         several = isinstance(request, list)
@@ -64,6 +66,7 @@ def run_script(request: dict, count_out: int) -> None:
     if "user" in request:
         os.setuid(request["user"])
     os.environ.update(request.get("environment", {}))
+    os.chdir(request.get("cwd", "."))
     for number in request.get("closed", ()):
         os.close(number)
         setattr(sys, ("stdin", "stdout", "stderr")[number], None)

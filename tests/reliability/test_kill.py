@@ -10,9 +10,9 @@ import time
 import pytest
 
 from tests.reliability.conftest import arguments, assert_same, diverging_arguments, rollbacks
-from tests.tiny import CORE, METHODS
+from tests.tiny import CORE, METHODS, quick_with
 
-KILLS = 5  # of each method
+KILLS = 3  # of each method
 
 
 def kill_and_finish(scripts, command, reference, folder, random_, kills) -> list[int]:
@@ -48,9 +48,7 @@ def kill_and_finish(scripts, command, reference, folder, random_, kills) -> list
     return done
 
 
-@pytest.mark.parametrize(
-    "method", [pytest.param(method, marks=[] if method == "sngp" else pytest.mark.slow) for method in CORE]
-)
+@quick_with("sngp")
 def test_killed_and_started_again_it_ends_the_same(method, scripts, uninterrupted, tmp_path):
     random_ = random.Random(CORE.index(method))
     folder = tmp_path / "run"
@@ -72,7 +70,7 @@ def test_killed_while_it_is_rolled_back(scripts, tmp_path):
         ("members/1", 2),
     ]
     command = diverging_arguments("deep_ensemble", folder, "--checkpoint_every=5steps")
-    kill_and_finish(scripts, command, (whole, ended), folder, random.Random(0), min(KILLS, 2))
+    kill_and_finish(scripts, command, (whole, ended), folder, random.Random(0), 2)
     assert rollbacks(folder) == recorded
 
 
@@ -83,18 +81,17 @@ def test_killed_many_times(method, seed, scripts, uninterrupted, tmp_path):
     random_ = random.Random(100 + 10 * seed + METHODS.index(method))
     folder = tmp_path / "run"
     command = arguments(method, folder, "--checkpoint_every=1steps")
-    assert len(kill_and_finish(scripts, command, uninterrupted(method), folder, random_, KILLS)) == KILLS
+    assert len(kill_and_finish(scripts, command, uninterrupted(method), folder, random_, 5)) == 5
 
 
-def test_killed_while_it_evaluates_and_writes_its_results(scripts, uninterrupted, tmp_path):
+# The last operations of a run are the predictions of five splits and the results, each opened, synced and renamed.
+@pytest.mark.parametrize("back", [1, 9, *(pytest.param(back, marks=pytest.mark.slow) for back in (5, 13, 17))])
+def test_killed_while_it_evaluates_and_writes_its_results(back, scripts, uninterrupted, tmp_path):
     path, ended = uninterrupted("deterministic")
     command = arguments("deterministic", tmp_path / "run", "--checkpoint_every=1steps")
-    # The last operations of a run are the predictions of five splits and the results, each opened, synced and renamed.
-    for kill_at in range(ended.operations - 1, ended.operations - 19, -4):
-        first = scripts.run(command, folder=str(tmp_path / "run"), kill_at=kill_at)
-        assert first.status == -signal.SIGKILL, first.log
-        assert not (tmp_path / "run/results.json").exists() or kill_at == ended.operations - 1
-        again = scripts.run(command)
-        assert again.status == 0, again.log
-        assert_same(tmp_path / "run", path)
-        shutil.rmtree(tmp_path / "run")
+    first = scripts.run(command, folder=str(tmp_path / "run"), kill_at=ended.operations - back)
+    assert first.status == -signal.SIGKILL, first.log
+    assert not (tmp_path / "run/results.json").exists() or back == 1
+    again = scripts.run(command)
+    assert again.status == 0, again.log
+    assert_same(tmp_path / "run", path)
