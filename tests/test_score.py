@@ -198,6 +198,17 @@ def test_a_file_that_cannot_be_read_is_refused(content, tmp_path):
         score(path, "mnist", "mine")
 
 
+def test_what_a_file_unpacks_to_is_known_before_it_is_read(tmp_path):
+    path = tmp_path / "mine.npz"
+    np.savez_compressed(path, probs=np.zeros(10**8, np.uint8))
+    with pytest.raises(InputError) as error:
+        score(path, "mnist", "mine")
+    assert str(error.value) == (
+        f"Cannot read {path} (its {path.stat().st_size} bytes declare arrays of 100000128 bytes, of at most 67108864). "
+        "It must be as numpy.savez writes it."
+    )
+
+
 def test_an_unknown_task_is_refused(mine):
     with pytest.raises(InputError, match=r"Unknown task 'minst'\. Did you mean 'mnist'\?"):
         score(mine, "minst", "mine")

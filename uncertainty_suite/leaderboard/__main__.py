@@ -13,27 +13,20 @@ A folder of runs that has the name of a command is given as `./add`.
 """
 
 import argparse
-import io
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from uncertainty_suite import program
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.leaderboard.fields import printable
 from uncertainty_suite.leaderboard.records import Record, read_all
 from uncertainty_suite.leaderboard.rendering import FORMATS, render
+from uncertainty_suite.program import Parser
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}. See --help.")
-
-
-def _parser(command: str, description: str) -> argparse.ArgumentParser:
-    return _Parser(
+def _parser(command: str, description: str) -> Parser:
+    return Parser(
         prog=f"python -m uncertainty_suite.leaderboard {command}".rstrip(),
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -192,12 +185,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _tables(arguments)
     except InputError as error:
         _warn([f"leaderboard: {error}"])
-    except OSError as error:
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # such as a file that somebody has removed meanwhile
         _warn([f"leaderboard: {error.filename}: {error.strerror}"])
     return 1
 
 
 if __name__ == "__main__":
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # the tables have arrows and ±, whatever the locale
-    sys.exit(main())
+    program.run("leaderboard", main)

@@ -266,6 +266,18 @@ evaluation = _fields(_EVALUATION, {"shifts": _NAMES})
 
 published = _fields({"task": _task, "method": name, "model": name, "source": text, "metrics": _mapping(_exact)})
 
+decisions = _fields(
+    {
+        **dict.fromkeys(("decision", "budget"), name),
+        "title": text,
+        "budgets": _list(_number, 1),
+        "references": _list(name, 1),
+        "curves": _mapping(_mapping(_mapping(_list(_number, 1)))),  # by metric, way to decide, and seed
+        "higher_is_better": _mapping(_flag),
+        "made_by": _object,
+    }
+)
+
 _DIGEST = _fields({"num_examples": _integer(1, 10**9), "sha256": _hexadecimal})
 _SPLIT = _fields(
     {

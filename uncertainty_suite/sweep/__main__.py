@@ -24,18 +24,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import os
 import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from uncertainty_suite import leaderboard, program, training
 from uncertainty_suite.errors import InputError, one_line
 from uncertainty_suite.files import write_atomic
+from uncertainty_suite.program import Parser
 from uncertainty_suite.sweep import asha, engines
 from uncertainty_suite.sweep.display import duration
 from uncertainty_suite.sweep.engines import Outcome
@@ -52,15 +51,8 @@ from uncertainty_suite.sweep.plan import (
 from uncertainty_suite.sweep.tuning import FOLDER, Study, get_studies
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}. See --help.")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m uncertainty_suite.sweep",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -244,6 +236,4 @@ def _write_table(output_dir: Path, finished: Sequence[Planned]) -> None:
 
 
 if __name__ == "__main__":
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # the table has arrows and ±, whatever the locale
     program.run("sweep", main)
