@@ -48,6 +48,11 @@ PROGRAM = "from uncertainty_suite import program\ndef main():\n    {}\nprogram.r
         ("from uncertainty_suite.errors import InputError; raise InputError('two\\nlines')", 1, "name: two lines\n"),
         ("open('/etc/passwd/x')", 1, "name: Not a directory: /etc/passwd/x\n"),
         (
+            "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3)); open('/dev/null')",
+            1,
+            "name: Too many open files: /dev/null\n",
+        ),
+        (
             "raise MemoryError('of 5 GB')",
             1,
             "name: There is not enough memory (of 5 GB). Take smaller batches or fewer samples; a network that is "
@@ -61,6 +66,16 @@ PROGRAM = "from uncertainty_suite import program\ndef main():\n    {}\nprogram.r
 def test_what_goes_wrong_is_one_line(body, status, said):
     ended = run(PROGRAM.format(body))
     assert (ended.returncode, ended.stderr) == (status, said)
+
+
+def test_an_empty_text_names_no_folder():
+    parser = program.Parser()
+    parser.add_argument("--output_dir", type=Path, default=Path("runs"))
+    assert parser.parse_args([]).output_dir == Path("runs")
+    assert parser.parse_args(["--output_dir=."]).output_dir == Path()
+    with pytest.raises(InputError) as error:
+        parser.parse_args(["--output_dir="])
+    assert str(error.value) == "argument --output_dir: it is empty, and must name a file or folder. See --help."
 
 
 def test_a_bug_has_a_traceback():

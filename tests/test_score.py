@@ -228,6 +228,17 @@ def test_seeds_are_one_row_and_folders_are_not_overwritten(mnist_records, mine, 
         score(mine, "mnist", "yours", output_dir=tmp_path / "0", records=records)
 
 
+def test_one_that_was_killed_while_it_was_made_is_made_again(mnist_records, mine, tmp_path):
+    run = score(mine, "mnist", "mine", output_dir=tmp_path / "run", records=mnist_records[0])
+    before = run.results["metrics"]
+    for name in ("results", "provenance", "task"):
+        (run.path / f"{name}.json").unlink()
+    (run.path / ".task.json.0123abcd.partial").write_text("{")
+    again = score(mine, "mnist", "mine", output_dir=tmp_path / "run", records=mnist_records[0])
+    assert again.results["metrics"] == before
+    assert not list(run.path.glob(".*"))
+
+
 # Where there are no records, the data say what is right.
 
 

@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"evaluate: {one_line(error)}", file=sys.stderr)
         return 1
-    predict = arguments.predict or arguments.config or any(getattr(arguments, name) for name in _PREDICTED)
+    predict = arguments.predict or arguments.config is not None or any(getattr(arguments, name) for name in _PREDICTED)
     failed = False
     for folder in arguments.runs:
         run = RunFolder(folder)
@@ -132,7 +132,7 @@ def predict_anew(run: RunFolder, more: dict[str, Any]) -> str:
     script = trained.script_of(run)
     config = configuration.from_json(run.config)
     before = configuration.to_json(config)
-    if more.get("config"):
+    if more.get("config") is not None:
         section = getattr(script, "CONFIG", None)
         config.evaluation = launch.get_config(more["config"], section, Path(script.__file__).stem).evaluation
     for name, field in {**dict(zip(_MEASURED, _MEASURED)), **_PREDICTED}.items():

@@ -1,6 +1,7 @@
 """Files that are there whole or not at all, and the one door to read those of others."""
 
 import contextlib
+import io
 import json
 import math
 import os
@@ -82,7 +83,7 @@ def append_line(path: Path, line: str) -> None:
         raise _cannot_write(path, error) from error
 
 
-def open_regular(path: str | Path, root: str | Path | None = None) -> BinaryIO:
+def open_regular(path: str | Path, root: str | Path | None = None) -> io.BufferedReader:
     """Open a file of somebody else's for reading: the one door for run folders, records and what lies beside them.
 
     Nobody may be changing the folder meanwhile: links are followed first, and the file is opened then.
@@ -239,8 +240,8 @@ def _members(archive: zipfile.ZipFile, size: int, at_most: int | None) -> dict[s
     members = archive.infolist()
     declared = sum(member.file_size for member in members)
     packed = max(_MOST_UNPACKED * size, _SMALL)  # more is no compression but an attack
-    for most in (packed, *[at_most] * (at_most is not None)):
-        if declared > most:
+    for most in (packed, at_most):
+        if most is not None and declared > most:
             raise ValueError(f"its {size} bytes declare arrays of {declared} bytes, of at most {most}")
     for member in members:
         if member.file_size > _memory():

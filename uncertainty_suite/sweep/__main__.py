@@ -39,6 +39,7 @@ from uncertainty_suite.sweep import asha, engines
 from uncertainty_suite.sweep.display import duration
 from uncertainty_suite.sweep.engines import Outcome
 from uncertainty_suite.sweep.plan import (
+    MOST_RUNS,
     Place,
     Planned,
     check_folders,
@@ -130,8 +131,10 @@ def _sweep(arguments: argparse.Namespace, command: str) -> int:
             f"--scheduler {arguments.scheduler} goes with --tune, and needs Ray Tune: pip install ray[tune]."
         )
     if arguments.tune is not None:
-        if arguments.tune < 1 or len(settings) > 1:
-            raise InputError("--tune takes a number of trials from 1, and a --set with one value of each field.")
+        if not 1 <= arguments.tune <= MOST_RUNS or len(settings) > 1:
+            raise InputError(
+                f"--tune takes a number of trials from 1 to {MOST_RUNS:,}, and a --set with one value of each field."
+            )
         search = arguments.tune, arguments.tune_seed, arguments.scheduler is not None
         studies = get_studies(tasks, methods, settings[0], folds, place, *search)
         level = f"tuned_{arguments.tune}"
