@@ -33,7 +33,7 @@ setup(
         "uncertainty_suite.configs": ["tuned/*.json"],
         "uncertainty_suite.leaderboard": ["*.css", "*.html", "*.js"],
     },
-    entry_points={"console_scripts": ["uncertainty-suite = uncertainty_suite.__main__:main"]},
+    entry_points={"console_scripts": ["uncertainty-suite = uncertainty_suite.__main__:run"]},
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",

@@ -2,9 +2,9 @@
 
 It reads requests from stdin, one JSON object a line: the script's `argv`, the file `log` for its output, and optionally
 `folder` and `kill_at`: the child kills itself by SIGKILL before its file operation of that number in the folder;
-`signal_at`, a part of a path and a number: the child sends itself that signal before it opens such a file; `user`, the
-number of the user that the child becomes; `environment`, its variables; `closed`, numbers of streams that it does not
-have; `cwd`, the folder that it is in; and `devices`, into how many the CPU is split.
+`signal_at`, a part of a path, a number and how often: the child sends itself that signal before it opens such a file;
+`user`, the number of the user that the child becomes; `environment`, its variables; `closed`, numbers of streams that
+it does not have; `cwd`, the folder that it is in; and `devices`, into how many the CPU is split.
 It answers with two lines: the child's process id when it starts; its exit status, negative for a signal, and the number
 of its file operations when it ends. A list of requests starts several children at once, and two lists answer it. The
 child uses the machine as a script of its own would: importing TensorFlow starts nothing that a fork breaks, as long as
@@ -119,16 +119,23 @@ def count_operations(folder: str | None, kill_at: int | None, count_out: int) ->
     os.fsync = noted_fsync
 
 
-def signal_at_file(part: str, signum: int) -> None:
-    """Send the own process a signal, once, before it opens a file with such a path."""
+def signal_at_file(part: str, signum: int, times: int = 1) -> None:
+    """Send the own process a signal, so often, before it first opens a file with such a path."""
     sent = False
+
+    def send(times: int) -> None:
+        try:
+            os.kill(os.getpid(), signum)
+        finally:  # even where it was heard
+            if times > 1:
+                send(times - 1)
 
     def audit(event: str, arguments: tuple) -> None:
         nonlocal sent
         if event == "open" and not sent and isinstance(arguments[0], str | os.PathLike):
             sent = part in os.fspath(arguments[0])
             if sent:
-                os.kill(os.getpid(), signum)
+                send(times)
 
     sys.addaudithook(audit)
 

@@ -390,6 +390,7 @@ def test_every_option_changes_the_network(architecture):
         ("wide_resnet", (8, 8, 3), {"width": 0}, "width of architecture wide_resnet takes whole numbers of at least 1"),
         ("convnet", (2,), {}, r"examples of shape \(2,\). Choose another --config.model.name"),
         ("convnet", (8, 8, 1), {"num_filters": (3, 4, 5)}, "takes a tuple of two, not"),
+        ("convnet", (8, 8, 1), {"dropout_rates": (0.25,)}, "takes a tuple of two, not"),
         ("convnet", (8, 8, 1), {"dropout_rates": (0.5, 1.0)}, "at least 0 and below 1, not"),
         ("resnet20", (4, 4, 1), {}, "images of at least 8 x 8 pixels"),
         ("resnet50", (28, 28, 1), {}, "images of at least 32 x 32 pixels"),

@@ -1,6 +1,7 @@
 """Killed at any instant, as often as you like, a run ends as if nothing had happened."""
 
 import contextlib
+import math
 import os
 import random
 import shutil
@@ -12,7 +13,8 @@ import pytest
 from tests.reliability.conftest import arguments, assert_same, diverging_arguments, rollbacks
 from tests.tiny import CORE, METHODS, quick_with
 
-KILLS = 3  # of each method
+KILLS = 3  # of a method that stands for all
+KILLS_OF_EACH = math.ceil(200 / len(METHODS))  # so that all methods have two hundred
 
 
 def kill_and_finish(scripts, command, reference, folder, random_, kills) -> list[int]:
@@ -76,12 +78,11 @@ def test_killed_while_it_is_rolled_back(scripts, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("seed", range(10))
-def test_killed_many_times(method, seed, scripts, uninterrupted, tmp_path):
-    random_ = random.Random(100 + 10 * seed + METHODS.index(method))
+def test_killed_many_times(method, scripts, uninterrupted, tmp_path):
     folder = tmp_path / "run"
     command = arguments(method, folder, "--checkpoint_every=1steps")
-    assert len(kill_and_finish(scripts, command, uninterrupted(method), folder, random_, 5)) == 5
+    killed = kill_and_finish(scripts, command, uninterrupted(method), folder, random.Random(method), KILLS_OF_EACH)
+    assert len(killed) == KILLS_OF_EACH
 
 
 # The last operations of a run are the predictions of five splits and the results, each opened, synced and renamed.
