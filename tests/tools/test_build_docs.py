@@ -1,5 +1,6 @@
 """The pages that `make docs` makes, and the site as a reader sees it."""
 
+import json
 import shutil
 import sys
 
@@ -9,6 +10,7 @@ from playwright.sync_api import sync_playwright
 from tests.conftest import ROOT
 from tests.tiny import METHODS
 from uncertainty_suite import leaderboard, metrics
+from uncertainty_suite.leaderboard import published
 
 sys.path.insert(0, str(ROOT / "tools"))
 import build_docs
@@ -47,6 +49,47 @@ def test_a_method_s_page_has_what_its_script_and_the_records_say(pages):
     plain = pages["methods/deterministic.md"]
     assert "| layers | as `deterministic` |" in plain
     assert "| after training | nothing |" in plain
+
+
+def test_each_method_has_the_setting_of_its_paper_and_knows_what_is_published():
+    papers = json.loads((ROOT / "docs/papers.json").read_text(encoding="utf-8"))
+    assert sorted(paper["method"] for paper in papers) == sorted(METHODS)
+    names = {entry["method"] for entry in published.read(ROOT / "leaderboards")}
+    assert {name for paper in papers for name in paper["published"]} == names
+    for paper in papers:
+        assert paper["settings"] or paper["note"].startswith("Nothing comparable is published"), paper["method"]
+
+
+def test_what_is_published_stands_beside_what_was_measured(pages):
+    (table,) = leaderboard.tables(leaderboard.read_records([ROOT / "leaderboards/clinc_oos"]))
+    row = next(row for row in table.rows if row.method == "sngp")
+    config, found = row.records[0].config, row.statistic("test/accuracy")
+    page = pages["methods/sngp.md"].partition("## Why our numbers differ from the paper's")[2]
+    assert f"| clinc_oos | test/accuracy ↑ | *0.969*, SNGP, BERT-base | {found.mean:.4f} ± " in page
+    how = f"| {config['epochs']} epochs of adam at {config['optimizer']['learning_rate']:g}, batches of "
+    (line,) = [line for line in page.splitlines() if line.startswith("| here: clinc_oos |")]
+    assert "text_cnn, " in line and f"; {row.statistic('num_parameters').mean:,.0f} parameters " in line
+    assert line.endswith(f"{how}{config['batch_size']} |")
+    assert "| *published*: Uncertainty Baselines | CLINC150 | BERT-base, trained before, " in page
+    assert "| imagenet | test/accuracy ↑ | *0.761*, SNGP, ResNet-50 | no record |" in page
+    assert "Nothing comparable is published" in pages["methods/mixture_density.md"]
+
+
+def test_families_count_in_how_many_tasks_a_method_is_tied_with_the_best(pages):
+    analyses = build_docs.analyses_of(leaderboard.read_records([ROOT / "leaderboards"]))
+    metric = "test/temperature_scaling/nll"
+    tied = []
+    for analysis in analyses:
+        if analysis.table.likelihood.name == "categorical" and metric in build_docs.criteria(analysis.table):
+            several = len({row.method for row in analysis.table.rows}) > 1
+            rows = zip(analysis.table.rows, analysis.estimates(metric))
+            tied += [one.best or one.tied for row, one in rows if several and one and row.method == "deep_ensemble"]
+    family = pages["which_method.md"].partition("### categorical")[2]
+    head, line = (
+        next(line for line in family.splitlines() if line.startswith(f"| {name} ")).split(" | ")
+        for name in ("method |", "deep_ensemble")
+    )
+    assert line[head.index(f"{metric} ↓")] == f"{sum(tied)} of {len(tied)}"
 
 
 def test_the_choice_is_the_cheapest_of_those_that_are_tied(pages):
