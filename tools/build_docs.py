@@ -254,7 +254,7 @@ def beside_paper(paper: Mapping[str, Any], analyses: Sequence[Analysis]) -> Iter
     """Yield the settings of `docs/papers.json` beside ours, and published numbers beside those of our records."""
     rows = [(one.table.task, row) for one in analyses for row in one.table.rows if row.trained_here]
     rows = [(task, row) for task, row in rows if row.method == paper["method"]]
-    ours = [f"| here: {task} | {' | '.join(setting(task, row))} |" for task, row in rows]
+    ours = [f"| here | {' | '.join(setting(task, row))} |" for task, row in rows]
     theirs = [
         f"| *published*: {one['source']} | {one['data']} | {one['network']} | {one['training']} |"
         for one in paper["settings"]
@@ -427,8 +427,7 @@ def which_method(analyses: Sequence[Analysis]) -> str:
         head += ["layers", "train step", "after training"]
         lines = [f"| {' | '.join(head)} |", "|---" + "|---:" * (len(shown) + 3) + "|---" * 3 + "|"]
         for index, row in enumerate(table.rows):
-            ratios = [relative_cost(analysis, index, *cost) for cost in _COSTS]
-            costs = ["—" if value is None else f"{value:.2g}" for value in ratios]
+            costs = [times(relative_cost(analysis, index, *cost)) for cost in _COSTS]
             said = changes.get(row.method, {})
             what = [said.get(name, "—") for name in ("layers", "train step", "after training")]
             cells = [cell(analysis, metric, index) or "—" for metric in shown]
@@ -445,26 +444,24 @@ def by_family(analyses: Sequence[Analysis], changes: Mapping[str, dict[str, str]
     for family, found in families.items():
         tasks_of = ", ".join(analysis.table.task for analysis in found)
         shown = list(dict.fromkeys(metric for analysis in found for metric in criteria(analysis.table)))
-        counts: dict[str, dict[str, list[bool]]] = {}
+        best: dict[str, dict[str, list[bool]]] = {}  # of each method and metric, for each task that has it
         costs: dict[str, list[list[float]]] = {}
         for analysis in found:
-            for index, row in enumerate(analysis.table.rows):
-                if row.method not in changes:
-                    continue  # predictions from elsewhere
-                for cost, group in enumerate(_COSTS):
-                    if (value := relative_cost(analysis, index, *group)) is not None:
-                        costs.setdefault(row.method, [[] for _ in _COSTS])[cost].append(value)
+            for method in {row.method for row in analysis.table.rows} & changes.keys():
+                mine = [index for index, row in enumerate(analysis.table.rows) if row.method == method]
                 for metric in criteria(analysis.table):
-                    if one := analysis.estimates(metric)[index]:
-                        counts.setdefault(row.method, {}).setdefault(metric, []).append(one.best or one.tied)
+                    if have := [one for index in mine if (one := analysis.estimates(metric)[index])]:
+                        of_method = best.setdefault(method, {}).setdefault(metric, [])
+                        of_method.append(any(one.best or one.tied for one in have))
+                for values, group in zip(costs.setdefault(method, [[] for _ in _COSTS]), _COSTS):
+                    ratios = [relative_cost(analysis, index, *group) for index in mine]
+                    values += [ratio for ratio in ratios if ratio is not None]
         head = ["method", *(f"{metric}{arrow(metric)}" for metric in shown), "training", "prediction", "parameters"]
         lines = [f"| {' | '.join(head)} |", "|---" + "|---:" * (len(head) - 1) + "|"]
-        for method in sorted(counts):
-            of_method = [counts[method].get(metric) for metric in shown]
-            cells = [f"{sum(each)} of {len(each)}" if each else "—" for each in of_method]
-            cells += [
-                f"{statistics.median(each):.2g}" if each else "—" for each in costs.get(method, [[]] * len(_COSTS))
-            ]
+        for method in sorted(best):
+            of_metrics = [best[method].get(metric) for metric in shown]
+            cells = [f"{sum(each)} of {len(each)}" if each else "—" for each in of_metrics]
+            cells += [times(statistics.median(each) if each else None) for each in costs[method]]
             lines.append(f"| {method} | {' | '.join(cells)} |")
         yield f"### {family}"
         yield f"Of {tasks_of}."
@@ -512,6 +509,13 @@ def relative_cost(analysis: Analysis, index: int, *costs: str) -> float | None:
         if mine and theirs and theirs.mean:
             return mine.mean / theirs.mean
     return None
+
+
+def times(ratio: float | None) -> str:
+    """Return a ratio with two digits."""
+    if ratio is None:
+        return "—"
+    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.2g}"
 
 
 # A page a family of metrics.
