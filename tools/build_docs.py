@@ -525,7 +525,8 @@ def metric_families() -> dict[str, str]:
     """Return a page for each family of metrics, and their list."""
     pages = {}
     for module, name in FAMILIES.items():
-        parts = [f"# {name}"]
+        tree = ast.parse((ROOT / f"uncertainty_suite/metrics/{module}.py").read_text(encoding="utf-8"))
+        parts = [f"# {name}", markdown(ast.get_docstring(tree) or "")]
         for metric_name in metrics.names():
             metric = metrics.info(metric_name)
             if metric.__module__.rpartition(".")[2] == module:
@@ -541,7 +542,7 @@ def metric_families() -> dict[str, str]:
                 lines = [f"- *{what}:* {text}" for what, text in facts.items() if text]
                 parts += [f"## {metric_name}", markdown(inspect.getdoc(metric) or ""), "\n".join(lines)]
         pages[f"metrics/{module}.md"] = "\n\n".join(parts) + "\n"
-    text = "A page a family: what each metric is, which direction is better, when it has no value, its options."
+    text = "A page a family: where it fails, what each metric is, which direction is better, its options."
     return {**pages, "metrics/index.md": contents("Metric families", text, [Path(name).stem for name in pages])}
 
 

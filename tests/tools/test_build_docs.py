@@ -29,6 +29,9 @@ def test_each_method_task_family_and_part_has_a_page(pages):
     assert {f"tasks/{path.stem}.md" for path in ROOT.glob("configs/*.py")} < pages.keys()
     text = "".join(page for name, page in pages.items() if name.startswith("metrics/"))
     assert {name for name in metrics.names() if f"\n## {name}\n" not in text} == set()
+    for name, page in pages.items():
+        if name.startswith("metrics/") and name != "metrics/index.md":
+            assert "\nWhere they fail: " in page.partition("\n## ")[0], name
     for part in ("datasets", "layers", "leaderboard", "metrics", "models", "posthoc", "training"):
         assert f"api/{part}.md" in pages
 
