@@ -78,22 +78,23 @@ def test_what_is_published_stands_beside_what_was_measured(pages):
     assert "Nothing comparable is published" in pages["methods/mixture_density.md"]
 
 
-def test_families_count_in_how_many_tasks_a_method_is_tied_with_the_best(pages):
-    analyses = build_docs.analyses_of(leaderboard.read_records([ROOT / "leaderboards"]))
-    metric = "test/temperature_scaling/nll"
-    tied = []
-    for analysis in analyses:
-        if analysis.table.likelihood.name == "categorical" and metric in build_docs.criteria(analysis.table):
-            rows = zip(analysis.table.rows, analysis.estimates(metric))
-            of_method = [one.best or one.tied for row, one in rows if one and row.method == "deterministic"]
-            if of_method and len({row.method for row in analysis.table.rows}) > 1:
-                tied.append(any(of_method))
-    family = pages["which_method.md"].partition("### categorical")[2]
-    head, line = (
-        next(line for line in family.splitlines() if line.startswith(f"| {name} ")).split(" | ")
-        for name in ("method |", "deterministic")
-    )
-    assert line[head.index(f"{metric} ↓")] == f"{sum(tied)} of {len(tied)}"
+def test_families_count_in_how_many_tasks_a_method_is_tied_with_the_best():
+    folders = [ROOT / "leaderboards/two_moons", ROOT / "leaderboards/toy_regression"]
+    analyses = build_docs.analyses_of(leaderboard.read_records(folders))
+    changes = {name: {} for name in METHODS}
+    pages = list(build_docs.by_family([*analyses, *analyses], changes))  # each task twice
+    assert [page for page in pages if page.startswith("###")] == ["### gaussian", "### categorical"]
+    assert pages[4] == "Of two_moons, two_moons."
+    (analysis,) = [one for one in analyses if one.table.task == "two_moons"]
+    head, _, *lines = (line.strip("| ").split(" | ") for line in pages[5].splitlines())
+    by_method = {line[0]: line for line in lines}
+    assert set(by_method) == {row.method for row in analysis.table.rows}
+    for metric in build_docs.criteria(analysis.table):
+        estimates = list(zip(analysis.table.rows, analysis.estimates(metric)))
+        for method, line in by_method.items():  # of two rows of one method, the one that is tied
+            tied = any(one.best or one.tied for row, one in estimates if row.method == method)
+            assert line[head.index(f"{metric}{build_docs.arrow(metric)}")] == f"{2 * tied} of 2", (method, metric)
+    assert by_method["deep_ensemble"][-3:] == ["4", "4", "4"]
 
 
 def test_the_choice_is_the_cheapest_of_those_that_are_tied(pages):
