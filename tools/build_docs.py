@@ -385,7 +385,7 @@ def tasks(analyses: Sequence[Analysis], records: Sequence[Record]) -> dict[str, 
         for analysis in analyses:
             task = analysis.table.task
             if task.partition("/")[0] == path.stem:
-                said = [escape_markdown(about[task])] if about[task] else []
+                said = [escape(about[task])] if about[task] else []
                 pictures = sorted((ROOT / "leaderboards" / safe(task)).glob("*.png"))
                 shown = [f"![{path.stem} of {task}](../pictures/{safe(task)}/{path.name})" for path in pictures]
                 parts += [f"## Results on {task}", *said, *shown, markdown_table(analysis), note([analysis])]
@@ -463,11 +463,12 @@ def by_family(analyses: Sequence[Analysis], changes: Mapping[str, dict[str, str]
             cells = [f"{sum(each)} of {len(each)}" if each else "—" for each in of_metrics]
             cells += [times(statistics.median(each) if each else None) for each in costs[method]]
             lines.append(f"| {method} | {' | '.join(cells)} |")
-        yield f"### {family}"
+        yield f"### {_FAMILIES_OF_TASKS.get(family, family)}"
         yield f"Of {tasks_of}."
         yield "\n".join(lines)
 
 
+_FAMILIES_OF_TASKS = {"categorical": "Classes", "gaussian": "Targets"}  # by likelihood
 _TO_PREDICT = ("prediction_flops_per_example", "milliseconds_per_example")
 _COSTS = (("train_flops", "train_seconds"), _TO_PREDICT, ("num_parameters",))
 
