@@ -3,6 +3,10 @@
 Everywhere here the confidence is the largest probability, the prediction its class (the first one of a tie), and bins
 hold `lower <= value < upper`, the last one 1 as well. Libraries give values of exactly 1 a bin of their own in some
 metrics; the option `ones="own"` does so.
+
+Where they fail: a network that always says the frequencies of the classes is calibrated and knows nothing, so read them
+beside accuracy or a proper score. Binned ones average errors of both signs away within a bin, and are too large on few
+examples, the more so the more bins there are; `debiased_ece` takes that off.
 """
 
 from collections.abc import Callable

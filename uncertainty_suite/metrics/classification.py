@@ -1,4 +1,9 @@
-"""Accuracy and the proper scores of class probabilities, which are averaged over samples first."""
+"""Accuracy and the proper scores of class probabilities, which are averaged over samples first.
+
+Where they fail: accuracy does not see probabilities at all. The NLL is unbounded, so that one sure mistake can outweigh
+a thousand examples, and it mostly compares how sure networks are until they are calibrated; the Brier score is bounded,
+and hardly sees what happens among small probabilities.
+"""
 
 import contextlib
 from collections import Counter

@@ -4,6 +4,10 @@ Predictions are a pair `(mean, stddev)`, each `[batch]`, or `[samples, batch]` f
 Metrics of points also take the mean alone. The option `mixture` says what is made of several samples: `"exact"`, the
 mixture itself; `"moments"`, one Gaussian of the mixture's mean and variance; for the NLL also `"members"`, the mean of
 the members' values.
+
+Where they fail: a predictor that gives every input the distribution of all targets has perfect coverage and calibrated
+quantiles, and says nothing of any input, so read them beside the CRPS or the NLL. The Gaussian NLL is unbounded: one
+target far outside of a narrow prediction decides it. Errors of points do not see the uncertainty.
 """
 
 import functools

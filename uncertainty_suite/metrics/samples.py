@@ -2,6 +2,10 @@
 
 Those that compare pairs of samples have no value on one sample. Functions of what needs no labels give the value of
 each example, where the metric is their mean.
+
+Where they fail: diversity is no merit by itself. Members that are wrong in different ways disagree most, so read these
+beside the NLL of the mean. The split of the uncertainty into two parts is that of these samples, and need not be what
+the words say: on many tasks both parts order the examples alike.
 """
 
 from typing import ClassVar
