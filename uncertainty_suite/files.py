@@ -5,8 +5,10 @@ import math
 import os
 import secrets
 import stat
+import struct
+import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +21,7 @@ _MOST_BYTES = 64 * 2**20  # of a file that is read whole; those of the largest r
 _MOST_DIGITS = 20  # of an integer of 64 bits, with its sign
 _MOST_UNPACKED = 100  # times what an `.npz` file has; scores are packed to a third
 _SMALL = 64 * 2**20  # what a file may unpack to in any case
+LARGE = 64 * 2**20  # bytes of an array that is better in a file than in memory
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], Any]) -> None:
@@ -62,6 +65,32 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """
     named: dict[str, Any] = dict(arrays)
     write_atomic(path, lambda file: np.savez(file, **named))
+
+
+def room_for(shape: Sequence[int], dtype: np.dtype, folder: Path) -> np.ndarray:
+    """Return an array to be filled: in memory, or where it is large in a file without a name, which ends with it.
+
+    Args:
+        shape: Its shape.
+        dtype: Its type.
+        folder: Where that file takes its room; it is made.
+
+    Raises:
+        InputError: There is no room for it.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if size < LARGE:
+        return np.empty(shape, dtype)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            if hasattr(os, "posix_fallocate"):  # or a full disk would end the program where the array is written to
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.truncate(size)
+            return np.asarray(np.memmap(file, dtype, "r+", shape=tuple(shape)))
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
 
 
 def append_line(path: Path, line: str) -> None:
@@ -164,7 +193,9 @@ def parse_json(text: str) -> dict[str, Any]:
     return value
 
 
-def read_arrays(path: str | Path, root: str | Path | None = None, at_most: int | None = None) -> dict[str, np.ndarray]:
+def read_arrays(
+    path: str | Path, root: str | Path | None = None, at_most: int | None = None, mapped: bool = False
+) -> dict[str, np.ndarray]:
     """Return all arrays of an `.npz` file, once it is known what they take, with the checksum of each verified.
 
     `numpy.load` alone allocates what a header declares, unpacks whatever a small file unpacks to, and verifies only
@@ -174,6 +205,7 @@ def read_arrays(path: str | Path, root: str | Path | None = None, at_most: int |
         path: The file.
         root: As `open_regular` has it.
         at_most: The number of bytes, unpacked, above which it is refused; always what this machine's memory holds.
+        mapped: Whether large arrays stay in the file, from which what is looked at is read; they cannot be written to.
 
     Raises:
         ValueError: As `open_regular`, or it is damaged, declares too much, or holds pickled objects.
@@ -189,7 +221,14 @@ def read_arrays(path: str | Path, root: str | Path | None = None, at_most: int |
                 for most in (packed, memory, memory if at_most is None else at_most):
                     if declared > most:
                         raise ValueError(f"its {size} bytes declare arrays of {declared} bytes, of at most {most}")
-                arrays = {member.filename.removesuffix(".npy"): _read_member(archive, member) for member in members}
+                arrays = {
+                    member.filename.removesuffix(".npy"): (
+                        _map_member(archive, member, file)
+                        if mapped and member.file_size >= LARGE and member.compress_type == zipfile.ZIP_STORED
+                        else _read_member(archive, member)
+                    )
+                    for member in members
+                }
                 if len(arrays) < len(members):
                     raise ValueError("two arrays have the same name")
                 return arrays
@@ -221,17 +260,38 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarra
         return _read_array(file, member.filename, member.file_size)
 
 
+def _map_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, stored: BinaryIO) -> np.ndarray:
+    with archive.open(member) as file:
+        shape, fortran_order, dtype = _read_header(file, member.filename, member.file_size)
+        if dtype.hasobject:
+            raise ValueError(f"{member.filename} holds objects")
+        header_size = file.tell()
+        while file.read(2**20):  # as above, to its end
+            pass
+    # What stands before the member: 30 bytes, the last four of which say how long the two things are that follow.
+    stored.seek(member.header_offset + 26)
+    begin = member.header_offset + 30 + sum(struct.unpack("<HH", stored.read(4))) + header_size
+    order: Any = "F" if fortran_order else "C"
+    return np.asarray(np.memmap(stored, dtype, "r", begin, shape, order))
+
+
 def _read_array(file: Any, name: str, size: int) -> np.ndarray:
+    _read_header(file, name, size)
+    file.seek(0)
+    return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _read_header(file: Any, name: str, size: int) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Return the shape, whether it is in Fortran's order, and the type of an array whose file has what it declares."""
     version = np.lib.format.read_magic(file)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:
         raise ValueError(f"{name} is of an unknown version")
-    shape, _, dtype = readers[version](file)
+    shape, fortran_order, dtype = readers[version](file)
     declared = file.tell() + math.prod(shape) * dtype.itemsize
     if not dtype.hasobject and (declared != size or min(shape, default=0) < 0):
         raise ValueError(f"{name} declares {declared} bytes and has {size}")
-    file.seek(0)
-    return np.lib.format.read_array(file, allow_pickle=False)
+    return shape, fortran_order, dtype
 
 
 def _finite(text: str) -> float:
