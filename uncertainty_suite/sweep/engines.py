@@ -84,8 +84,9 @@ def execute(run: Planned) -> Outcome:
     def ended(error: str = "", again: bool = False, diverged: bool = False) -> Outcome:
         return Outcome(time.perf_counter() - started_at, " ".join(error.split()), again, diverged)
 
-    if not gc.get_freeze_count():
-        gc.freeze()  # Each run ends with a collection, which need not go through a million objects of libraries.
+    if not gc.get_freeze_count():  # each run ends with a collection, which need not go through all that is imported
+        gc.collect()
+        gc.freeze()
     try:
         with _logged(run.log):
             now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
