@@ -189,3 +189,50 @@ def test_two_arrays_of_one_name_are_refused(folder):
         archive.writestr("x", content.getvalue())
     with pytest.raises(ValueError, match=r"^two arrays have the same name$"):
         files.read_arrays(folder / "x.npz")
+
+
+@pytest.fixture
+def nothing_is_small(monkeypatch):
+    monkeypatch.setattr(files, "LARGE", 1)
+
+
+def test_a_large_array_is_filled_in_a_file_that_leaves_nothing(nothing_is_small, tmp_path):
+    folder = tmp_path / "predictions"
+    array = files.room_for((3, 2), np.dtype("float32"), folder)
+    array[:2], array[2:] = [[1, 2], [3, 4]], 5
+    np.testing.assert_array_equal(array, [[1, 2], [3, 4], [5, 5]])
+    assert list(folder.iterdir()) == []
+    files.write_arrays(folder / "mapped.npz", {"x": array})
+    files.write_arrays(folder / "held.npz", {"x": np.array(array)})
+    assert (folder / "mapped.npz").read_bytes() == (folder / "held.npz").read_bytes()
+
+
+def test_there_is_no_room_for_a_large_array(nothing_is_small, tmp_path, monkeypatch):
+    def no_room(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", no_room)
+    with pytest.raises(InputError, match=r"^Cannot write .*predictions: No space left on device\. All that was"):
+        files.room_for((3, 2), np.dtype("float32"), tmp_path / "predictions")
+    assert list((tmp_path / "predictions").iterdir()) == []
+
+
+def test_large_arrays_stay_in_their_file(nothing_is_small, tmp_path):
+    path = tmp_path / "arrays.npz"
+    arrays = {"x": np.arange(6.0).reshape(2, 3), "y": np.asfortranarray(np.arange(6).reshape(2, 3)), "z": np.array("a")}
+    files.write_arrays(path, arrays)
+    mapped = files.read_arrays(path, mapped=True)
+    for name, array in arrays.items():
+        assert mapped[name].dtype == array.dtype
+        np.testing.assert_array_equal(mapped[name], array)
+        assert not mapped[name].flags.writeable
+    content = bytearray(path.read_bytes())
+    content[content.index(np.float64(5.0).tobytes())] ^= 1  # a bit of x
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="Bad CRC-32"):
+        files.read_arrays(path, mapped=True)
+    np.savez_compressed(path, **arrays)
+    np.testing.assert_array_equal(files.read_arrays(path, mapped=True)["x"], arrays["x"])
+    np.savez(path, x=np.array([None, 1]))
+    with pytest.raises(ValueError, match="holds objects"):
+        files.read_arrays(path, mapped=True)
