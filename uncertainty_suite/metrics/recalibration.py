@@ -43,6 +43,8 @@ def to_log_probs(predictions: Any, from_logits: bool = False, epsilon: float | N
         InputError: The array is not that. Probabilities given as logits, and the reverse, are told apart by whether
             all rows are without a negative number and sum to one.
     """
+    if epsilon is not None:
+        base.check_number("epsilon", epsilon)
     if not from_logits:
         try:
             return log_probs_of(base.Batch(predictions), epsilon)
@@ -235,6 +237,10 @@ def recalibrate(
         >>> metrics.expected_calibration_error(recalibrated, rest)
     """
     base.check_choice("method", method, ("temperature_scaling", "isotonic_regression"))
+    base.check_number("fit_percent", fit_percent, 0, 100, at_high=True)
+    base.check_seed(seed)
+    if epsilon is not None:
+        base.check_number("epsilon", epsilon)
     batch = base.labelled_batch(probs, labels)
     count, labels = len(batch.rows), batch.labels
     fitted = round(fit_percent * 0.01 * count)
