@@ -97,3 +97,9 @@ def test_entropies_of_sure_predictions_are_exact():
 def test_one_class_has_no_score(name):
     with pytest.raises(InputError, match=r"^Log-probabilities are of one class, which is always sure; expected two"):
         ood_scores.get(name)({"log_probs": np.zeros((3, 1))})
+
+
+@pytest.mark.parametrize("name", ["energy", "max_logit", "dempster_shafer"])
+def test_probabilities_are_no_logits(name, samples):
+    with pytest.raises(InputError, match=r"^Logits are probabilities: no number is negative and every row sums to 1\."):
+        ood_scores.get(name)({"logits": samples.astype(np.float16)})

@@ -55,13 +55,18 @@ def to_log_probs(predictions: Any, from_logits: bool = False, epsilon: float | N
     if epsilon is not None:
         raise InputError(f"epsilon={epsilon!r} is added to probabilities; leave it out with from_logits=True.")
     logits = base.to_finite(predictions, "Logits", (2, 3), "[batch, classes] or [samples, batch, classes]")
-    if logits.min() >= 0 and np.abs(logits.sum(axis=-1) - 1).max() < 1e-2:  # the rounding of bfloat16
+    if are_probs(logits):
         raise InputError(
             "With from_logits=True these must be logits, but no number is negative and every row sums to 1: they are "
             "probabilities. Leave from_logits out, or pass logits."
         )
     log_probs = log_softmax(logits)
     return log_probs if log_probs.ndim == 2 else np.logaddexp.reduce(log_probs, axis=0) - np.log(len(log_probs))
+
+
+def are_probs(logits: np.ndarray) -> bool:
+    """Say whether what should be logits are probabilities: no number is negative, and every row sums to one."""
+    return bool(logits.min() >= 0 and np.abs(logits.sum(axis=-1) - 1).max() < 1e-2)  # the rounding of bfloat16
 
 
 def _may_be_logits(predictions: Any) -> bool:
