@@ -155,6 +155,14 @@ REFUSED = {
     ),
     "logits by the name of probs": (lambda a: changed(a, probs=np.log(a["probs"])), "must be probabilities"),
     "probs by the name of logits": (lambda a: changed(a, probs=None, logits=a["probs"]), "Name them probs"),
+    "probs of half precision by the name of logits": (
+        lambda a: changed(a, probs=None, logits=a["probs"].astype(np.float16)),
+        "are probabilities: each row sums to one. Name them probs.",
+    ),
+    "log-probabilities by the name of logits": (
+        lambda a: changed(a, probs=None, logits=np.log(a["probs"]).astype(np.float32)),
+        "are log-probabilities: the exponentials of each row sum to one",
+    ),
     "probs and logits": (lambda a: changed(a, logits=np.log(a["probs"])), "both probs and logits of 'test'"),
     "another name": (lambda a: changed(a, prob=a["probs"]), "Unknown array in "),
     "another split": (lambda a: changed(a, **{"shift/fgo_3/probs": a["probs"]}), "the task no split 'shift/fgo_3'"),

@@ -43,7 +43,7 @@ from uncertainty_suite.leaderboard.records import load_labels
 from uncertainty_suite.leaderboard.scores import digest
 from uncertainty_suite.likelihoods import Likelihood, Saved
 from uncertainty_suite.metrics.base import to_array, to_finite, to_samples
-from uncertainty_suite.metrics.recalibration import log_softmax
+from uncertainty_suite.metrics.recalibration import are_probs, log_softmax
 from uncertainty_suite.predictions import Predictions
 from uncertainty_suite.program import Parser
 from uncertainty_suite.runs import PROTOCOL_VERSION, RunFolder
@@ -369,8 +369,13 @@ def _predictions(file: _Arrays, split: Split, inside: str, likelihood: Likelihoo
     if name == "probs":
         samples, _ = to_samples(received, what)
         return Predictions(probs=samples)
-    if values.min() >= 0 and np.abs(values.sum(axis=-1) - 1).max() < 1e-3:
+    if are_probs(values):
         raise InputError(f"{what} are probabilities: each row sums to one. Name them probs.")
+    if values.max() < 1e-2 and are_probs(np.exp(values)):  # whose energy is 0 for every example, but for rounding
+        raise InputError(
+            f"{what} are log-probabilities: the exponentials of each row sum to one. Give the logits, before "
+            "log_softmax, or these exponentials, in float64, as probs."
+        )
     logits = values.reshape(-1, *values.shape[-2:])
     return Predictions(probs=np.exp(log_softmax(logits)), logits=logits)
 
