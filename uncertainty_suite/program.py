@@ -81,9 +81,10 @@ def run(name: str, main: Callable[[], int]) -> NoReturn:
     try:
         status = main()
         sys.stdout.flush()
-    except KeyboardInterrupt as error:
-        stopped = error if isinstance(error, Interrupted) else Interrupted(signal.SIGINT)  # Python's, or a user's own
+    except Interrupted as stopped:
         status, said = 128 + stopped.signal, one_line(stopped)
+    except KeyboardInterrupt:  # a user's own
+        status, said = 128 + signal.SIGINT, str(Interrupted(signal.SIGINT))
     except BrokenPipeError:  # who read this has ended, and the interpreter would complain of it again
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         status = 1

@@ -67,8 +67,7 @@ def _receive(signum: int, frame: FrameType | None) -> None:
     if _holding and _received is None:
         _received = signum
         return
-    stopped = Interrupted(signum, _go_on)
     if _raised or program.importing(frame):
-        program.end(f"{sys.argv[0]}: {stopped}", 128 + signum)
+        program.end(f"{sys.argv[0]}: {Interrupted(signum, _go_on)}", 128 + signum)
     _raised = True
-    raise stopped
+    raise Interrupted(signum, _go_on)
