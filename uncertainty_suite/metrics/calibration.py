@@ -450,7 +450,7 @@ class GeneralCalibrationError(base.WholeSetMetric):
         if threshold is not None:
             base.check_number("threshold", threshold, -np.inf)
         if epsilon is not None:
-            base.check_number("epsilon", epsilon, at_low=True)
+            base.check_number("epsilon", epsilon)
         self.num_bins, self.binning, self.norm, self.ones = num_bins, binning, norm, ones
         self.max_prob, self.class_conditional = max_prob, class_conditional
         self.threshold = -1.0 if threshold is None else threshold
@@ -745,7 +745,14 @@ class OracleCollaborativeAccuracy(base.Metric):
         self._counts, self._correct = np.zeros((2, self.num_bins))
 
     def update(self, batch: base.Batch) -> None:
-        bins = even_bins(batch.confidence if self.score is None else self.score(batch.probs), self.num_bins)
+        score = batch.confidence
+        if self.score is not None:
+            score = base.to_uncertainty(self.score(batch.probs), len(batch.rows), "score")
+            if score.min() < 0 or score.max() > 1:
+                raise InputError(
+                    f"Values of 'score' must be from 0 to 1, got some from {score.min():g} to {score.max():g}."
+                )
+        bins = even_bins(score, self.num_bins)
         self._counts += np.bincount(bins, minlength=self.num_bins)
         self._correct += np.bincount(bins, batch.correct, minlength=self.num_bins)
 

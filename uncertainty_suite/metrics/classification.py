@@ -123,6 +123,8 @@ class MacroAUROC(base.WholeSetMetric):
     agrees = "scikit-learn (multi_class='ovr')"
 
     def keep(self, batch: base.Batch) -> tuple[np.ndarray, ...]:
+        classes = batch.probs.shape[1]
+        base.check_same_classes(classes, self._kept[0][-2].shape[1] if self._kept else classes)
         return batch.probs.copy(), batch.labels.copy()
 
     def compute(self, probs: np.ndarray, labels: np.ndarray) -> float:
