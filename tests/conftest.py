@@ -1,6 +1,7 @@
 """What all tests share: two virtual CPU devices, and where the data and the golden values lie."""
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -42,6 +43,16 @@ def two_devices():
     import tensorflow as tf
 
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session")
+def scripts(tmp_path_factory):
+    """Starts scripts as processes that need not import TensorFlow, which one process has done for all of them."""
+    from tests.processes import Scripts
+
+    scripts = Scripts(tmp_path_factory.mktemp("scripts"))
+    yield scripts
+    scripts.close()
 
 
 @pytest.fixture
@@ -137,13 +148,44 @@ def large_images(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def bert_preset(tmp_path_factory) -> Path:
+    """A preset of keras-hub: a BERT of random weights and 40 token ids, for texts of up to 16 tokens."""
+    from uncertainty_suite import keras
+
+    keras.config.backend()  # which sets it before keras-hub imports Keras
+    keras_hub = pytest.importorskip("keras_hub", reason="keras-hub is not installed.")
+    import numpy as np
+
+    folder = tmp_path_factory.mktemp("bert_preset")
+    words = ["the", "is", "it", "my", "what", "how", "a", "to", "?", ",", "'"]
+    letters = [letter for letter in "abcdefghijklmnopqrstuvwx" if letter != "a"]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *letters, "##s"]
+    keras_hub.tokenizers.BertTokenizer(vocabulary=vocabulary, lowercase=True).save_to_preset(folder)
+    keras.utils.set_random_seed(0)
+    model = keras_hub.models.BertBackbone(
+        vocabulary_size=len(vocabulary),
+        num_layers=2,
+        num_heads=2,
+        hidden_dim=8,
+        intermediate_dim=12,
+        max_sequence_length=16,
+    )
+    rng = np.random.default_rng(0)
+    for variable in model.trainable_variables:  # its own are so small that features would hardly differ
+        variable.assign(rng.normal(0, 0.5, variable.shape))
+    model.save_to_preset(folder)
+    return folder
+
+
 @pytest.fixture
 def forget_models():
     """Free what Keras keeps of the models that a test makes."""
     yield
     from uncertainty_suite import keras
 
-    keras.utils.clear_session()
+    keras.utils.clear_session()  # which collects garbage
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -164,3 +206,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
         devices = [tf.config.LogicalDeviceConfiguration()] * 2
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
+    # All that is there by now stays. To look it through for garbage again takes a second, of each test that does so.
+    gc.collect()
+    gc.freeze()

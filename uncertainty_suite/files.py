@@ -1,5 +1,7 @@
 """Files that are there whole or not at all, and the one door to read those of others."""
 
+import contextlib
+import io
 import json
 import math
 import os
@@ -8,7 +10,7 @@ import stat
 import struct
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -110,7 +112,7 @@ def append_line(path: Path, line: str) -> None:
         raise _cannot_write(path, error) from error
 
 
-def open_regular(path: str | Path, root: str | Path | None = None) -> BinaryIO:
+def open_regular(path: str | Path, root: str | Path | None = None) -> io.BufferedReader:
     """Open a file of somebody else's for reading: the one door for run folders, records and what lies beside them.
 
     Nobody may be changing the folder meanwhile: links are followed first, and the file is opened then.
@@ -196,10 +198,7 @@ def parse_json(text: str) -> dict[str, Any]:
 def read_arrays(
     path: str | Path, root: str | Path | None = None, at_most: int | None = None, mapped: bool = False
 ) -> dict[str, np.ndarray]:
-    """Return all arrays of an `.npz` file, once it is known what they take, with the checksum of each verified.
-
-    `numpy.load` alone allocates what a header declares, unpacks whatever a small file unpacks to, and verifies only
-    what it reads to the end, so that a header which was damaged to say "fewer" escapes it.
+    """Return all arrays of an `.npz` file, as `OpenArrays` has them, once it is known that they fit into memory.
 
     Args:
         path: The file.
@@ -208,32 +207,105 @@ def read_arrays(
         mapped: Whether large arrays stay in the file, from which what is looked at is read; they cannot be written to.
 
     Raises:
-        ValueError: As `open_regular`, or it is damaged, declares too much, or holds pickled objects.
+        ValueError: As `OpenArrays`.
         OSError: It cannot be read.
     """
-    with open_regular(path, root) as file:
+    memory = _memory()
+    with OpenArrays(path, root, memory if at_most is None else min(at_most, memory), mapped) as arrays:
+        return dict(arrays)
+
+
+class OpenArrays(Mapping[str, np.ndarray]):
+    """The arrays of an `.npz` file, each read when it is asked for, with its checksum verified.
+
+    `numpy.load` alone allocates what a header declares, unpacks whatever a small file unpacks to, and verifies only
+    what it reads to the end, so that a header which was damaged to say "fewer" escapes it.
+    """
+
+    def __init__(
+        self, path: str | Path, root: str | Path | None = None, at_most: int | None = None, mapped: bool = False
+    ) -> None:
+        """Open a file, and see what its arrays take; it stays open until `close`, or the end of a `with`.
+
+        Args:
+            path: The file.
+            root: As `open_regular` has it.
+            at_most: The number of bytes, unpacked, above which it is refused; None for any that each array alone fits
+                into this machine's memory. Arrays that stay in the file do not count.
+            mapped: Whether large arrays stay in the file, from which what is looked at is read; they cannot be written
+                to.
+
+        Raises:
+            ValueError: As `open_regular`, or it is damaged, declares too much, or holds pickled objects.
+            OSError: It cannot be read.
+        """
+        self._file, self._mapped = open_regular(path, root), mapped
         try:
-            size, memory = os.fstat(file.fileno()).st_size, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-            with zipfile.ZipFile(file) as archive:
-                members = archive.infolist()
-                declared = sum(member.file_size for member in members)
-                packed = max(_MOST_UNPACKED * size, _SMALL)  # more is no compression but an attack
-                for most in (packed, memory, memory if at_most is None else at_most):
-                    if declared > most:
-                        raise ValueError(f"its {size} bytes declare arrays of {declared} bytes, of at most {most}")
-                arrays = {
-                    member.filename.removesuffix(".npy"): (
-                        _map_member(archive, member, file)
-                        if mapped and member.file_size >= LARGE and member.compress_type == zipfile.ZIP_STORED
-                        else _read_member(archive, member)
-                    )
-                    for member in members
-                }
-                if len(arrays) < len(members):
-                    raise ValueError("two arrays have the same name")
-                return arrays
-        except Exception as error:  # damaged bytes make the readers raise nearly everything there is
-            raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+            with _as_value_error():
+                self._archive = zipfile.ZipFile(self._file)
+                self._members = _members(self._archive, os.fstat(self._file.fileno()).st_size, at_most, mapped)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        member = self._members[name]
+        with _as_value_error(), self._archive.open(member) as file:
+            if self._mapped and _is_mappable(member):
+                return _map_member(file, member, self._file)
+            # Read to its end, which is when the zip format's checksum is verified.
+            return _read_array(file, member.filename, member.file_size)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __enter__(self) -> "OpenArrays":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _members(archive: zipfile.ZipFile, size: int, at_most: int | None, mapped: bool) -> dict[str, zipfile.ZipInfo]:
+    """Return what an archive of some bytes holds, by the arrays' names, once it is known not to be too much."""
+    members = archive.infolist()
+    held = [member for member in members if not (mapped and _is_mappable(member))]
+    packed = max(_MOST_UNPACKED * size, _SMALL)  # more is no compression but an attack
+    for some, most in ((members, packed), (held, at_most)):
+        declared = sum(member.file_size for member in some)
+        if most is not None and declared > most:
+            raise ValueError(f"its {size} bytes declare arrays of {declared} bytes, of at most {most}")
+    for member in held:
+        if member.file_size > _memory():
+            raise ValueError(f"{member.filename} declares {member.file_size} bytes, of at most {_memory()}")
+    named = {member.filename.removesuffix(".npy"): member for member in members}
+    if len(named) < len(members):
+        raise ValueError("two arrays have the same name")
+    return named
+
+
+def _is_mappable(member: zipfile.ZipInfo) -> bool:
+    return member.file_size >= LARGE and member.compress_type == zipfile.ZIP_STORED
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextlib.contextmanager
+def _as_value_error() -> Iterator[None]:
+    """Make a `ValueError` of one line of what damaged bytes make the readers raise: nearly everything there is."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
 def read_array(path: str | Path, root: str | Path | None = None) -> np.ndarray:
@@ -247,27 +319,17 @@ def read_array(path: str | Path, root: str | Path | None = None) -> np.ndarray:
         ValueError: As `open_regular`, or it is damaged, or holds pickled objects.
         OSError: It cannot be read.
     """
-    with open_regular(path, root) as file:
-        try:
-            return _read_array(file, "it", os.fstat(file.fileno()).st_size)
-        except Exception as error:  # as above
-            raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+    with open_regular(path, root) as file, _as_value_error():
+        return _read_array(file, "it", os.fstat(file.fileno()).st_size)
 
 
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    with archive.open(member) as file:
-        # Read to its end, which is when the zip format's checksum is verified.
-        return _read_array(file, member.filename, member.file_size)
-
-
-def _map_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, stored: BinaryIO) -> np.ndarray:
-    with archive.open(member) as file:
-        shape, fortran_order, dtype = _read_header(file, member.filename, member.file_size)
-        if dtype.hasobject:
-            raise ValueError(f"{member.filename} holds objects")
-        header_size = file.tell()
-        while file.read(2**20):  # as above, to its end
-            pass
+def _map_member(file: Any, member: zipfile.ZipInfo, stored: BinaryIO) -> np.ndarray:
+    shape, fortran_order, dtype = _read_header(file, member.filename, member.file_size)
+    if dtype.hasobject:
+        raise ValueError(f"{member.filename} holds objects")
+    header_size = file.tell()
+    while file.read(2**20):  # as above, to its end
+        pass
     # What stands before the member: 30 bytes, the last four of which say how long the two things are that follow.
     stored.seek(member.header_offset + 26)
     begin = member.header_offset + 30 + sum(struct.unpack("<HH", stored.read(4))) + header_size

@@ -5,7 +5,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from tests.tiny import CORE, arrays_of, assert_same_run, history_of, load_script, section_of, tiny_config
+from tests.tiny import CORE, arrays_of, assert_same_run, history_of, load_script, quick_with, section_of, tiny_config
 from uncertainty_suite import datasets, training
 from uncertainty_suite.errors import InputError
 
@@ -57,7 +57,7 @@ def test_image_tasks_run_and_resume(task, method, data_dir, tmp_path, stopped_at
         assert [line["epoch"] for line in history_of(path)] == [1, 2]
 
 
-@pytest.mark.parametrize("method", CORE)
+@quick_with("sngp")
 def test_a_fold_of_a_uci_table_runs_and_resumes_bit_for_bit(method, data_dir, tmp_path, stopped_at):
     script, config = load_script(method), tiny_config(method, "uci:yacht", dataset__fold=3)
     options = [training.Options(output_dir=tmp_path / name, data_dir=data_dir) for name in ("whole", "stopped")]
@@ -167,6 +167,26 @@ def test_tasks_of_texts_run_and_resume(task, sizes, method, data_dir, tmp_path, 
         assert metrics["ood/near/auroc"] > 0.4
     assert metrics["ood/near/auroc"] == metrics["ood/test_oos/auroc"]
     assert metrics["ood/test_oos/knn/oracle/auroc"] >= metrics["ood/test_oos/knn/tuned/auroc"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["deterministic", "sngp"])
+def test_a_bert_of_keras_hub_is_trained_and_goes_on_bit_for_bit(method, bert_preset, data_dir, tmp_path, stopped_at):
+    script, sizes = load_script(method), {f"{part}.vocabulary_size": 40 for part in ("dataset", "model")}
+    steps = {"dataset.train_fraction": 0.002, "dataset.length": 12, "batch_size": 15, "epochs": 1}
+    other = {"evaluation.ood_scores": ("energy",), "optimizer.warmup_epochs": 0.0, "evaluation.posthoc": ()}
+    config = tiny_config(method, f"clinc_oos:keras_hub={bert_preset}", **sizes, **steps, **other)
+    assert config.dataset.preset == config.model.preset == str(bert_preset)
+    options = [
+        training.Options(output_dir=tmp_path / name, data_dir=data_dir, steps_per_call=1, checkpoint_every="100steps")
+        for name in ("whole", "stopped")
+    ]
+    metrics = script.main(config, options[0])["metrics"]
+    assert 0 < metrics["ood/test_oos/auroc"] < 1
+    with stopped_at(1):
+        script.main(config, options[1])
+    script.main(config, options[1])
+    assert_same_run(tmp_path / "stopped", tmp_path / "whole")
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import socket
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
-from tests.reliability.conftest import Ended, arguments, assert_same
+from tests.processes import Ended
+from tests.reliability.conftest import arguments, assert_same
 from tests.tiny import METHODS, flags_of, history_of, load_script, newest_checkpoint, section_of, small_values
 
 # About 20 steps with batches that neither 2 nor 3 nor 4 divides, of networks with dropout.
@@ -160,7 +160,8 @@ def test_every_method_trains_on_two_devices_as_on_one(method, scripts, tmp_path)
 @pytest.mark.parametrize(
     ("case", "environment", "count"),
     [
-        ("convnet", slurm, 2),
+        ("resnet_mlp", slurm, 2),
+        pytest.param("convnet", slurm, 2, marks=pytest.mark.slow),
         pytest.param("sngp", tf_config, 3, marks=pytest.mark.slow),
         *(pytest.param(case, tf_config, 2, marks=pytest.mark.slow) for case in ("resnet_mlp", "sngp", "batch_norm")),
         *(pytest.param(case, tf_config, 3, marks=pytest.mark.slow) for case in ("resnet_mlp", "convnet")),
@@ -182,9 +183,7 @@ def test_a_process_dies_and_the_same_command_goes_on(scripts, one, tmp_path):
     _, worker = scripts.start_all([{"argv": argv["killed"], "environment": each} for each in environments])
     checkpoints = tmp_path / "killed/checkpoints"
     scripts.signal_when(worker, signal.SIGKILL, lambda: (checkpoints / "000000003.npz").exists(), timeout=120)
-    killed_at = time.monotonic()
     chief, dead = scripts.end_all()
-    assert time.monotonic() - killed_at < 60
     assert dead.status == -signal.SIGKILL
     assert chief.status == 1, chief.log
     assert chief.error.startswith("Another process of the cluster has ended or cannot be reached")

@@ -156,6 +156,21 @@ def test_what_arrays_take_is_known_before_they_are_read(folder):
     assert files.read_arrays(path, folder, at_most=928)["x"].shape == (100,)
 
 
+def test_arrays_are_read_when_they_are_asked_for(folder):
+    path = folder / "x.npz"
+    files.write_arrays(path, {"whole": np.arange(3), "damaged": np.full(1000, 7.0)})
+    content = bytearray(path.read_bytes())
+    content[content.rindex(np.float64(7).tobytes())] ^= 1
+    path.write_bytes(content)
+    with files.OpenArrays(path, folder) as arrays:
+        assert (list(arrays), len(arrays), "x" in arrays) == (["whole", "damaged"], 2, False)
+        np.testing.assert_array_equal(arrays["whole"], [0, 1, 2])
+        with pytest.raises(ValueError, match=r"^Bad CRC-32 for file 'damaged.npy'$"):
+            arrays["damaged"]
+    with pytest.raises(ValueError, match=r"^Bad CRC-32 for file 'damaged.npy'$"):
+        files.read_arrays(path, folder)
+
+
 @pytest.mark.parametrize("shape", [(10**12,), (-1,), (-1, -100), (10**12, 0), (99,)])
 def test_a_header_that_does_not_fit_its_file_is_found_out(folder, shape):
     header, path = io.BytesIO(), folder / "x.npz"
