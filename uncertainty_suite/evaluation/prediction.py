@@ -161,7 +161,7 @@ def predict_splits(
     def load_batches(splits: Iterable[Split]) -> Iterator[Any]:
         for split in splits:
             data = run.get_data(split)
-            yield min(split.max_examples or data.num_examples, data.num_examples)
+            yield min(split.max_examples or data.num_examples, data.num_examples)  # how many come
             yield from data.batches(config.batch_size, max_examples=split.max_examples)
             yield None  # the split ends
 
