@@ -56,7 +56,7 @@ def test_the_default_adds_nothing():
     assert training.get_strategy("auto") is tf.distribute.get_strategy()
 
 
-@pytest.mark.parametrize("batch_size", [32, 33])
+@pytest.mark.parametrize("batch_size", [pytest.param(32, marks=pytest.mark.slow), 33])
 @pytest.mark.parametrize("num_examples", [200, 20_000])  # an epoch made at once, and batch by batch
 def test_a_batch_is_shared_out_in_its_order(batch_size, num_examples, two_devices):
     features = np.arange(num_examples * 300, dtype=np.float32).reshape(num_examples, 300)
