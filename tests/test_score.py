@@ -296,6 +296,20 @@ def test_all_splits_are_measured(digits, tmp_path):
     assert again.results["data_fingerprint"] == run.results["data_fingerprint"]
 
 
+def test_a_temperature_that_does_not_exist_is_one_and_the_record_says_so(digits, tmp_path):
+    path, arrays = digits
+    logits, labels = arrays["validation/logits"].copy(), arrays["validation/labels"]
+    logits[np.arange(len(labels)), labels] += 30  # all right
+    run = score({**arrays, "validation/logits": logits}, path, "mine", output_dir=tmp_path / "run", records=tmp_path)
+    found = run.results["metrics"]
+    assert found["test/temperature_scaling/nll"] == pytest.approx(found["test/nll"], rel=1e-12)
+    add([run.path], tmp_path / "records")
+    (record,) = read_records([tmp_path / "records"])
+    said = record.tuned["posthoc.temperature_scaling"]
+    assert said["fitted"] == {"temperature": 1.0}
+    assert said["note"].startswith(f"There is no best temperature: all {len(labels)} predictions are right")
+
+
 def test_there_is_no_mean_over_some_of_the_splits(digits, tmp_path):
     path, arrays = digits
     some = {key: each for key, each in arrays.items() if not key.startswith(("shift/contrast_5", "ood/photos"))}

@@ -84,6 +84,7 @@ class FactorAnalysisSoftmax(keras.layers.Layer):
         latent_variance: tf.Tensor | None = None,
         noise: tf.Tensor | None = None,
     ) -> tf.Tensor:
+        inputs = tf.cast(inputs, tf.float32)  # of integers Keras leaves the type
         classes = self._num_classes(inputs.shape)
         location, scale, factors = tf.split(inputs, [classes, classes, classes * self.num_factors], axis=-1)
         stddev = self.least_stddev + tf.nn.softplus(scale)
