@@ -56,6 +56,7 @@ setup(
     extras_require={
         "benchmarks": ["torch>=2.6"],  # PyTorch's side of benchmarks/speed.py
         "docs": ["furo>=2024.8.6", "ipykernel>=6.29", "myst-nb>=1.1", "sphinx>=8.0"],  # `make docs`
+        "keras-hub": ["keras-hub>=0.32"],  # architecture `keras_hub_bert`
         "molecules": ["rdkit>=2023.9"],  # data set `herg`
         "ray": ["ray[default,tune]>=2.40"],  # `python -m uncertainty_suite.sweep --address`
         # On no package index, so nothing may need it: `metrics.get("rm/<name>")` uses it where it is present.
@@ -71,6 +72,7 @@ setup(
         "test": [
             "codespell>=2.3",
             "hypothesis>=6.100",
+            "keras-hub>=0.32",
             "mypy>=1.13",
             "playwright>=1.40",
             "pre-commit>=4.0",

@@ -11,6 +11,11 @@ queries are never trained on.
 
 The variant `minilm` fine-tunes a trained encoder of sentences, which has to be installed (`models/pretrained.py` says
 how). It has not been run by us with these settings.
+
+The variant `keras_hub=<preset>` fine-tunes a BERT of keras-hub, from a folder or a preset that keras-hub downloads
+(`models/keras_hub_presets.py`); `sngp` is then SNGP-BERT. It is tested with a tiny network of random weights.
+
+    python baselines/sngp.py --config=configs/clinc_oos.py:keras_hub=bert_small_en_uncased
 """
 
 from ml_collections import ConfigDict
@@ -18,13 +23,15 @@ from ml_collections import ConfigDict
 from uncertainty_suite.errors import unknown_name
 
 VOCABULARY_SIZE = 3_000
+VARIANTS = ("transformer", "minilm", "keras_hub")
 # What differs from the task's settings, for some methods.
 METHODS = {"deep_ensemble": {"evaluation": {"ensemble_curve": True}}}
 
 
 def get_config(variant=""):
-    if variant not in ("", "transformer", "minilm"):
-        raise unknown_name("variant of configs/clinc_oos.py", variant, ["transformer", "minilm"])
+    variant, _, preset = variant.partition("=")
+    if variant not in ("", *VARIANTS):
+        raise unknown_name("variant of configs/clinc_oos.py", variant, VARIANTS)
     config = ConfigDict()
     config.batch_size = 128
     config.epochs = 12
@@ -47,13 +54,20 @@ def get_config(variant=""):
 
     if variant == "transformer":
         config.model = ConfigDict({"name": "transformer", "vocabulary_size": VOCABULARY_SIZE})
-    if variant == "minilm":
+    if variant in ("minilm", "keras_hub"):
+        name = f"{variant}/clinc_oos"
         config.epochs = 3
-        config.dataset = ConfigDict({"name": "minilm/clinc_oos"})
-        config.model = ConfigDict({"name": "bert", "pretrained": "minilm"})
+        config.dataset = ConfigDict({"name": name})
         config.optimizer.learning_rate = 1e-4
         config.optimizer.warmup_epochs = 0.1
-        config.evaluation.ood_near = ("minilm/clinc_oos/test_oos",)
-        config.evaluation.ood_validation = ("minilm/clinc_oos/validation_oos",)
+        config.evaluation.ood_near = (f"{name}/test_oos",)
+        config.evaluation.ood_validation = (f"{name}/validation_oos",)
         config.search = ConfigDict({"optimizer": {"learning_rate": (2e-5, 5e-4, "log")}})
+    if variant == "minilm":
+        config.model = ConfigDict({"name": "bert", "pretrained": "minilm"})
+    if variant == "keras_hub":
+        config.dataset.preset = preset
+        config.model = ConfigDict({"name": "keras_hub_bert", "preset": preset})
+        # Bound and number of features of Uncertainty Baselines' baselines/clinc_intent/sngp.py.
+        config.methods.sngp = {"sngp": {"spec_norm_bound": 0.95, "num_features": 2048}}
     return config

@@ -137,6 +137,36 @@ def large_images(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def bert_preset(tmp_path_factory) -> Path:
+    """A preset of keras-hub: a BERT of random weights and 40 token ids, for texts of up to 16 tokens."""
+    from uncertainty_suite import keras
+
+    keras.config.backend()  # which sets it before keras-hub imports Keras
+    keras_hub = pytest.importorskip("keras_hub", reason="keras-hub is not installed.")
+    import numpy as np
+
+    folder = tmp_path_factory.mktemp("bert_preset")
+    words = ["the", "is", "it", "my", "what", "how", "a", "to", "?", ",", "'"]
+    letters = [letter for letter in "abcdefghijklmnopqrstuvwx" if letter != "a"]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *letters, "##s"]
+    keras_hub.tokenizers.BertTokenizer(vocabulary=vocabulary, lowercase=True).save_to_preset(folder)
+    keras.utils.set_random_seed(0)
+    model = keras_hub.models.BertBackbone(
+        vocabulary_size=len(vocabulary),
+        num_layers=2,
+        num_heads=2,
+        hidden_dim=8,
+        intermediate_dim=12,
+        max_sequence_length=16,
+    )
+    rng = np.random.default_rng(0)
+    for variable in model.trainable_variables:  # its own are so small that features would hardly differ
+        variable.assign(rng.normal(0, 0.5, variable.shape))
+    model.save_to_preset(folder)
+    return folder
+
+
 @pytest.fixture
 def forget_models():
     """Free what Keras keeps of the models that a test makes."""

@@ -170,6 +170,26 @@ def test_tasks_of_texts_run_and_resume(task, sizes, method, data_dir, tmp_path, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("method", ["deterministic", "sngp"])
+def test_a_bert_of_keras_hub_is_trained_and_goes_on_bit_for_bit(method, bert_preset, data_dir, tmp_path, stopped_at):
+    script, sizes = load_script(method), {f"{part}.vocabulary_size": 40 for part in ("dataset", "model")}
+    steps = {"dataset.train_fraction": 0.002, "dataset.length": 12, "batch_size": 15, "epochs": 1}
+    other = {"evaluation.ood_scores": ("energy",), "optimizer.warmup_epochs": 0.0, "evaluation.posthoc": ()}
+    config = tiny_config(method, f"clinc_oos:keras_hub={bert_preset}", **sizes, **steps, **other)
+    assert config.dataset.preset == config.model.preset == str(bert_preset)
+    options = [
+        training.Options(output_dir=tmp_path / name, data_dir=data_dir, steps_per_call=1, checkpoint_every="100steps")
+        for name in ("whole", "stopped")
+    ]
+    metrics = script.main(config, options[0])["metrics"]
+    assert 0 < metrics["ood/test_oos/auroc"] < 1
+    with stopped_at(1):
+        script.main(config, options[1])
+    script.main(config, options[1])
+    assert_same_run(tmp_path / "stopped", tmp_path / "whole")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [*CORE, "batch_ensemble"])
 def test_toxicity_is_measured_by_identity(method, data_dir, tmp_path):
     script = load_script(method)

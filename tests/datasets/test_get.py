@@ -25,6 +25,7 @@ def test_names_and_shapes_need_neither_tensorflow_nor_files():
         *(
             "herg",
             "imagenet",
+            "keras_hub/clinc_oos",
             "minilm/banking77",
             "minilm/clinc_oos",
             "mnist",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 DataDir = str | os.PathLike | None
+Encode = Callable[[Sequence[str]], np.ndarray]  # token ids of texts
 
 _PADDING, _UNKNOWN, _UNKNOWN_ID = "[PAD]", "[UNK]", 1  # the id of padding is 0
 _LEAST_FREQUENCY = 2
@@ -73,7 +74,7 @@ def from_texts(
     length: int = 64,
     vocabulary_size: int = 10_000,
     fitted_on: str = "train",
-    trained: Callable[[], Tokenizer] | None = None,
+    trained: Callable[[int], Encode] | None = None,
     **fields: Any,
 ) -> Source:
     """Return a data set of texts.
@@ -89,8 +90,9 @@ def from_texts(
         length: Tokens in an example: longer texts are cut off, shorter ones filled up.
         vocabulary_size: The most ids that there are, those of padding and of unknown words included.
         fitted_on: The split whose texts make the vocabulary. A set without it has none, and needs `like`.
-        trained: Returns a tokenizer in place of one that is fitted, where a trained network needs its own; padding is
-            its id 0, and `vocabulary_size` its number of ids.
+        trained: In place of a vocabulary that is fitted, where a trained network needs its own: `trained(length)`
+            returns what makes token ids, int32 `[n, length]`, of texts. Padding is the id 0, and `vocabulary_size` the
+            number of ids.
         **fields: Further fields of `Source`.
 
     Raises:
@@ -107,19 +109,16 @@ def from_texts(
         )
 
     @functools.cache
-    def tokenizer(data_dir: str | None) -> Tokenizer:
+    def encoder(data_dir: str | None) -> Encode:
         if trained is not None:
-            own = trained()
-            own.no_padding()
-            own.enable_truncation(length)  # which keeps the tokens that it puts at the end
-            return own
+            return trained(length)
         texts, *_ = read(fitted_on, data_dir)
         if not any(text.split() for text in texts):
             raise InputError(f"The texts of split '{fitted_on}' of data set '{name}' have no words.")
-        return fit(texts, vocabulary_size)
+        return functools.partial(encode, fit(texts, vocabulary_size), length=length)
 
     def tokenize(texts: Sequence[str], data_dir: DataDir) -> np.ndarray:
-        return encode(tokenizer(None if data_dir is None else os.fspath(data_dir)), texts, length)
+        return encoder(None if data_dir is None else os.fspath(data_dir))(texts)
 
     def read_tokens(
         tokenize: Callable[[Sequence[str], DataDir], np.ndarray], split: str, data_dir: DataDir

@@ -9,7 +9,8 @@ intents of banking, too, so it is no clean OOD set for that. `sst_sentences` (SS
 film reviews, from very negative, 0, to very positive, 4; sentences only, no phrases.
 
 `minilm/banking77` and `minilm/clinc_oos` are the same texts as the tokens of the trained encoder MiniLM-L6, which has
-to be installed; see `models/pretrained.py`.
+to be installed; see `models/pretrained.py`. `keras_hub/clinc_oos` has the tokens of a BERT of keras-hub, whose preset
+is an option; see `models/keras_hub_presets.py`.
 
 `davidson_hate` (Davidson et al., 2017, https://arxiv.org/abs/1703.04009): tweets with hate speech, 0, offensive
 language, 1, or neither, 2, and the votes of three and more people for each. There is no published split: a fifth, the
@@ -28,16 +29,13 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from uncertainty_suite.datasets.sources import Source
-from uncertainty_suite.datasets.texts import DataDir, from_texts
+from uncertainty_suite.datasets.texts import DataDir, Encode, encode, from_texts
 from uncertainty_suite.datasets.tfds_images import numbers_in, read_columns
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 _NUM_INTENTS = 150  # the number of the label "out of scope"
 _CLINC = ("train", "validation", "test", "train_oos", "validation_oos", "test_oos")
@@ -87,12 +85,15 @@ def banking77(length: int = 48, vocabulary_size: int = 3_000) -> Source:
     )
 
 
-def _minilm_tokenizer() -> Tokenizer:
+def _minilm_tokens(length: int) -> Encode:
     from tokenizers import Tokenizer
 
     from uncertainty_suite.models import pretrained  # models know data sets
 
-    return Tokenizer.from_file(str(pretrained.folder(pretrained.MINILM) / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(pretrained.folder(pretrained.MINILM) / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(length)  # which keeps the tokens that it puts at the end
+    return functools.partial(encode, tokenizer, length=length)
 
 
 def minilm_banking77(length: int = 48) -> Source:
@@ -102,6 +103,15 @@ def minilm_banking77(length: int = 48) -> Source:
 
 def minilm_clinc_oos(length: int = 32) -> Source:
     return from_texts("minilm/clinc_oos", _read_clinc, _NUM_INTENTS, _CLINC, length, **_MINILM)
+
+
+def keras_hub_clinc_oos(preset: str = "", length: int = 32, vocabulary_size: int = 30_522) -> Source:
+    def tokens(length: int) -> Encode:
+        from uncertainty_suite.models import keras_hub_presets  # models know data sets
+
+        return keras_hub_presets.tokens(preset, vocabulary_size, length)
+
+    return from_texts("keras_hub/clinc_oos", _read_clinc, _NUM_INTENTS, _CLINC, length, vocabulary_size, trained=tokens)
 
 
 def sst_sentences(length: int = 48, vocabulary_size: int = 10_000) -> Source:
@@ -171,12 +181,16 @@ def toxicity(length: int = 64, vocabulary_size: int = 10_000) -> Source:
     )
 
 
-_MINILM: dict[str, Any] = {"vocabulary_size": 30_522, "trained": _minilm_tokenizer}
-_OF_MINILM = {"minilm/banking77": minilm_banking77, "minilm/clinc_oos": minilm_clinc_oos}
-for _name, _set in _OF_MINILM.items():
+_MINILM: dict[str, Any] = {"vocabulary_size": 30_522, "trained": _minilm_tokens}
+_OF_TRAINED: dict[str, Callable[..., Source]] = {
+    "keras_hub/clinc_oos": keras_hub_clinc_oos,
+    "minilm/banking77": minilm_banking77,
+    "minilm/clinc_oos": minilm_clinc_oos,
+}
+for _name, _set in _OF_TRAINED.items():
     _set.__name__ = _name
 
 SOURCES: list[Source | Callable[..., Source]] = [
     *(banking77, clinc_oos, davidson_hate, sst_sentences, toxicity),
-    *_OF_MINILM.values(),
+    *_OF_TRAINED.values(),
 ]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from uncertainty_suite import keras
 from uncertainty_suite.models import checks
+from uncertainty_suite.models.encoder import encode_norm_after
 
 if TYPE_CHECKING:
     from uncertainty_suite.layers import LayerSet
@@ -62,14 +63,14 @@ def bert(
     x = keras.layers.Add(name="embedding_add")([x, positions])
     x = layers.layer_norm(epsilon=_EPSILON, name="embedding_norm")(x)
     x = layers.dropout(dropout_rate, name="embedding_dropout")(x)
-    for i in range(1, num_layers + 1):
-        y = layers.attention(num_heads, dense=layers.dense, name=f"block{i}_attention")(x, is_token)
-        y = layers.dropout(dropout_rate, name=f"block{i}_dropout1")(y)
-        x = keras.layers.Add(name=f"block{i}_add1")([x, y])
-        x = layers.layer_norm(epsilon=_EPSILON, name=f"block{i}_norm1")(x)
-        y = layers.dense(4 * num_hidden, activation="gelu", name=f"block{i}_dense1")(x)
-        y = layers.dense(num_hidden, name=f"block{i}_dense2")(y)
-        y = layers.dropout(dropout_rate, name=f"block{i}_dropout2")(y)
-        x = keras.layers.Add(name=f"block{i}_add2")([x, y])
-        x = layers.layer_norm(epsilon=_EPSILON, name=f"block{i}_norm2")(x)
+    x = encode_norm_after(
+        x,
+        layers,
+        layers.dense,
+        **sizes,
+        num_between=4 * num_hidden,
+        dropout_rate=dropout_rate,
+        is_token=is_token,
+        epsilon=_EPSILON,
+    )
     return TokenMean(name="pool")(x, is_token)

@@ -12,6 +12,7 @@ Anything else is a folder that holds a `model.safetensors` with the names that H
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,20 @@ def load(model: keras.Model, name: str) -> None:
     expected = sum(layer.endswith("_dense2") for layer in weights)
     if found != expected:
         raise InputError(f"The weights of '{name}' are of {expected} blocks: set --config.model.num_layers={expected}.")
+    assign(model, weights, name)
+
+
+def assign(model: keras.Model, weights: Mapping[str, Sequence[np.ndarray]], name: str) -> None:
+    """Set the weights of layers, whatever the layer set is.
+
+    Args:
+        model: The model; members of it that share a layer all begin with its weights, too.
+        weights: The arrays of each layer, by its name. Of `position_embedding` the first rows are taken.
+        name: Whose they are, for errors.
+
+    Raises:
+        InputError: The model has other sizes, or layers of a kind that has no such weights.
+    """
     for layer_name, values in weights.items():
         outer = layer = model.get_layer(layer_name)
         while isinstance(layer, keras.layers.Wrapper):
