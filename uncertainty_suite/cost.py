@@ -145,7 +145,7 @@ def _run(
         if operation not in operations or operation in done:
             continue
         inputs = [after[tensor.name] for tensor in operation.inputs]
-        control = frozenset().union(*(done.get(each, frozenset()) for each in operation.control_inputs))
+        control: frozenset[int] = frozenset().union(*(done.get(each, frozenset()) for each in operation.control_inputs))
         waits = control.union(*inputs)
         inner = _inner(operation, operations[operation])
         if inner:
@@ -201,9 +201,9 @@ def _flops_of_one(operation: Any, used: set[int]) -> float:
         *batch, rows, _ = _shape(operation.inputs[0])
         columns = _shape(operation.inputs[1])[-1] if len(operation.inputs) > 1 else 0
         return math.prod(batch) * _LINEAR_ALGEBRA[kind](rows, columns)
-    inner = _inner(operation, used)
-    if inner:
-        within, outputs, times = inner
+    called = _inner(operation, used)
+    if called:
+        within, outputs, times = called
         return times * _called(within, outputs)
     return 0
 
@@ -215,7 +215,7 @@ def _inner(operation: Any, used: Iterable[int]) -> tuple[Any, Iterable[int], int
         return _function(operation, operation.get_attr("f")), used, 1
     if kind in _LOOPS:
         body = _function(operation, operation.get_attr("body"))
-        return body, range(len(body.outputs)), _trip_count(operation)
+        return body, range(len(body.outputs)), int(_trip_count(operation))
     if kind in _BRANCHES:
         names = operation.get_attr("branches") if kind.endswith("Case") else _two_branches(operation)
         return max((_function(operation, name) for name in names), key=lambda graph: _called(graph, used)), used, 1
