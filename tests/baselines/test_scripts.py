@@ -221,10 +221,17 @@ def test_filterwise_dropout_changes_the_output_on_images(tmp_path):
     assert results[0]["metrics"]["test/nll"] != results[1]["metrics"]["test/nll"]
 
 
-@quick_with("sngp")
-def test_bfloat16_trains_to_about_the_same(method, finished, tmp_path):
+@pytest.mark.parametrize(
+    ("method", "precision"),
+    [
+        ("sngp", "mixed_bfloat16"),
+        *(pytest.param(method, "mixed_bfloat16", marks=pytest.mark.slow) for method in CORE if method != "sngp"),
+        ("deterministic", "mixed_float16"),
+    ],
+)
+def test_half_precision_trains_to_about_the_same(method, precision, finished, tmp_path):
     _, results = finished(method)
-    half = train(method, tmp_path / "run", precision="mixed_bfloat16")
+    half = train(method, tmp_path / "run", precision=precision)
     assert half["metrics"]["test/nll"] == pytest.approx(results["metrics"]["test/nll"], rel=0.3)
     assert half["metrics"]["test/nll"] != results["metrics"]["test/nll"]
     assert arrays_of(tmp_path / "run/predictions/test.npz")["log_probs"].dtype == np.float32
