@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +184,9 @@ def test_a_process_dies_and_the_same_command_goes_on(scripts, one, tmp_path):
     _, worker = scripts.start_all([{"argv": argv["killed"], "environment": each} for each in environments])
     checkpoints = tmp_path / "killed/checkpoints"
     scripts.signal_when(worker, signal.SIGKILL, lambda: (checkpoints / "000000003.npz").exists(), timeout=120)
+    killed_at = time.monotonic()
     chief, dead = scripts.end_all()
+    assert time.monotonic() - killed_at < 60  # a promise, not a measure of speed: else they would hang
     assert dead.status == -signal.SIGKILL
     assert chief.status == 1, chief.log
     assert chief.error.startswith("Another process of the cluster has ended or cannot be reached")
