@@ -6,6 +6,7 @@ import sklearn.metrics
 import threadpoolctl
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import integrate
 
 from uncertainty_suite import metrics
 from uncertainty_suite.errors import InputError
@@ -78,7 +79,7 @@ def test_oscr_is_the_area_under_the_curve_of_its_definition():
     thresholds = np.unique(np.concatenate([[-1], scores_in, scores_out]))
     classified = [np.mean(correct & (scores_in <= threshold)) for threshold in thresholds]
     false_positives = [np.mean(scores_out <= threshold) for threshold in thresholds]
-    expected = np.trapezoid(classified, false_positives)
+    expected = integrate.trapezoid(classified, false_positives)
     assert metrics.oscr(scores_in, scores_out, correct) == pytest.approx(expected, rel=1e-12)
     assert metrics.oscr(scores_in, scores_out, np.ones(200, bool)) == metrics.auroc(scores_in, scores_out)
     assert metrics.oscr(scores_in, scores_out, np.zeros(200, bool)) == 0

@@ -71,7 +71,12 @@ def _areas(uncertainty: np.ndarray, loss: np.ndarray, ties: str, convention: str
     coverage, risk, generalized = (np.append(column[0], column[last]) for column in curve)
     coverage[0] = generalized[0] = 0.0
     risk[0] = risk[1]  # goes on as it is
-    return float(np.trapezoid(risk, coverage)), float(np.trapezoid(generalized, coverage))
+    return _trapezoids(risk, coverage), _trapezoids(generalized, coverage)
+
+
+def _trapezoids(y: np.ndarray, x: np.ndarray) -> float:
+    """Return the area by the trapezoidal rule, as `np.trapezoid` of NumPy 2."""
+    return float((np.diff(x) * (y[1:] + y[:-1]) / 2.0).sum())
 
 
 def _num_answered(num_examples: int, coverage: float) -> int:
