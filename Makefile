@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 # The methods of the benchmark; tests of the machinery run on them too.
 CORE := deep_ensemble deterministic mc_dropout sngp
 
-.PHONY: install benchmark test test-slow docs lint types sync-check clean
+.PHONY: install benchmark test test-slow test-minimum docs lint types sync-check clean
 
 install: $(VENV)/installed
 
@@ -27,6 +27,12 @@ test: install
 
 test-slow: install
 	$(RUN) -m pytest -m slow
+
+# The same tests with the lowest versions that setup.py allows, in an environment of its own.
+test-minimum:
+	mkdir -p build
+	$(PYTHON) tools/minimum_requirements.py > build/minimum.txt
+	PIP_CONSTRAINT=build/minimum.txt $(MAKE) test VENV=.venv-minimum
 
 # The site, with its notebooks executed: build/docs/html/index.html.
 docs: $(VENV)/installed-docs
@@ -48,4 +54,4 @@ sync-check: install
 	$(RUN) tools/sync_check.py
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf .venv .venv-* build *.egg-info

@@ -19,6 +19,9 @@ setup(
         "Operating System :: MacOS",
         "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
     # Scripts and configurations lie beside the package, where people read and copy them, and are installed inside it.
@@ -33,7 +36,7 @@ setup(
         "uncertainty_suite.configs": ["tuned/*.json"],
         "uncertainty_suite.leaderboard": ["*.css", "*.html", "*.js"],
     },
-    entry_points={"console_scripts": ["uncertainty-suite = uncertainty_suite.__main__:main"]},
+    entry_points={"console_scripts": ["uncertainty-suite = uncertainty_suite.__main__:run"]},
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",

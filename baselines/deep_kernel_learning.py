@@ -80,7 +80,7 @@ def main(config, options=None):
     with run.scope():
         started = tf.Variable(False, trainable=False)
     loop = training.Loop(run, data, model, optimizer, train_step, state={"started": started})
-    if not started:
+    if not tf.convert_to_tensor(started):  # which on several replicas is no truth value itself
         # As in training, since normalisation by moving averages means nothing yet.
         steps = min(-(-FIRST_EXAMPLES // config.batch_size), data.steps_per_epoch(config.batch_size))
         batches = data.load(config.batch_size, training=True).take(steps)

@@ -93,7 +93,7 @@ def main(config, options=None):
 
     # Train step. Not shared: drawn factors and their penalty.
     def train_step(batch):
-        drawn = distribution.sample(tf.shape(batch["labels"])[0])
+        drawn = distribution.sample(batch["labels"].shape[0] or tf.shape(batch["labels"])[0])
         factors = distribution.values(drawn)
         with tf.GradientTape() as tape:
             outputs = network([batch["features"], drawn], training=True)["outputs"]

@@ -20,7 +20,7 @@ configuration.
 
 import functools
 
-from uncertainty_suite import evaluation, launch, layers, models, tf, training
+from uncertainty_suite import evaluation, launch, layers, models, replicas, tf, training
 from uncertainty_suite.configuration import Parameter, Section
 
 CONFIG = Section(
@@ -76,11 +76,16 @@ def main(config, options=None):
         optimizer = training.get_optimizer(config, model, data)
 
     # Train step. Not shared: members have examples of their own, and their losses are added.
+    def draw_rows(shape, seed):
+        return tf.reshape(member_rows(config.mimo, shape[1] // config.mimo.batch_repetitions, seed), shape)
+
     def train_step(batch):
         seed = tf.stack([config.seed, tf.cast(tf.convert_to_tensor(optimizer.iterations), tf.int32)])
-        batch_size = batch["labels"].shape[0] or tf.shape(batch["labels"])[0]  # not known where replicas' differ
-        rows = member_rows(config.mimo, batch_size, seed)
-        features, labels = tf.nest.map_structure(lambda x: tf.gather(x, rows), (batch["features"], batch["labels"]))
+        count = (batch["labels"].shape[0] or tf.shape(batch["labels"])[0]) * config.mimo.batch_repetitions
+        # Of several replicas each has its share of the rows, and these are of examples from the whole batch.
+        rows = tf.reshape(layers.draw_for_rows(draw_rows, [size, count], count, seed, axis=1), [size * count])
+        whole = replicas.whole_batch((batch["features"], batch["labels"]))
+        features, labels = tf.nest.map_structure(lambda x: tf.gather(x, rows), whole)
         with tf.GradientTape() as tape:
             outputs = model(features, training=True)["outputs"]
             outputs = tf.reshape(tf.transpose(outputs, [1, 0, 2]), [-1, outputs.shape[-1]])  # of each label

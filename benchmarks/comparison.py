@@ -1,12 +1,16 @@
 """Sides that take turns, and the table, record and figure of what came of it.
 
     python benchmarks/comparison.py
+    python benchmarks/comparison.py docs/speed.md
 
-prints the table of the files in `benchmarks/results`.
+prints the tables of the records in `benchmarks/results/speed`, one for each kind of processor; with a page, writes them
+there, between the lines `<!-- tables -->` and `<!-- end of tables -->`.
 """
 
+import argparse
 import dataclasses
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +19,12 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from uncertainty_suite.files import write_atomic
+
+RESULTS = Path(__file__).parent / "results/speed"
+MARKS = "<!-- tables -->\n", "<!-- end of tables -->\n"  # of a page
+WIDEST = ("amx_tile", "avx512f", "avx2", "sve", "asimd")  # instructions, of which a processor is called by the first
+
 # The value of a row, made from the medians of ours and theirs, by its unit; and on which side of the target it must be.
 UNITS = {
     "x faster": (lambda ours, theirs: theirs / ours, ">="),
@@ -22,7 +32,7 @@ UNITS = {
     "s beyond it": (lambda ours, theirs: ours - theirs, "<="),
     "s": (lambda ours, theirs: ours, "<="),
 }
-HEADER = f"{'what':<53} {'ours ms':>8} {'theirs ms':>9} {'spread':>6} {'value':>18} {'target':>7} {'of peak':>7}"
+HEADER = f"{'what':<53} {'ours ms':>8} {'theirs ms':>9} {'spread':>6} {'value':>18} {'target':>7} {'x floor':>7}"
 
 
 def compare(sides: dict[str, Callable[[], Any]], repeats: int, warm_up: bool = True) -> dict[str, np.ndarray]:
@@ -48,7 +58,7 @@ class Row:
         theirs: Theirs, or None where the target is a time.
         unit: Of the value, one of `UNITS`.
         target: What the value must reach; None for a row that is only for information.
-        share_of_peak: Operations a second that ours takes, as a share of the machine's peak; for training.
+        floor: The seconds that ours takes at least on this machine, or None where nobody knows; see `limits.py`.
     """
 
     what: str
@@ -57,7 +67,7 @@ class Row:
     theirs: np.ndarray | None
     unit: str
     target: float | None = None
-    share_of_peak: float | None = None
+    floor: float | None = None
 
     def summarize(self) -> dict[str, Any]:
         """Return medians, spread, value and whether it reaches the target (`met`), as plain values."""
@@ -77,23 +87,69 @@ class Row:
             "met": met,
             "spread": max(float((high - low) / 2 / medians[side]) for side, (low, high) in quartiles.items()),
             "repeats": len(self.ours),
-            "share_of_peak": self.share_of_peak,
+            "floor": self.floor,
         }
 
 
-def read_rows(folder: Path) -> list[dict[str, Any]]:
-    """Return the summarized rows of all groups in a folder of results."""
-    records = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    return [row for record in records for row in record.get("rows", [])]
+def kind_of(hardware: dict[str, Any]) -> str:
+    """Return what a kind of processor is called, for a file: its name, its widest instructions and how many cores."""
+    words = re.findall("[a-z0-9]+", re.sub(r"\((r|tm)\)", "", hardware["processor"].lower()))
+    widest = [each for each in WIDEST if each in (hardware.get("instructions") or ())][:1]
+    return "_".join([*words, *widest, f"{hardware['cpus']}_cores"])
+
+
+def rows_of(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the summarized rows of all groups of a record."""
+    return [row for group in sorted(record) for row in record[group]["rows"]]
+
+
+def format_tables(folder: Path = RESULTS) -> str:
+    """Return a section of a page for each record of a folder, that is, for each kind of processor."""
+    sections = []
+    for path in sorted(folder.glob("*.json")):
+        record = json.loads(path.read_text())
+        hardware = next(iter(record.values()))["hardware"]
+        made = {}
+        for group in sorted(record):
+            one = record[group]
+            made.setdefault((one["started_at"][:10], one["revision"][:7], format_limits(one)), []).append(f"`{group}`")
+        lines = [
+            f"- {', '.join(groups)}: {date}, revision {revision}{limits}."
+            for (date, revision, limits), groups in made.items()
+        ]
+        table = [HEADER, *map(format_line, rows_of(record))]
+        sections.append(
+            "\n".join(
+                [
+                    f"### {hardware['processor']}, {hardware['cpus']} cores\n",
+                    f"[{path.name}](../benchmarks/results/speed/{path.name}):\n",
+                    *[*lines, ""],
+                    *["```", *table, "```\n"],
+                    "![How far each of these rows is from its target]"
+                    f"(../benchmarks/results/speed/{path.with_suffix('.png').name})\n",
+                ]
+            )
+        )
+    return "\n".join(sections)
+
+
+def format_limits(group: dict[str, Any]) -> str:
+    """Return in words what a machine was seen to do at most, where a group has that."""
+    if "limits" not in group:
+        return ""
+    limits = group["limits"]
+    rates = [f"{rate / 1e9:.0f} GFLOP/s in {precision}" for precision, rate in limits["flops"].items()]
+    rates += [f"{rate / 1e9:.1f} GB/s {where}" for where, rate in limits["moved"].items()]
+    return f"; at most {', '.join(rates)}, {limits['drawn'] / 1e9:.2f} GB/s of random numbers"
 
 
 def format_line(row: dict[str, Any]) -> str:
     """Return a summarized row's line of the table."""
     theirs = "" if row["theirs"] is None else f"{1000 * row['theirs']:.1f}"
-    share = "" if row["share_of_peak"] is None else f"{row['share_of_peak']:.1%}"
+    floor = "" if row["floor"] is None else f"{row['ours'] / row['floor']:.2f}"
     return (
         f"{row['what']:<53} {1000 * row['ours']:8.1f} {theirs:>9} {row['spread']:6.0%} {row['value']:6.2f} "
-        f"{row['unit']:<11} {_wanted(row):>7} {share:>7} {'' if row['met'] else 'MISSED':<6} against {row['against']}"
+        f"{row['unit']:<11} {_wanted(row):>7} {floor:>7} {'' if row['met'] else 'MISSED':<6} against {row['against']}"
     )
 
 
@@ -120,5 +176,22 @@ def _wanted(row: dict[str, Any]) -> str:
     return "" if row["target"] is None else f"{UNITS[row['unit']][1]} {row['target']:g}"
 
 
+def main() -> None:
+    """Print the tables, or write them into a page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("page", nargs="?", type=Path, help="a page that has the two lines")
+    page = parser.parse_args().page
+    if page is None:
+        print(format_tables())
+        return
+    text = page.read_text()
+    if not all(text.count(mark) == 1 for mark in MARKS):
+        parser.error(f"{page} must have the lines {' and '.join(mark.strip() for mark in MARKS)} once each.")
+    before, rest = text.split(MARKS[0])
+    after = rest.split(MARKS[1])[1]
+    changed = "".join([before, MARKS[0], "\n", format_tables(), "\n", MARKS[1], after])
+    write_atomic(page, lambda file: file.write(changed.encode()))
+
+
 if __name__ == "__main__":
-    print("\n".join([HEADER, *map(format_line, read_rows(Path(__file__).parent / "results"))]))
+    main()

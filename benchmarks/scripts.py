@@ -20,21 +20,37 @@ from uncertainty_suite.predictions import Predictions
 
 ROOT = Path(__file__).parent.parent
 ONLY_TEST = dict.fromkeys(
-    [f"evaluation.{field}" for field in ("corruptions", "ood_near", "ood_far", "ood_scores", "predict_only")], ()
+    [
+        f"evaluation.{field}"
+        for field in ("corruptions", "ood_near", "ood_far", "ood_validation", "ood_scores", "predict_only")
+    ],
+    (),
 )
 
 
 @datasets.register
 def made_up_images(size: int = 32, channels: int = 3, num_examples: int = 128) -> datasets.Source:
     """Random images of ten classes, for what does not depend on what they show."""
+    return _made_up("made_up_images", "categorical", size, channels, num_examples)
+
+
+@datasets.register
+def made_up_targets(size: int = 32, channels: int = 3, num_examples: int = 128) -> datasets.Source:
+    """Random images with a number each, for methods of regression."""
+    return _made_up("made_up_targets", "gaussian", size, channels, num_examples)
+
+
+def _made_up(name: str, likelihood: str, size: int, channels: int, num_examples: int) -> datasets.Source:
+    num_classes = 10 if likelihood == "categorical" else 0
 
     def read(split: str, data_dir: Any) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng(0)
         number = num_examples if split == "train" else 1
-        return rng.integers(0, 256, (number, size, size, channels), np.uint8), rng.integers(0, 10, number)
+        features = rng.integers(0, 256, (number, size, size, channels), np.uint8)
+        return features, rng.integers(0, 10, number) if num_classes else rng.normal(size=number)
 
     form = Images(size, size, channels)
-    return datasets.Source("made_up_images", ("train", "test"), form, read, num_classes=10, maximum=255)
+    return datasets.Source(name, ("train", "test"), form, read, likelihood, num_classes, maximum=255)
 
 
 class Loop(training.Loop):
@@ -81,6 +97,11 @@ class _Evaluating(Exception):
     """A script has come to its evaluation."""
 
 
+def get_section(method: str) -> configuration.Section | None:
+    """Return the hyper-parameters of a script, or None where it has none."""
+    return getattr(_load(method), "CONFIG", None)
+
+
 def get_config(method: str, task: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
     """Return the configuration of a method on a task.
 
@@ -89,9 +110,8 @@ def get_config(method: str, task: str, overrides: Mapping[str, Any] | None = Non
         task: A file of `configs/`.
         overrides: Values that differ from what these say, by field: `{"optimizer.l2": 0.0}`.
     """
-    section = getattr(_load(method), "CONFIG", None)
     given = [f"--config.{field}={value}" for field, value in (overrides or {}).items()]
-    return launch.get_config(ROOT / f"configs/{task}.py", section, method, given)
+    return launch.get_config(ROOT / f"configs/{task}.py", get_section(method), method, given)
 
 
 def get_parts(method: str, config: ConfigDict, options: training.Options) -> Parts:

@@ -2,13 +2,15 @@
 
     python benchmarks/speed.py
     python benchmarks/speed.py --quick
-    python benchmarks/speed.py --only sngp mc_dropout
+    python benchmarks/speed.py --only methods
 
 For each row, both sides do the same work in turn, several times over; printed are medians, their spread (half the
-distance of the quartiles, as a share of the median) and the ratio of the medians. Where speed does not depend on the
-data, they are made up. The rows of each group, with what they were made with, are written as `<group>.json`, and a
-figure of all groups in that folder as `speed.png`: into `benchmarks/results`, with `--quick` into `runs/speed`, or
-where `--output_dir` says. The exit status is 1 if a target is missed.
+distance of the quartiles, as a share of the median), the ratio of the medians, and how many times its floor ours takes:
+the time that it takes at least on this machine, whose limits are measured first (see `limits.py`). Where speed does not
+depend on the data, they are made up. The rows of each group, with what they were made with, are put into the record of
+this kind of processor, `<processor>.json`, and a figure of all groups of that record beside it: in
+`benchmarks/results/speed`, with `--quick` in `runs/speed`, or where `--output_dir` says. `comparison.py` puts the
+records into the page. The exit status is 1 if a target is missed.
 
 The sides:
 
@@ -18,13 +20,12 @@ The sides:
 - tutorials: what the tutorials on MC dropout and SNGP do: a loop over `model(x, training=True)`; the covariance of all
   points, for its diagonal.
 - PyTorch: the same networks trained eagerly (see `pytorch.py`; `pip install -e ".[benchmarks]"`), left out if absent.
-- SNGP rows compare our SNGP with our deterministic network, and that network with a head of SNGP's matrix products
-  alone, all trained as the task's configuration says; start-up rows a script with `import tensorflow` alone.
+- SNGP rows compare our SNGP with our deterministic network, both trained as the task's configuration says; start-up
+  rows a script with `import tensorflow` alone.
+- its products alone: the matrix products and convolutions of the script's own graph, and nothing else (`limits.py`).
 - one step after another: batches made, predicted, saved and measured as `evaluation` does, but nothing beside anything.
 
-The peak is the fastest matrix product or convolution that this machine was seen to do, by TensorFlow or PyTorch. A
-training's share of it counts three forward passes a step, two operations a multiply-add, of convolutions and dense
-layers.
+bfloat16 is left out where there is no hardware for it.
 """
 
 import argparse
@@ -43,20 +44,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
-from comparison import HEADER, Row, compare, draw, format_line, read_rows
-from scripts import ONLY_TEST, ROOT, Loop, Parts, get_config, get_parts
+from comparison import HEADER, RESULTS, Row, compare, draw, format_line, kind_of, rows_of
+from limits import Limits, Traced, Work, measure, precisions
+from scripts import ONLY_TEST, ROOT, Loop, Parts, get_config, get_parts, get_section
 
-from uncertainty_suite import datasets, errors, evaluation, keras, layers, models, tf, training
-from uncertainty_suite.files import write_atomic, write_json
+from uncertainty_suite import cost, datasets, errors, evaluation, keras, layers, models, tf, training
+from uncertainty_suite.files import read_json, write_atomic, write_json
 from uncertainty_suite.predictions import Predictions
 from uncertainty_suite.training.run import provenance
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 BATCH_SIZE = 128
 PREDICTION_BATCH_SIZE = 500
+SECONDS_A_ROW = 2.0  # of `methods`, more where it takes longer to repeat it as often as other rows
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # of Keras, by precision
 KERAS = layers.LayerSet(norm=keras.layers.BatchNormalization)
 MADE_UP = {**ONLY_TEST, "dataset.name": "made_up_images"}
@@ -75,29 +77,14 @@ AS_PEERS = {  # the optimizer that fit and PyTorch have
 }
 
 
-class ProductsAlone(keras.layers.Layer):
-    """The matrix products that SNGP's head cannot do without, and nothing else."""
-
-    def __init__(self, units: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.project, self.whiten = (keras.layers.Dense(1024, use_bias=False, trainable=False) for _ in range(2))
-        self.classify = keras.layers.Dense(units)
-
-    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        features = self.project(inputs)
-        outputs = self.classify(features)
-        if training:  # which does not use the variance
-            return outputs
-        return outputs + tf.reduce_sum(self.whiten(features), axis=1, keepdims=True)
-
-
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What `--quick` changes, and a folder that is deleted in the end."""
+    """What `--quick` changes, a folder that is deleted in the end, and what this machine can do."""
 
     repeats: int
     quick: bool
     folder: Path
+    limits: Limits
 
 
 def take(
@@ -124,17 +111,6 @@ def make_inputs(parts: Parts, number: int) -> np.ndarray:
     return np.random.default_rng(0).random((number, *parts.run.input_shape), np.float32)
 
 
-def forward_operations(model: keras.Model) -> int:
-    """Return the operations, two a multiply-add, that a forward pass takes for an example."""
-    total = 0
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Conv2D):
-            total += 2 * math.prod(layer.output.shape[1:3]) * math.prod(layer.kernel.shape)
-        elif isinstance(layer, keras.layers.Dense):
-            total += 2 * math.prod(layer.kernel.shape)
-    return total
-
-
 def in_turn(functions: list[Callable[[], Any]]) -> Callable[[], None]:
     """Return a function that calls others one after another."""
 
@@ -153,6 +129,38 @@ def train(parts: Parts, epochs: int = 1) -> Callable[[], None]:
         steps = loops[0].data.steps_per_epoch(BATCH_SIZE)
         calls += epochs * [functools.partial(train_steps, [loop.batches for loop in loops], steps)]
     return in_turn(calls)
+
+
+def compile_step(loops: list[Loop]) -> Any:
+    """Return the train step of networks that are trained together, a `tf.function` of one batch for all of them."""
+
+    def train_step(batch: dict[str, Any]) -> list[dict[str, Any]]:
+        return [loop.train_step(batch) for loop in loops]
+
+    return tf.function(train_step)
+
+
+def trace_step(loops: list[Loop], train_step: Any, batch: dict[str, Any]) -> Traced:
+    """Return what has to be done for it."""
+    written = [each for loop in loops for each in (*loop.model.trainable_variables, *loop.optimizer.variables)]
+    return Traced(train_step, batch, written=written)
+
+
+def work_of_training(parts: Parts, epochs: int = 1) -> Work:
+    """Return what has to be done for epochs of training, as `train` does them."""
+    work = Work(0, 0, 0)
+    for loops in parts.groups:
+        steps = epochs * loops[0].data.steps_per_epoch(BATCH_SIZE)
+        work += trace_step(loops, compile_step(loops), next(loops[0].batches)).work * steps
+    return work
+
+
+def trace_prediction(parts: Parts, inputs: np.ndarray) -> Traced:
+    """Return what has to be done for the prediction of a batch."""
+    predict, chosen = parts.predict, {}
+    if isinstance(predict, functools.partial):  # `evaluation.tune` has chosen an argument
+        predict, chosen = predict.func, predict.keywords
+    return Traced(predict, tf.constant(inputs), **chosen)
 
 
 def fit(parts: Parts, epochs: int = 1) -> Callable[[], None]:
@@ -200,37 +208,8 @@ def two_moons(settings: Settings) -> Iterator[Row]:
         parts = take(method, "resnet_mlp", settings.folder, overrides={**AS_PEERS, **overrides})
         sides = {"suite": train(parts, epochs), "fit": in_turn([fit(parts, epochs) for _ in range(size)])}
         ours, theirs = (seconds / epochs for seconds in compare(sides, settings.repeats).values())
-        yield Row(f"epoch on two moons, {what}", "Keras fit", ours, theirs, "x faster", target)
-
-
-def measure_peaks(pytorch: PyTorch | None) -> dict[str, float]:
-    """Return the most operations a second by precision; print what each operation reaches."""
-    size, shape = 2048, (64, 32, 32, 64)  # of the square matrices and of the images
-    product = tf.function(lambda a: tf.matmul(a, a)[0, 0])
-    convolution = tf.function(lambda x, kernel: tf.nn.conv2d(x, kernel, 1, "SAME")[0, 0, 0, 0])
-    peaks = dict.fromkeys(POLICIES, 0.0)
-    for precision in POLICIES:
-        matrix, images, kernel = (
-            tf.cast(tf.random.stateless_uniform(s, (0, 0)), precision) for s in ((size, size), shape, (3, 3, 64, 64))
-        )
-        for job, operations, tensorflow, options in (
-            ("matrix product", 2 * size**3, functools.partial(product, matrix), {"size": size}),
-            (
-                "convolution",
-                18 * 64 * math.prod(shape),
-                functools.partial(convolution, images, kernel),
-                {"shape": shape},
-            ),
-        ):
-            sides = {"TensorFlow": lambda tensorflow=tensorflow: tensorflow().numpy()}
-            if pytorch:
-                pytorch.request(job=job, precision=precision, **options)
-                sides["PyTorch"] = pytorch.request
-            for side, seconds in compare(sides, 20).items():
-                reached = operations / float(np.median(seconds))
-                print(f"# {job}, {precision}, {side}: {reached / 1e9:.0f} GFLOP/s")
-                peaks[precision] = max(peaks[precision], reached)
-    return peaks
+        floor = settings.limits.floor(work_of_training(parts))
+        yield Row(f"epoch on two moons, {what}", "Keras fit", ours, theirs, "x faster", target, floor)
 
 
 def training_throughput(settings: Settings) -> Iterator[Row]:
@@ -238,11 +217,10 @@ def training_throughput(settings: Settings) -> Iterator[Row]:
     if not HAS_TORCH:
         print("# PyTorch is not installed, so training is compared with Keras only.")
     with PyTorch() if HAS_TORCH else contextlib.nullcontext() as pytorch:
-        peaks = measure_peaks(pytorch)
         num_batches = {"convnet": 20, "resnet20": 8, "wide_resnet 16-4": 2}
         for name in ["convnet"] if settings.quick else num_batches:
-            for precision, policy in POLICIES.items():
-                overrides = {**AS_PEERS, "precision": policy}
+            for precision in precisions():
+                overrides = {**AS_PEERS, "precision": POLICIES[precision]}
                 batches = 5 if settings.quick else num_batches[name]
                 parts = take("deterministic", name, settings.folder, batches, overrides)
                 model, num_examples = parts.loop.model, parts.loop.data.num_examples
@@ -257,17 +235,16 @@ def training_throughput(settings: Settings) -> Iterator[Row]:
                 seconds = compare(sides, settings.repeats)
                 ours = seconds.pop("suite")
                 fastest = min(seconds, key=lambda side: np.median(seconds[side]))
-                operations = 3 * forward_operations(model) * num_examples
-                share = operations / np.median(ours) / peaks[precision]
+                floor = settings.limits.floor(work_of_training(parts), precision)
                 for side in seconds:
                     target = 1.0 if side == fastest else None
-                    yield Row(f"training, {name}, {precision}", side, ours, seconds[side], "x faster", target, share)
+                    yield Row(f"training, {name}, {precision}", side, ours, seconds[side], "x faster", target, floor)
 
 
-def predict_probs(parts: Parts, inputs: np.ndarray) -> Callable[[], np.ndarray]:
-    """Return a function that predicts a batch."""
-    inputs = tf.constant(inputs)
-    return lambda: parts.predict(inputs).probs.numpy()
+def predict_batch(parts: Parts, inputs: np.ndarray) -> Callable[[], np.ndarray]:
+    """Return a function that predicts a batch: probabilities, or means."""
+    inputs, said = tf.constant(inputs), "mean" if parts.run.task.likelihood.name == "gaussian" else "probs"
+    return lambda: getattr(parts.predict(inputs), said).numpy()
 
 
 def predict_by_covariance(model: keras.Model, inputs: np.ndarray) -> Callable[[], np.ndarray]:
@@ -283,34 +260,22 @@ def predict_by_covariance(model: keras.Model, inputs: np.ndarray) -> Callable[[]
     return predict
 
 
-def take_products_alone(network: str, folder: Path, num_batches: int) -> Parts:
-    """Return what the deterministic script makes of a network whose head is `ProductsAlone`."""
-    layer_set = functools.partial(layers.LayerSet, head=ProductsAlone)
-    with mock.patch("uncertainty_suite.layers.LayerSet", layer_set):
-        return take("deterministic", network, folder, num_batches)
-
-
 def sngp(settings: Settings) -> Iterator[Row]:
-    """Training and prediction with variance by SNGP, against the deterministic network and the tutorial."""
-    for name, num_batches, training_target, prediction_target in [
-        ("resnet_mlp", 8, 1.4, 1.3),
-        ("convnet", 4, 1.05, 1.05),
-        *([] if settings.quick else [("wide_resnet 16-4", 1, 1.05, 1.05)]),
-    ]:
-        parts = {method: take(method, name, settings.folder, num_batches) for method in ("sngp", "deterministic")}
-        if not settings.quick:
-            parts["products"] = take_products_alone(name, settings.folder, num_batches)
-        inputs = make_inputs(parts["sngp"], PREDICTION_BATCH_SIZE)
-        for what, made, target in (
-            ("training", train, training_target),
-            ("prediction", functools.partial(predict_probs, inputs=inputs), prediction_target),
+    """Training and prediction with variance by SNGP, against the deterministic network and the tutorial.
+
+    What SNGP may cost depends on the network beside its head, so its target is in `methods`: against its own products.
+    """
+    networks = {"resnet_mlp": 8, "convnet": 4} | ({} if settings.quick else {"wide_resnet 16-4": 1})
+    for name, num_batches in networks.items():
+        ours, theirs = (take(method, name, settings.folder, num_batches) for method in ("sngp", "deterministic"))
+        inputs = make_inputs(ours, PREDICTION_BATCH_SIZE)
+        for what, make, work in (
+            ("training", train, work_of_training(ours)),
+            ("prediction", functools.partial(predict_batch, inputs=inputs), trace_prediction(ours, inputs).work),
         ):
-            seconds = compare({side: made(each) for side, each in parts.items()}, 4 if settings.quick else 20)
-            theirs = seconds["deterministic"]
-            yield Row(f"SNGP {what}, {name}", "deterministic", seconds["sngp"], theirs, "x its time", target)
-            if "products" in seconds:
-                of_what = f"SNGP {what}, {name}, its products alone"
-                yield Row(of_what, "deterministic", seconds["products"], theirs, "x its time")
+            seconds = compare({"sngp": make(ours), "deterministic": make(theirs)}, 4 if settings.quick else 20)
+            floor = settings.limits.floor(work)
+            yield Row(f"SNGP {what}, {name}", "deterministic", *seconds.values(), "x its time", floor=floor)
     if settings.quick:
         return
     parts, points = take("sngp", "resnet_mlp", settings.folder), tf.constant(datasets.get("two_moons", "grid").features)
@@ -338,15 +303,18 @@ def mc_dropout(settings: Settings) -> Iterator[Row]:
     precision.
     """
     num_images, few, many, num_passes = 500 if settings.quick else 10_000, 2, 10, 3
-    sides, loops = {}, {}
-    for precision, policy in POLICIES.items():
+    sides, loops, works = {}, {}, {}
+    for precision in precisions():
         for shared in (True, False):
             for what, num_samples in (("few", few), ("many", many)):
                 overrides = {"mc_dropout.num_samples": num_samples, "mc_dropout.shared_masks": shared}
-                parts = take("mc_dropout", "convnet", settings.folder, overrides={**overrides, "precision": policy})
+                overrides["precision"] = POLICIES[precision]
+                parts = take("mc_dropout", "convnet", settings.folder, overrides=overrides)
                 inputs = make_inputs(parts, num_images)
-                side = in_batches(lambda batch, parts=parts: parts.predict(batch).probs, inputs)
-                sides[f"{what}, {precision}{', shared masks' if shared else ''}"] = side
+                side = f"{what}, {precision}{', shared masks' if shared else ''}"
+                sides[side] = in_batches(lambda batch, parts=parts: parts.predict(batch).probs, inputs)
+                work = trace_prediction(parts, inputs[:PREDICTION_BATCH_SIZE]).work
+                works[side] = work * (num_images / PREDICTION_BATCH_SIZE)
         model = keras.Model(parts.loop.model.input, parts.loop.model.output["outputs"])  # without shared masks
         predict = functools.partial(model.predict, verbose=0)
         assert np.any(predict(inputs[:2]) != predict(inputs[:2])), "not stochastic"
@@ -366,15 +334,77 @@ def mc_dropout(settings: Settings) -> Iterator[Row]:
     def one_pass_of(kind: str) -> np.ndarray:
         return (seconds[f"many, {kind}"] - seconds[f"few, {kind}"]) / (many - few)
 
+    def floor_of(kind: str) -> float:
+        one_pass = (works[f"many, {kind}"] + works[f"few, {kind}"] * -1) * (1 / (many - few))
+        return settings.limits.floor(one_pass, kind.partition(",")[0])
+
     usual = "a loop over predict, float32"
-    for precision, target, shared_target in (("float32", 10, 15), ("bfloat16", 14, 34)):
-        what, ours = f"MC dropout, {num_images:,} images, {precision}", one_pass_of(precision)
-        yield Row(what, usual, ours, of_loops[usual], "x faster", target)
+    for precision in precisions():
+        target, shared_target = {"float32": (10, 15), "bfloat16": (14, 34)}[precision]
+        what = f"MC dropout, {num_images:,} images, {precision}"
+        ours, floor = one_pass_of(precision), floor_of(precision)
+        yield Row(what, usual, ours, of_loops[usual], "x faster", target, floor)
         for other in of_loops:
             if other.endswith(f", {precision}") and other != usual:
-                yield Row(what, other, ours, of_loops[other], "x faster")
-        ours = one_pass_of(f"{precision}, shared masks")
-        yield Row(f"{what}, shared masks", usual, ours, of_loops[usual], "x faster", shared_target)
+                yield Row(what, other, ours, of_loops[other], "x faster", floor=floor)
+        shared = f"{precision}, shared masks"
+        ours, floor = one_pass_of(shared), floor_of(shared)
+        yield Row(f"{what}, shared masks", usual, ours, of_loops[usual], "x faster", shared_target, floor)
+
+
+def take_for_its_products(method: str, folder: Path) -> Parts:
+    """Return what a script makes of the smallest network of convolutions, for labels that it is for.
+
+    Nothing is chosen on validation: of hyper-parameters with several values the first is taken.
+    """
+    section, overrides = get_section(method), {"epochs": 12}  # as many as the default of any method needs
+    if section is not None:
+        overrides |= {f"{section.name}.{name}": section.parameters[name].default[:1] for name in section.tuned}
+        if section.likelihoods and "categorical" not in section.likelihoods:
+            overrides |= {"dataset.name": "made_up_targets", "evaluation.metrics": ()}
+    return take(method, "convnet", folder, 2, overrides)
+
+
+def step_once(parts: Parts) -> Callable[[], Any]:
+    """Return a function that takes one step with each network."""
+    return in_turn([functools.partial(compile_step(loops), next(loops[0].batches)) for loops in parts.groups])
+
+
+def methods(settings: Settings) -> Iterator[Row]:
+    """Each method's train step and prediction against its products alone, and BatchEnsemble against its members.
+
+    Of networks that are trained together, as members of an ensemble, a train step is one of each.
+    """
+    all_methods = sorted(path.stem for path in (ROOT / "baselines").glob("*.py"))
+    for method in ["deterministic", "mc_dropout"] if settings.quick else all_methods:
+        try:
+            parts = take_for_its_products(method, settings.folder)
+            yield from compare_with_products(method, parts, settings)
+        except (errors.InputError, cost.UnknownShapeError) as error:
+            print(f"# Not measured: {method}. {error}")
+    parts = {method: take_for_its_products(method, settings.folder) for method in ("batch_ensemble", "deterministic")}
+    size = parts["batch_ensemble"].run.config.batch_ensemble.size
+    inputs = make_inputs(parts["deterministic"], BATCH_SIZE)
+    for what, make in (("train step", step_once), ("prediction", functools.partial(predict_batch, inputs=inputs))):
+        ours, one = (make(each) for each in parts.values())
+        seconds = compare({"ours": ours, "theirs": in_turn(size * [one])}, settings.repeats)
+        yield Row(f"{what}, batch_ensemble of {size}", f"{size} members in turn", *seconds.values(), "x its time", 1)
+
+
+def compare_with_products(method: str, parts: Parts, settings: Settings) -> Iterator[Row]:
+    """Compare the train step and the prediction that a script has made with the products that they contain."""
+    loops, *_ = parts.groups
+    train_step, batch, inputs = compile_step(loops), next(loops[0].batches), make_inputs(parts, BATCH_SIZE // 2)
+    for what, traced, ours in (
+        ("train step", trace_step(loops, train_step, batch), functools.partial(train_step, batch)),
+        ("prediction", trace_prediction(parts, inputs), predict_batch(parts, inputs)),
+    ):
+        sides = {"ours": ours, "theirs": traced.products_alone()}
+        once = sum(float(seconds[0]) for seconds in compare(sides, 1).values())
+        repeats = int(np.clip((0 if settings.quick else SECONDS_A_ROW) / once, settings.repeats, 30))
+        seconds = compare(sides, repeats, warm_up=False)
+        floor = settings.limits.floor(traced.work)
+        yield Row(f"{what}, {method}", "its products alone", *seconds.values(), "x its time", 1.2, floor)
 
 
 def measure_waiting(settings: Settings, loop: Loop) -> dict[str, np.ndarray]:
@@ -407,7 +437,7 @@ def measure_waiting(settings: Settings, loop: Loop) -> dict[str, np.ndarray]:
 
 def input_pipeline(settings: Settings) -> Iterator[Row]:
     """How long the train steps of configs/cifar10.py wait for augmented batches."""
-    for precision in ["float32"] if settings.quick else POLICIES:  # the one that is fast on every processor
+    for precision in ["float32"] if settings.quick else precisions():
         config = get_config("deterministic", "cifar10", {**ONLY_TEST, "precision": POLICIES[precision]})
         options = training.Options(output_dir=settings.folder / f"cifar10 {precision}")
         try:
@@ -505,6 +535,7 @@ GROUPS = {
     "training": training_throughput,
     "sngp": sngp,
     "mc_dropout": mc_dropout,
+    "methods": methods,
     "input_pipeline": input_pipeline,
     "evaluation": evaluating,
     "scripts": scripts,
@@ -516,27 +547,33 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="about a minute: fewer repeats, the smaller networks")
     parser.add_argument("--only", nargs="+", choices=GROUPS, metavar="GROUP", help=f"some of {', '.join(GROUPS)}")
-    parser.add_argument("--output_dir", type=Path, help="where the JSON files and the figure are written")
+    parser.add_argument("--output_dir", type=Path, help="where the record and its figure are written")
     arguments = parser.parse_args()
-    output_dir = arguments.output_dir or ROOT / ("runs/speed" if arguments.quick else "benchmarks/results")
+    output_dir = arguments.output_dir or (ROOT / "runs/speed" if arguments.quick else RESULTS)
 
     made_with = {name: value for name, value in provenance().items() if name != "host"}
     if HAS_TORCH:
         made_with["versions"]["torch"] = importlib.metadata.version("torch")
     tf.get_logger().setLevel("ERROR")  # or it warns that one train step is traced so often, for so many networks
+    path = output_dir / f"{kind_of(made_with['hardware'])}.json"
+    with PyTorch() if HAS_TORCH else contextlib.nullcontext() as pytorch:
+        limits = measure(pytorch and pytorch.request)
+    made_with["limits"] = dataclasses.asdict(limits)
     print(HEADER)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(2 if arguments.quick else 5, arguments.quick, Path(folder))
+        settings = Settings(2 if arguments.quick else 5, arguments.quick, Path(folder), limits)
         for group in arguments.only or GROUPS:
             rows_of_group = []
             for row in GROUPS[group](settings):
                 rows_of_group.append(row.summarize())
                 print(format_line(rows_of_group[-1]), flush=True)
-            write_json(output_dir / f"{group}.json", {**made_with, "rows": rows_of_group})
+                record = read_json(path) if path.exists() else {}
+                write_json(path, record | {group: {**made_with, "rows": rows_of_group}})
             rows += rows_of_group
-    figure = draw(read_rows(output_dir))
-    write_atomic(output_dir / "speed.png", lambda file: figure.savefig(file, format="png"))
+    if rows:
+        figure = draw(rows_of(read_json(path)))
+        write_atomic(path.with_suffix(".png"), lambda file: figure.savefig(file, format="png"))
 
     missed = [row["what"] for row in rows if not row["met"]]
     if missed:

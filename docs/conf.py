@@ -14,8 +14,7 @@ pygments_dark_style = "monokai"
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence"]
 
-nb_execution_mode = "cache"  # a kernel of its own for each notebook that changed
-nb_execution_cache_path = "../notebooks"
+nb_execution_mode = "cache"  # a kernel of its own for each notebook that changed; `make clean` forgets the others
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 1800

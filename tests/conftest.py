@@ -1,6 +1,7 @@
 """What all tests share: two virtual CPU devices, and where the data and the golden values lie."""
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -42,6 +43,16 @@ def two_devices():
     import tensorflow as tf
 
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session")
+def scripts(tmp_path_factory):
+    """Starts scripts as processes that need not import TensorFlow, which one process has done for all of them."""
+    from tests.processes import Scripts
+
+    scripts = Scripts(tmp_path_factory.mktemp("scripts"))
+    yield scripts
+    scripts.close()
 
 
 @pytest.fixture
@@ -173,7 +184,8 @@ def forget_models():
     yield
     from uncertainty_suite import keras
 
-    keras.utils.clear_session()
+    keras.utils.clear_session()  # which collects garbage
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -194,3 +206,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
         devices = [tf.config.LogicalDeviceConfiguration()] * 2
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
+    # All that is there by now stays. To look it through for garbage again takes a second, of each test that does so.
+    gc.collect()
+    gc.freeze()

@@ -74,6 +74,24 @@ def test_an_ensemble_of_means(runs, tmp_path):
     assert evaluation.compute(ensemble).metrics.items() <= metrics.items()
 
 
+def test_methods_and_architectures_may_differ(tmp_path):
+    members = [
+        write_finished(tmp_path, method, model=model, config={"model": {"name": model}})
+        for method, model in (("a", "mlp"), ("b", "resnet_mlp"), ("c", "mlp"))
+    ]
+    ensemble = combine(members, tmp_path / "run", "three")
+    mean = np.mean([probs_of(RunFolder(path)) for path in members], axis=0)
+    np.testing.assert_allclose(probs_of(ensemble), mean, rtol=1e-6)
+    add([*members, ensemble.path], tmp_path / "boards")
+    (table,) = tables(read_records([tmp_path / "boards"]))
+    assert {row.method: row.model for row in table.rows} == {
+        "a": "mlp",
+        "b": "resnet_mlp",
+        "c": "mlp",
+        "three": "mlp+resnet_mlp",
+    }
+
+
 def test_groups_of_seeds_are_one_row_of_the_records(tmp_path):
     pairs = [[write_finished(tmp_path, method, seed) for method in ("a", "b")] for seed in (0, 1)]
     ensembles = [combine(pair, tmp_path / f"pair{i}", "a_and_b") for i, pair in enumerate(pairs)]

@@ -70,6 +70,7 @@ def test_every_configuration_says_how_it_is_run(path):
             "def get_config():\n    return {}\n",
             r"get_config\(\) of .*mine.py must return a ConfigDict, and ret",
         ),
+        ("get_config = dict\n", r"get_config\(\) of .*mine.py must return a ConfigDict, and returns a dict\."),
     ],
 )
 def test_a_file_that_is_no_configuration(tmp_path, text, message):
@@ -113,6 +114,15 @@ MINE = "from ml_collections import ConfigDict\ndef get_config():\n    config = C
         (
             f"{MINE}config['x\\n'] = 1\n    return config",
             r": its field (the whole) has the name 'x\n', which is no printable text.",
+        ),
+        ("class Mine(BaseException): pass\ndef get_config():\n    raise Mine('x')\n", ", line 3: Mine: x."),
+        (
+            "class Mine(Exception):\n    def __str__(self): raise self\nraise Mine\n",
+            ", line 3: Mine: no more is said.",
+        ),
+        (
+            f"{MINE}c = config\n    for _ in range(99): c.a = ConfigDict(); c = c.a\n    return config",
+            f": its field {'.'.join('a' * 21)} is nested too deeply.",
         ),
         ("a = 1\0\n", ", line 1, is no Python: source code string cannot contain null bytes."),
     ],

@@ -1,8 +1,6 @@
 """The examples of CONTRIBUTING.md are true."""
 
 import re
-import subprocess
-import sys
 import textwrap
 
 import pytest
@@ -12,13 +10,14 @@ from tests.conftest import ROOT
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
-def test_its_examples_run(tmp_path):
+def test_its_examples_run(scripts, tmp_path):
     """In a process of their own: they register things."""
     blocks = re.findall(r"^( *)```python\n(.*?)^\1```$", TEXT, re.DOTALL | re.MULTILINE)
     assert len(blocks) == 6
-    code = "\n".join([f"folder = {str(tmp_path)!r}", *(textwrap.dedent(block) for _, block in blocks)])
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+    code = "\n".join([f"folder = {str(tmp_path / 'runs')!r}", *(textwrap.dedent(block) for _, block in blocks)])
+    (tmp_path / "examples.py").write_text(code)
+    ended = scripts.run([str(tmp_path / "examples.py")])
+    assert ended.status == 0, ended.log
 
 
 NAMED = re.findall(r"`([\w/]+(?:\.py|/))`", TEXT)

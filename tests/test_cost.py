@@ -203,3 +203,24 @@ def test_counting_changes_no_bit(finished, tmp_path, monkeypatch):
         for name, array in read(folder).items():
             np.testing.assert_array_equal(read(tmp_path / "run")[name], array)
     assert history_of(tmp_path / "run/history.jsonl") == history_of(folder / "history.jsonl")
+
+
+def test_steps_are_there_as_often_as_they_run_and_know_what_they_wait_for():
+    @tf.function
+    def multiply(x, y):
+        for _ in tf.range(3):
+            x = tf.nn.relu(tf.matmul(x, y))
+        noise = tf.random.stateless_normal([2, 5], (0, 0))
+        other = tf.matmul(y, y)
+        return tf.cond(x[0, 0] > 0, lambda: tf.matmul(x + noise, tf.matmul(other, y)), lambda: tf.matmul(x, y))
+
+    specs = tf.TensorSpec((2, 5)), tf.TensorSpec((5, 5))
+    steps = cost.steps_of(multiply, *specs)
+    assert sum(step.flops for step in steps) == cost.count_flops(multiply, *specs)
+    assert sum(step.drawn for step in steps) == 2 * 5 * 4
+    (noise,) = [index for index, step in enumerate(steps) if step.drawn]
+    loop = [index for index, step in enumerate(steps) if step.flops == 2 * 2 * 5 * 5][:3]
+    assert [steps[index].after for index in loop] == [frozenset(), {loop[0]}, {loop[1]}]
+    assert {loop[2], noise} <= steps[-1].after
+    (other,) = [index for index, step in enumerate(steps) if step.flops == 2 * 5**3 and not step.after]
+    assert any(step.flops == 2 * 5**3 and other in step.after for step in steps)

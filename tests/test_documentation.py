@@ -7,11 +7,12 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.conftest import ROOT
 from uncertainty_suite import __main__ as command
-from uncertainty_suite import configuration, launch, shipped
+from uncertainty_suite import configuration, launch, metrics, score, shipped
 
 # The last one is made from the records, and says by which commands they were made at their time.
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")), ROOT / "leaderboards/README.md"]
@@ -58,10 +59,18 @@ def help_of_script(script: str) -> str:
     return done.stdout + done.stderr
 
 
+def script_has(script: str, flag: str) -> bool:
+    """Return whether a script has a flag: by its text if that says so, as asking it may take a quarter of a minute."""
+    text = (ROOT / script).read_text(encoding="utf-8")
+    if f'add_argument("{flag}"' in text or (flag == "--help" and "argparse.ArgumentParser(" in text):
+        return True
+    return re.search(rf"{re.escape(flag)}\b", help_of_script(script)) is not None
+
+
 def understood(line: str) -> None:
     """Fail unless a command's program, files and flags are there; configurations are put together as in a run."""
     if line.startswith("make "):
-        for target in line.split()[1:]:
+        for target in [word for word in line.split()[1:] if "=" not in word]:
             assert re.search(rf"^{re.escape(target)}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
         return
     line = line.partition(" > ")[0].replace("<method>", "deterministic")
@@ -83,7 +92,7 @@ def understood(line: str) -> None:
             parsed(words[1], words[2:])
         else:
             for flag in [word.partition("=")[0] for word in words if re.match(r"--(?!config\.)", word)]:
-                assert re.search(rf"{re.escape(flag)}\b", help_of_script(words[1])), f"{words[1]} has no {flag}"
+                assert script_has(words[1], flag), f"{words[1]} has no {flag}"
     else:
         assert "my_method" in words[1] or words[1] in ("-m", "--help"), f"there is no {words[1]}"
 
@@ -110,6 +119,50 @@ def test_commands_are_understood(line, monkeypatch):
 
 def test_there_are_commands():
     assert len(ALL) > 60
+
+
+def test_predictions_are_brought_as_compare_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs/compare.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(import numpy.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    exec(block, {})
+    (line,) = re.findall(r"^python -m uncertainty_suite\.score (predictions.*)$", text, re.MULTILINE)
+    assert score.main(shlex.split(line)) == 0
+    assert "| mine † |" in capsys.readouterr().out
+
+
+def value(metric: str, predictions, **labels) -> float:
+    streaming = metrics.get(metric)
+    streaming.add_batch(np.asarray(predictions), **{name: np.asarray(given) for name, given in labels.items()})
+    return streaming.result()[metric]
+
+
+def test_metrics_fail_where_their_pages_say():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [700, 300])
+    frequencies = np.tile([0.7, 0.3], (1000, 1))
+    assert value("ece", frequencies, label=labels) == pytest.approx(0)  # calibrated, and knows nothing
+    right, wrong = np.array([[1 - 1e-9, 1e-9]]), np.array([[1e-300, 1 - 1e-300]])
+    one_mistake = np.concatenate([np.tile(right, (999, 1)), wrong])
+    assert value("nll", one_mistake, label=np.zeros(1000, int)) > value("nll", frequencies, label=labels)
+    assert value("brier", one_mistake, label=np.zeros(1000, int)) < value("brier", frequencies, label=labels)
+    scores, is_ood = rng.normal(size=100), rng.integers(2, size=100)
+    assert value("auroc", np.exp(9 * scores), label=is_ood) == value("auroc", scores, label=is_ood)
+    targets = rng.normal(size=1000)
+    marginal = np.zeros(1000), np.ones(1000)
+    coverage = metrics.get("interval_coverage")
+    coverage.add_batch(marginal, label=targets)
+    assert coverage.result()["interval_coverage"] == pytest.approx(0.95, abs=0.02)
+    # 99 % right in no order against 70 % right in the best one.
+    accurate = np.stack([np.full(1000, 0.9), np.full(1000, 0.1)], axis=-1)
+    ordered = np.stack([np.where(labels == 0, 0.9, 0.6), np.where(labels == 0, 0.1, 0.4)], axis=-1)
+    mistakes = np.repeat([0, 1], [990, 10])
+    assert value("aurc", accurate, label=mistakes) < value("aurc", ordered, label=labels)
+    assert value("calibration_auc", accurate, label=mistakes) < value("calibration_auc", ordered, label=labels)
+    confused = rng.dirichlet([0.1, 0.1], size=(4, 1000))
+    alike = np.tile(frequencies, (4, 1, 1))
+    assert value("disagreement", confused) > value("disagreement", alike)
+    assert value("nll", confused, label=labels) > value("nll", alike, label=labels)
 
 
 def anchors(path: Path) -> set[str]:

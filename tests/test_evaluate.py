@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.evaluation.conftest import finish, make_run, predict_by_distance, predict_images
-from tests.tiny import CORE, arrays_of, assert_same_run, history_of, load_script, tiny_config, untimed
+from tests.tiny import arrays_of, assert_same_run, history_of, load_script, quick_with, tiny_config, untimed
 from uncertainty_suite import evaluate, evaluation, training
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.runs import RunFolder
@@ -143,7 +143,7 @@ def train(method, folder, task="two_moons", **overrides):
     return load_script(method).main(config, training.Options(output_dir=folder))
 
 
-@pytest.mark.parametrize("method", CORE)
+@quick_with("sngp")
 def test_more_splits_and_arrays_are_predicted_without_training(method, finished, tmp_path, capsys):
     again, fresh = tmp_path / "again", tmp_path / "fresh"
     shutil.copytree(finished(method)[0], again)
@@ -182,7 +182,7 @@ def test_metrics_of_samples_are_added_by_predicting_anew(finished, tmp_path, cap
     assert_same_run(again, fresh)
 
 
-@pytest.mark.parametrize("method", CORE)
+@quick_with("deep_ensemble")
 def test_a_failed_evaluation_costs_no_training(method, tmp_path, monkeypatch):
     folder = tmp_path / "run"
 

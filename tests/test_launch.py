@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
+from tests.tiny import flags_of
 from uncertainty_suite import configuration, launch, training
 from uncertainty_suite.errors import InputError
 
@@ -214,31 +215,45 @@ def test_a_configuration_file_of_another_shape(tmp_path, text, message):
     assert str(error.value).startswith(message)
 
 
-def test_a_missing_data_set_is_one_line(tmp_path):
-    process = run_script(
-        f"--config={ROOT}/configs/mnist.py", f"--data_dir={tmp_path}/none", f"--output_dir={tmp_path}/run"
+def test_a_missing_data_set_is_one_line(scripts, tmp_path):
+    script, config = ROOT / "baselines/deterministic.py", ROOT / "configs/mnist.py"
+    ended = scripts.run(
+        [str(script), f"--config={config}", f"--data_dir={tmp_path}/none", f"--output_dir={tmp_path}/run"]
     )
-    assert process.returncode == 1
-    assert "mnist" in last_line(process)
-    assert "--data_dir" in last_line(process)
+    assert ended.status == 1
+    assert "mnist" in ended.error
+    assert "--data_dir" in ended.error
 
 
-def test_runs_from_any_folder_and_takes_up_a_folder_of_the_same_configuration_alone(tmp_path):
-    small = ["--config.epochs=1", "--config.model.num_hidden=8", "--config.batch_size=500"]
-    folder = tmp_path / "a folder with spaces"
-    process = run_script(CONFIG, *small, f"--output_dir={folder}", cwd=tmp_path)
+SMALL = {"epochs": 1, "model.num_hidden": 8, "batch_size": 500}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run that a script made in another folder and where Keras is for NumPy; and how the process ended."""
+    folder = tmp_path_factory.mktemp("a folder") / "with spaces"
+    process = run_script(CONFIG, *flags_of(SMALL), f"--output_dir={folder}", cwd=folder.parent, KERAS_BACKEND="numpy")
     assert process.returncode == 0, process.stderr
+    return folder, process
+
+
+def test_a_script_runs_from_any_folder_and_under_another_backend(trained):
+    folder, process = trained
     assert "epochs of 2 steps, 500 examples a step" in process.stderr
     assert "deterministic on two_moons, seed 0\n  test/accuracy  " in process.stdout
+    assert json.loads((folder / "results.json").read_text())["provenance"]["versions"]["tensorflow"]
+
+
+def test_it_takes_up_a_folder_of_the_same_configuration_alone(trained):
+    folder, process = trained
     results = (folder / "results.json").read_bytes()
-    again = run_python(
-        WITHOUT_TENSORFLOW, "baselines/deterministic.py", "--config=two_moons", *small, f"--output_dir={folder}"
-    )
+    command = ["baselines/deterministic.py", "--config=two_moons", *flags_of(SMALL), f"--output_dir={folder}"]
+    again = run_python(WITHOUT_TENSORFLOW, *command)
     assert (again.returncode, again.stdout) == (0, process.stdout), again.stderr
     assert f"{folder} is finished already; its results are returned as they are." in again.stderr
-    process = run_script(CONFIG, *small, "--config.epochs=2", f"--output_dir={folder}", cwd=tmp_path)
-    assert process.returncode == 1
-    assert "belongs to a run of another configuration (epochs: 1 -> 2)" in last_line(process)
+    other = run_python(WITHOUT_TENSORFLOW, *command, "--config.epochs=2")
+    assert other.returncode == 1
+    assert "belongs to a run of another configuration (epochs: 1 -> 2)" in last_line(other)
     assert (folder / "results.json").read_bytes() == results
 
 
@@ -282,28 +297,22 @@ def test_flags_are_refused_without_tensorflow():
     assert "Traceback" not in process.stderr
 
 
-def test_flags_from_a_file_and_flags_that_may_be_unknown(tmp_path):
-    (tmp_path / "flags.txt").write_text("--config.epochs=1\n--config.batch_size=500\n--config.model.num_hidden=8\n")
-    process = run_script(
+def test_flags_from_a_file_and_flags_that_may_be_unknown(trained, tmp_path):
+    folder, process = trained
+    (tmp_path / "flags.txt").write_text("\n".join(flags_of(SMALL)))
+    again = run_python(
+        WITHOUT_TENSORFLOW,
+        "baselines/deterministic.py",
         CONFIG,
         f"--flagfile={tmp_path}/flags.txt",
         "--undefok=of_another_script,config.sngp.num_features",
         "--of_another_script=3",
         "--config.sngp.num_features=8",
         "--verbosity=-1",
-        f"--output_dir={tmp_path}/run",
+        f"--output_dir={folder}",  # which another configuration could not have
     )
-    assert process.returncode == 0, process.stderr
-    config = json.loads((tmp_path / "run/config.json").read_text())
-    assert (config["epochs"], config["batch_size"], config["model"]["num_hidden"]) == (1, 500, 8)
-    assert "parameters, 1 epochs" not in process.stderr  # an INFO line, and only warnings were asked for
-
-
-def test_a_script_under_another_backend_trains_all_the_same(tmp_path):
-    small = ["--config.epochs=1", "--config.model.num_hidden=8", "--config.batch_size=500"]
-    process = run_script(CONFIG, *small, f"--output_dir={tmp_path}/run", KERAS_BACKEND="numpy")
-    assert process.returncode == 0, process.stderr
-    assert (tmp_path / "run/results.json").exists()
+    assert (again.returncode, again.stdout) == (0, process.stdout), again.stderr
+    assert "is finished already" not in again.stderr  # an INFO line, and only warnings were asked for
 
 
 KERAS_ON_JAX = """

@@ -54,6 +54,28 @@ def test_what_is_no_name_with_options_is_refused_in_one_line(text):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ece(num_bins=1000000000)", "Option num_bins of 'ece(num_bins=1000000000)' is too large: at most 1,000,000."),
+        ("a(x=-1e400)", "Option x of 'a(x=-1e400)' is too large: at most 1,000,000."),
+        ("a" * 2000, "A name with options has at most 1000 characters, and 'aaaaaaaaaaaaaaaaaaaa...' 2000."),
+    ],
+)
+def test_what_would_take_all_there_is_is_refused(text, message):
+    with pytest.raises(InputError) as error:
+        parse(text)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("nested", ["-" * 900 + "1", "[" * 300 + "]" * 300])
+def test_options_that_are_nested_without_end_are_refused_or_read(nested):
+    try:
+        assert parse(f"a(x={nested})") == ("a", {"x": 1})
+    except InputError as error:
+        assert str(error).endswith(": a name with options is written like name(option=value).")
+
+
 def test_what_is_no_text_is_refused():
     with pytest.raises(InputError, match=r"must be a text like 'name\(option=value\)', got 3"):
         SCORES.info(3)

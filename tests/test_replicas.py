@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from uncertainty_suite import replicas, tf
@@ -38,3 +39,20 @@ def test_adds_up_over_replicas(two_devices):
     total, gradient = tf.function(lambda: two_devices.run(step))()
     assert [float(each) for each in two_devices.experimental_local_results(total)] == [3, 3]
     assert [float(each) for each in two_devices.experimental_local_results(gradient)] == [12, 12]  # of both squares
+
+
+def test_each_replica_gets_the_whole_batch(two_devices):
+    batch = {"x": np.arange(5.0), "y": np.arange(10).reshape(5, 2)}
+
+    def on_replica():
+        with replicas.sharing(5) as part:
+            mine = slice(part.start, part.start + part.size)
+            # Of y there are two copies, the first one of all examples and then the second.
+            y = np.concatenate([batch["y"][mine], -batch["y"][mine]])
+            return replicas.whole_batch({"x": tf.constant(batch["x"][mine]), "y": tf.constant(y)})
+
+    whole = tf.function(lambda: two_devices.run(on_replica))()
+    for x, y in zip(*(two_devices.experimental_local_results(whole[name]) for name in ("x", "y"))):
+        np.testing.assert_array_equal(x, batch["x"])
+        np.testing.assert_array_equal(y, np.concatenate([batch["y"], -batch["y"]]))
+    assert replicas.whole_batch(batch) is batch  # of one replica

@@ -155,6 +155,14 @@ REFUSED = {
     ),
     "logits by the name of probs": (lambda a: changed(a, probs=np.log(a["probs"])), "must be probabilities"),
     "probs by the name of logits": (lambda a: changed(a, probs=None, logits=a["probs"]), "Name them probs"),
+    "probs of half precision by the name of logits": (
+        lambda a: changed(a, probs=None, logits=a["probs"].astype(np.float16)),
+        "are probabilities: each row sums to one. Name them probs.",
+    ),
+    "log-probabilities by the name of logits": (
+        lambda a: changed(a, probs=None, logits=np.log(a["probs"]).astype(np.float32)),
+        "are log-probabilities: the exponentials of each row sum to one",
+    ),
     "probs and logits": (lambda a: changed(a, logits=np.log(a["probs"])), "both probs and logits of 'test'"),
     "another name": (lambda a: changed(a, prob=a["probs"]), "Unknown array in "),
     "another split": (lambda a: changed(a, **{"shift/fgo_3/probs": a["probs"]}), "the task no split 'shift/fgo_3'"),
@@ -198,6 +206,17 @@ def test_a_file_that_cannot_be_read_is_refused(content, tmp_path):
         score(path, "mnist", "mine")
 
 
+def test_what_a_file_unpacks_to_is_known_before_it_is_read(tmp_path):
+    path = tmp_path / "mine.npz"
+    np.savez_compressed(path, probs=np.zeros(10**8, np.uint8))
+    with pytest.raises(InputError) as error:
+        score(path, "mnist", "mine")
+    assert str(error.value) == (
+        f"Cannot read {path} (its {path.stat().st_size} bytes declare arrays of 100000128 bytes, of at most 67108864). "
+        "It must be as numpy.savez writes it."
+    )
+
+
 def test_an_unknown_task_is_refused(mine):
     with pytest.raises(InputError, match=r"Unknown task 'minst'\. Did you mean 'mnist'\?"):
         score(mine, "minst", "mine")
@@ -215,6 +234,17 @@ def test_seeds_are_one_row_and_folders_are_not_overwritten(mnist_records, mine, 
         score(other, "mnist", "mine", output_dir=tmp_path / "0", records=records)
     with pytest.raises(InputError, match=r"belongs to another run \(method: mine -> yours\)"):
         score(mine, "mnist", "yours", output_dir=tmp_path / "0", records=records)
+
+
+def test_one_that_was_killed_while_it_was_made_is_made_again(mnist_records, mine, tmp_path):
+    run = score(mine, "mnist", "mine", output_dir=tmp_path / "run", records=mnist_records[0])
+    before = run.results["metrics"]
+    for name in ("results", "provenance", "task"):
+        (run.path / f"{name}.json").unlink()
+    (run.path / ".task.json.0123abcd.partial").write_text("{")
+    again = score(mine, "mnist", "mine", output_dir=tmp_path / "run", records=mnist_records[0])
+    assert again.results["metrics"] == before
+    assert not list(run.path.glob(".*"))
 
 
 # Where there are no records, the data say what is right.
@@ -264,6 +294,20 @@ def test_all_splits_are_measured(digits, tmp_path):
     again = score(arrays, path, "mine", output_dir=tmp_path / "again", records=tmp_path / "records")  # from the record
     assert again.results["metrics"] == found
     assert again.results["data_fingerprint"] == run.results["data_fingerprint"]
+
+
+def test_a_temperature_that_does_not_exist_is_one_and_the_record_says_so(digits, tmp_path):
+    path, arrays = digits
+    logits, labels = arrays["validation/logits"].copy(), arrays["validation/labels"]
+    logits[np.arange(len(labels)), labels] += 30  # all right
+    run = score({**arrays, "validation/logits": logits}, path, "mine", output_dir=tmp_path / "run", records=tmp_path)
+    found = run.results["metrics"]
+    assert found["test/temperature_scaling/nll"] == pytest.approx(found["test/nll"], rel=1e-12)
+    add([run.path], tmp_path / "records")
+    (record,) = read_records([tmp_path / "records"])
+    said = record.tuned["posthoc.temperature_scaling"]
+    assert said["fitted"] == {"temperature": 1.0}
+    assert said["note"].startswith(f"There is no best temperature: all {len(labels)} predictions are right")
 
 
 def test_there_is_no_mean_over_some_of_the_splits(digits, tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
-from tests.tiny import CORE, METHODS, load_script, section_of, small_values
+from tests.tiny import METHODS, load_script, section_of, small_values
 from uncertainty_suite import datasets, keras, metrics, testing, tf
 from uncertainty_suite.datasets import Dataset
 from uncertainty_suite.errors import InputError
@@ -22,17 +22,22 @@ def broken(promise: str):
 
 
 def likelihoods_of_methods():
-    """Give each method with each likelihood that it is for. Beyond the core only the first one is tested by default."""
+    """Give each method with each likelihood that it is for, of which the first one is tested by default."""
     for method in METHODS:
         section = section_of(load_script(method))
         for i, likelihood in enumerate((section and section.likelihoods) or ("categorical", "gaussian")):
-            yield pytest.param(method, likelihood, marks=pytest.mark.slow if i and method not in CORE else [])
+            yield pytest.param(method, likelihood, marks=pytest.mark.slow if i else [])
 
 
 @pytest.mark.parametrize(("method", "likelihood"), list(likelihoods_of_methods()))
 def test_methods(method, likelihood, tmp_path):
+    """With one layer, and two of everything: what takes the time is TensorFlow's tracing of each operation."""
     script = load_script(method)
-    testing.check_method(script.__file__, tmp_path, [likelihood], small_values(section_of(script)))
+    section = section_of(script)
+    numbers = {name: one for name, one in section.parameters.items() if one.type is int} if section else {}
+    two = {f"{section.name}.{name}": 2 for name, one in numbers.items() if one.default > 2}
+    values = {"model.num_layers": 1, **two, **small_values(section)}
+    testing.check_method(script.__file__, tmp_path, [likelihood], values)
 
 
 def broken_script(folder: Path, **changes: tuple[str, str]) -> Path:

@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -107,22 +104,19 @@ def get_config():
 '''
 
 
-def test_a_configuration_file_may_register_a_data_set_an_architecture_and_a_metric(tmp_path):
+def test_a_configuration_file_may_register_a_data_set_an_architecture_and_a_metric(scripts, tmp_path):
     (tmp_path / "ours.py").write_text(OWN_TASK)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
-    def run(*arguments: str) -> str:
-        command = [sys.executable, *arguments]
-        process = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert process.returncode == 0, process.stderr
-        return process.stdout
+    def run(program: str, *arguments: str) -> str:
+        ended = scripts.run([str(ROOT / program), *arguments], cwd=str(tmp_path))
+        assert ended.status == 0, ended.log
+        return ended.log
 
-    script = str(ROOT / "baselines/deterministic.py")
-    run(script, "--config=ours.py", "--config.model.scale=2", "--output_dir=run")
+    run("baselines/deterministic.py", "--config=ours.py", "--config.model.scale=2", "--output_dir=run")
     metrics = json.loads((tmp_path / "run/results.json").read_text())["metrics"]
     assert metrics["test/errors"] == pytest.approx(1 - metrics["test/accuracy"])
-    assert "metrics, 0 added, 0 changed" in run("-m", "uncertainty_suite.evaluate", "run")
+    assert "metrics, 0 added, 0 changed" in run("uncertainty_suite/evaluate.py", "run")
     np.save(tmp_path / "x.npy", np.zeros((5, 4), np.float32))
-    run("-m", "uncertainty_suite.predict", "run", "--inputs", "x.npy", "--output", "y.npz")
+    run("uncertainty_suite/predict.py", "run", "--inputs", "x.npy", "--output", "y.npz")
     with np.load(tmp_path / "y.npz") as arrays:
         assert arrays["log_probs"].shape == (5, 3)

@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pytest
 from ml_collections import ConfigDict
 
 from tests.conftest import ROOT
@@ -31,6 +32,12 @@ _LARGE = 32
 
 
 probs_of = Categorical.metric_input  # the class probabilities [n, classes] in saved predictions
+
+
+def quick_with(*methods: str) -> pytest.MarkDecorator:
+    """Run a test with each core method; slow are those that show the same as these."""
+    marks = {method: [] if method in methods else [pytest.mark.slow] for method in CORE}
+    return pytest.mark.parametrize("method", [pytest.param(method, marks=marks[method]) for method in CORE])
 
 
 def load_script(method: str) -> ModuleType:

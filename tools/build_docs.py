@@ -9,20 +9,23 @@ imported that needs TensorFlow but by the notebooks, which are executed, each by
 import argparse
 import ast
 import inspect
+import json
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import claims
 
 from uncertainty_suite import configuration, leaderboard, metrics
 from uncertainty_suite.configuration import Section
-from uncertainty_suite.leaderboard import Analysis, Record, Table
+from uncertainty_suite.leaderboard import Analysis, Record, Row, Table, published
 from uncertainty_suite.leaderboard.publication import abouts
 from uncertainty_suite.leaderboard.records import safe
 from uncertainty_suite.leaderboard.rendering import (
@@ -141,7 +144,7 @@ def _without_links(text: str) -> str:
 def generated() -> dict[str, str]:
     """Return the pages that are made of scripts, configurations, metrics, docstrings and records, by name."""
     records = leaderboard.read_records([ROOT / "leaderboards"])
-    analyses = [Analysis(table) for table in leaderboard.select(leaderboard.tables(records), None, headline=True)]
+    analyses = analyses_of(records)
     findings = list(claims.find(claims.read(ROOT / "docs/claims.json"), analyses))
     return {
         **methods(analyses, findings),
@@ -151,6 +154,11 @@ def generated() -> dict[str, str]:
         "which_method.md": which_method(analyses),
         "claims.md": what_papers_say(findings),
     }
+
+
+def analyses_of(records: Sequence[Record]) -> list[Analysis]:
+    """Return the analysis of each task's table, with its headline metrics."""
+    return [Analysis(table) for table in leaderboard.select(leaderboard.tables(records), None, headline=True)]
 
 
 def contents(name: str, text: str, pages: Sequence[str]) -> str:
@@ -163,6 +171,8 @@ def contents(name: str, text: str, pages: Sequence[str]) -> str:
 
 def methods(analyses: Sequence[Analysis], findings: Sequence[claims.Finding]) -> dict[str, str]:
     """Return a page for each script, and their list."""
+    papers = json.loads((ROOT / "docs/papers.json").read_text(encoding="utf-8"))
+    of_papers = {paper["method"]: paper for paper in papers}
     pages = {}
     for path in sorted(ROOT.glob("baselines/*.py")):
         script = configuration.load_module(path)
@@ -175,8 +185,9 @@ def methods(analyses: Sequence[Analysis], findings: Sequence[claims.Finding]) ->
         parts += ["## What it changes", needs_of(path)]
         results = [of_method(path.stem, analysis) for analysis in analyses]
         parts += ["## Results", *(filter(None, results) if any(results) else ["There are no records of it yet."])]
-        if of_papers := [finding for finding in findings if finding.claim.method == path.stem]:
-            parts += ["## What its papers say", claims_table(of_papers), "[What the columns are](../claims.md)."]
+        if of_claims := [finding for finding in findings if finding.claim.method == path.stem]:
+            parts += ["## What its papers say", claims_table(of_claims), "[What the columns are](../claims.md)."]
+        parts += ["## Why our numbers differ from the paper's", *beside_paper(of_papers[path.stem], analyses)]
         parts += ["## Script", f"```python\n{path.read_text(encoding='utf-8')}```"]
         pages[f"methods/{path.stem}.md"] = "\n\n".join(parts) + "\n"
     text = "A page a method: what its script says, its hyper-parameters, and what the records say of it."
@@ -234,6 +245,68 @@ def of_method(method: str, analysis: Analysis) -> str:
         if any(cells):
             lines.append(f"| {metric}{arrow(metric)} | {' | '.join(each or '—' for each in cells)} |")
     return "\n".join([*lines, "", f"{count(table)}. {note([analysis])}"])
+
+
+# Beside what was published.
+
+
+def beside_paper(paper: Mapping[str, Any], analyses: Sequence[Analysis]) -> Iterator[str]:
+    """Yield the settings of `docs/papers.json` beside ours, and published numbers beside those of our records."""
+    rows = [(one.table.task, row) for one in analyses for row in one.table.rows if row.trained_here]
+    rows = [(task, row) for task, row in rows if row.method == paper["method"]]
+    ours = [f"| here | {' | '.join(setting(task, row))} |" for task, row in rows]
+    theirs = [
+        f"| *published*: {one['source']} | {one['data']} | {one['network']} | {one['training']} |"
+        for one in paper["settings"]
+    ]
+    if theirs:
+        yield "How the method itself differs is said at the top. This is what it was trained on, and how:"
+        yield "\n".join(["| | data | network | training |", "|---|---|---|---|", *theirs, *ours])
+    if note := paper.get("note"):
+        yield note
+    entries = [one for one in published.read(ROOT / "leaderboards") if one["method"] in paper["published"]]
+    if entries:
+        lines = ["| task | metric | published | here |", "|---|---|---|---|"]
+        for entry in entries:
+            of_task = [row for task, row in rows if task == entry["task"]]
+            for metric, value in entry["metrics"].items():
+                here = "; ".join(filter(None, (measured(row, metric) for row in of_task))) or "no record"
+                cells = [
+                    entry["task"],
+                    f"{metric}{arrow(metric)}",
+                    f"*{value}*, {entry['method']}, {entry['model']}",
+                    here,
+                ]
+                lines.append(f"| {' | '.join(cells)} |")
+        yield "\n".join(lines)
+        sources = dict.fromkeys(escape(entry["source"]) for entry in entries)
+        yield "Published numbers are typed from their sources, ours are made from records, and no test compares them."
+        yield "\n".join(f"- {source}" for source in sources)
+    elif theirs:
+        yield "We have no published number of it on a task of this suite."
+
+
+def setting(task: str, row: Row) -> tuple[str, str, str]:
+    """Return what a row was trained on, by which network and how, as its configuration says."""
+    config = row.records[0].config
+    held_out = config["dataset"].get("validation_percent", 0)
+    data = f"{task}, {held_out:.0%} of it for validation" if held_out else task
+    options = {name.rpartition(".")[2]: value for name, value in configuration.flatten(dict(config["model"])).items()}
+    network = ", ".join([options.pop("name"), *(f"{name} {value}" for name, value in options.items())])
+    if size := row.statistic("num_parameters"):
+        network += f"; {size.mean:,.0f} parameters"
+    optimizer = config["optimizer"]
+    how = f"{optimizer['name']} at {optimizer['learning_rate']:g}, batches of {config['batch_size']}"
+    return data, escape_markdown(network), f"{config['epochs']} epochs of {how}"
+
+
+def measured(row: Row, metric: str) -> str:
+    """Return a row's mean of a metric with its standard error, and by which network; nothing where it has none."""
+    if (found := row.statistic(metric)) is None:
+        return ""
+    places, error = decimals(metric, [found]), found.standard_error
+    text = number(found.mean, places) + (f" ± {number(error, places)}" if error is not None else "")
+    return f"{text}, {row.model}"
 
 
 # What papers say.
@@ -312,7 +385,7 @@ def tasks(analyses: Sequence[Analysis], records: Sequence[Record]) -> dict[str, 
         for analysis in analyses:
             task = analysis.table.task
             if task.partition("/")[0] == path.stem:
-                said = [escape_markdown(about[task])] if about[task] else []
+                said = [escape(about[task])] if about[task] else []
                 pictures = sorted((ROOT / "leaderboards" / safe(task)).glob("*.png"))
                 shown = [f"![{path.stem} of {task}](../pictures/{safe(task)}/{path.name})" for path in pictures]
                 parts += [f"## Results on {task}", *said, *shown, markdown_table(analysis), note([analysis])]
@@ -335,6 +408,10 @@ def which_method(analyses: Sequence[Analysis]) -> str:
         "inputs, at the AUROC of OOD sets; can an example be handed to a person, at failure detection (AUGRC). Of "
         "what the tests do not tell from the best, take the cheapest. All of this page is generated from the records; "
         "[another order of costs](notebooks/choose_a_method.md) takes a few lines.",
+        "## By family of tasks",
+        "In how many tasks a method is the best or not told from it, of those in which it was measured; then the "
+        "median of its costs, as below. Counts of few tasks are rough: the tables below have the numbers.",
+        *by_family(compared, changes),
         "## In short",
         "The cheapest to predict with, of those that are the best or tied with it; and how many these are.",
         in_short(compared),
@@ -350,11 +427,7 @@ def which_method(analyses: Sequence[Analysis]) -> str:
         head += ["layers", "train step", "after training"]
         lines = [f"| {' | '.join(head)} |", "|---" + "|---:" * (len(shown) + 3) + "|---" * 3 + "|"]
         for index, row in enumerate(table.rows):
-            costs = [
-                ratio(analysis, index, "train_flops", "train_seconds"),
-                ratio(analysis, index, *_TO_PREDICT),
-                ratio(analysis, index, "num_parameters"),
-            ]
+            costs = [times(relative_cost(analysis, index, *cost)) for cost in _COSTS]
             said = changes.get(row.method, {})
             what = [said.get(name, "—") for name in ("layers", "train step", "after training")]
             cells = [cell(analysis, metric, index) or "—" for metric in shown]
@@ -363,7 +436,41 @@ def which_method(analyses: Sequence[Analysis]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def by_family(analyses: Sequence[Analysis], changes: Mapping[str, dict[str, str]]) -> Iterator[str]:
+    """Yield a table for tasks of classes, and one for tasks with targets: how often a method is best or tied."""
+    families: dict[str, list[Analysis]] = {}
+    for analysis in analyses:
+        families.setdefault(analysis.table.likelihood.name, []).append(analysis)
+    for family, found in families.items():
+        tasks_of = ", ".join(analysis.table.task for analysis in found)
+        shown = list(dict.fromkeys(metric for analysis in found for metric in criteria(analysis.table)))
+        best: dict[str, dict[str, list[bool]]] = {}  # of each method and metric, for each task that has it
+        costs: dict[str, list[list[float]]] = {}
+        for analysis in found:
+            for method in {row.method for row in analysis.table.rows} & changes.keys():
+                mine = [index for index, row in enumerate(analysis.table.rows) if row.method == method]
+                for metric in criteria(analysis.table):
+                    if have := [one for index in mine if (one := analysis.estimates(metric)[index])]:
+                        of_method = best.setdefault(method, {}).setdefault(metric, [])
+                        of_method.append(any(one.best or one.tied for one in have))
+                for values, group in zip(costs.setdefault(method, [[] for _ in _COSTS]), _COSTS):
+                    ratios = [relative_cost(analysis, index, *group) for index in mine]
+                    values += [ratio for ratio in ratios if ratio is not None]
+        head = ["method", *(f"{metric}{arrow(metric)}" for metric in shown), "training", "prediction", "parameters"]
+        lines = [f"| {' | '.join(head)} |", "|---" + "|---:" * (len(head) - 1) + "|"]
+        for method in sorted(best):
+            of_metrics = [best[method].get(metric) for metric in shown]
+            cells = [f"{sum(each)} of {len(each)}" if each else "—" for each in of_metrics]
+            cells += [times(statistics.median(each) if each else None) for each in costs[method]]
+            lines.append(f"| {method} | {' | '.join(cells)} |")
+        yield f"### {_FAMILIES_OF_TASKS.get(family, family)}"
+        yield f"Of {tasks_of}."
+        yield "\n".join(lines)
+
+
+_FAMILIES_OF_TASKS = {"categorical": "Classes", "gaussian": "Targets"}  # by likelihood
 _TO_PREDICT = ("prediction_flops_per_example", "milliseconds_per_example")
+_COSTS = (("train_flops", "train_seconds"), _TO_PREDICT, ("num_parameters",))
 
 
 def criteria(table: Table) -> list[str]:
@@ -395,14 +502,21 @@ def in_short(analyses: Sequence[Analysis]) -> str:
     return "\n".join(lines)
 
 
-def ratio(analysis: Analysis, index: int, *costs: str) -> str:
+def relative_cost(analysis: Analysis, index: int, *costs: str) -> float | None:
     """Return how many times the reference's cost a row has, by the first of some costs that both have."""
     reference = analysis.references[index]
     for cost in costs if reference is not None else ():
         mine, theirs = (analysis.table.rows[each].statistic(cost) for each in (index, reference))
         if mine and theirs and theirs.mean:
-            return f"{mine.mean / theirs.mean:.2g}"
-    return "—"
+            return mine.mean / theirs.mean
+    return None
+
+
+def times(ratio: float | None) -> str:
+    """Return a ratio with two digits."""
+    if ratio is None:
+        return "—"
+    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.2g}"
 
 
 # A page a family of metrics.
@@ -412,7 +526,8 @@ def metric_families() -> dict[str, str]:
     """Return a page for each family of metrics, and their list."""
     pages = {}
     for module, name in FAMILIES.items():
-        parts = [f"# {name}"]
+        tree = ast.parse((ROOT / f"uncertainty_suite/metrics/{module}.py").read_text(encoding="utf-8"))
+        parts = [f"# {name}", markdown(ast.get_docstring(tree) or "")]
         for metric_name in metrics.names():
             metric = metrics.info(metric_name)
             if metric.__module__.rpartition(".")[2] == module:
@@ -428,7 +543,7 @@ def metric_families() -> dict[str, str]:
                 lines = [f"- *{what}:* {text}" for what, text in facts.items() if text]
                 parts += [f"## {metric_name}", markdown(inspect.getdoc(metric) or ""), "\n".join(lines)]
         pages[f"metrics/{module}.md"] = "\n\n".join(parts) + "\n"
-    text = "A page a family: what each metric is, which direction is better, when it has no value, its options."
+    text = "A page a family: where it fails, what each metric is, which direction is better, its options."
     return {**pages, "metrics/index.md": contents("Metric families", text, [Path(name).stem for name in pages])}
 
 

@@ -1,7 +1,6 @@
-"""Print the lowest versions of the dependencies that `setup.py` allows, so that they can be tried.
+"""Print the lowest versions of the dependencies that `setup.py` allows, so that they can be tried: `make test-minimum`.
 
-python tools/minimum_requirements.py > minimum.txt
-pip install -r minimum.txt
+By hand, with `python tools/minimum_requirements.py > minimum.txt`, it is `pip install . --constraint minimum.txt`.
 """
 
 import ast

@@ -21,9 +21,10 @@ import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
-from uncertainty_suite import shipped
-from uncertainty_suite.errors import InputError, unknown_name
+from uncertainty_suite import program, shipped
+from uncertainty_suite.errors import InputError, one_line, unknown_name
 
 _MODULES = ("combine", "decisions", "evaluate", "figures", "leaderboard", "metrics", "predict", "score", "sweep")
 _FOLDERS = ("baselines", "configs")
@@ -47,9 +48,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             raise unknown_name("command", command, [*_MODULES, *_FOLDERS, "run"])
     except InputError as error:
-        print(f"uncertainty-suite: {error}", file=sys.stderr)
+        print(f"uncertainty-suite: {one_line(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def run() -> NoReturn:
+    """Run it as a program."""
+    program.run("uncertainty-suite", main)
 
 
 def _script(arguments: Sequence[str]) -> str:
@@ -64,4 +70,4 @@ def _script(arguments: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

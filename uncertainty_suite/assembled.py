@@ -11,7 +11,7 @@ from typing import Any
 
 from uncertainty_suite import configuration, evaluation, ood_scores
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.files import write_json
+from uncertainty_suite.files import remove_partial, write_json
 from uncertainty_suite.leaderboard.records import safe
 from uncertainty_suite.likelihoods import Saved
 from uncertainty_suite.runs import PROTOCOL_VERSION, SCHEMA_VERSION, RunFolder
@@ -95,6 +95,7 @@ def write_run(path: Path, what: Assembled, predictions: Iterable[tuple[Split, Sa
 
 def _write(path: Path, what: Assembled, predictions: Iterable[tuple[Split, Saved]]) -> RunFolder:
     provenance = {**origin(), **what.provenance}
+    remove_partial(path)
     (path / "results.json").unlink(missing_ok=True)
     task = what.task.to_json()
     for name, content in (("config.json", what.config), ("task.json", task), ("provenance.json", provenance)):
@@ -148,5 +149,6 @@ def _check_folder(path: Path, what: Assembled) -> None:
     if run.config != what.config:
         differences = "; ".join(configuration.differences(run.config, what.config))
         raise InputError(f"{path} belongs to another run ({differences}). Choose another --output_dir.")
-    if (run.provenance or {}).get("made_from") != what.provenance["made_from"]:
+    # Without one it was killed while it was made.
+    if run.provenance is not None and run.provenance.get("made_from") != what.provenance["made_from"]:
         raise InputError(f"{path} was made from other predictions. Delete it, or choose another --output_dir.")

@@ -54,6 +54,7 @@ from uncertainty_suite.likelihoods import Likelihood, Saved
 from uncertainty_suite.likelihoods.base import further_uncertainties
 from uncertainty_suite.metrics.recalibration import log_softmax
 from uncertainty_suite.predictions import Predictions
+from uncertainty_suite.program import Parser
 from uncertainty_suite.runs import PROTOCOL_VERSION, RunFolder
 from uncertainty_suite.tasks import Split, Task
 
@@ -70,7 +71,7 @@ class _Piece(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m uncertainty_suite.combine",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -81,8 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--predict", action="store_true", help="predict anew from the trained networks, all samples")
     parser.add_argument("--greedy", type=int, metavar="SIZE", help="choose members on the validation split")
     parser.add_argument("--data_dir", help="prepared data sets, to predict anew")
-    arguments = parser.parse_args(argv)
     try:
+        arguments = parser.parse_args(argv)
         run = combine(**vars(arguments))
         kept = [split.key for split in run.task.splits]
         lost = {split.key for path in arguments.runs for split in _splits(RunFolder(path)) if split.key not in kept}

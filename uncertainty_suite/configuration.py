@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 from uncertainty_suite.errors import InputError, one_line, unknown_name
 from uncertainty_suite.files import read_json
 
+_DEEPEST = 20  # parts of a configuration within each other
 REQUIRED: Any = object()  # the default of a parameter that has none
 
 
@@ -183,7 +184,8 @@ def load(path: str | Path, *args: Any) -> ConfigDict:
     if not callable(get_config):
         raise InputError(f"Configuration file {path} has no function get_config().")
     try:
-        inspect.signature(get_config).bind(*args)
+        with contextlib.suppress(ValueError):  # some functions of Python itself have none
+            inspect.signature(get_config).bind(*args)
     except TypeError as error:
         if args:
             raise InputError(
@@ -205,16 +207,18 @@ def _in_one_line(path: str | Path) -> Iterator[None]:
     """Say of what a user's file raises where in that file it was, in one line."""
     try:
         yield
-    except InputError:
+    except (InputError, KeyboardInterrupt):
         raise
     except SyntaxError as error:
         raise InputError(f"{error.filename or path}, line {error.lineno or 1}, is no Python: {error.msg}.") from error
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # SystemExit too, and whatever the file has made itself
         frames = traceback.extract_tb(error.__traceback__)
         lines = [each.lineno for each in frames if each.filename == str(path)]
         where = f"{path}, line {lines[-1]}" if lines else str(path)
-        said = " ".join(str(error).split()) or "no more is said"
-        raise InputError(f"{where}: {type(error).__name__}: {said}.") from error
+        said = ""
+        with contextlib.suppress(Exception):  # its own text may go wrong, too
+            said = " ".join(str(error).split())
+        raise InputError(f"{where}: {type(error).__name__}: {said or 'no more is said'}.") from error
 
 
 def _check_values(path: str | Path, value: Any, field: str = "", above: tuple[int, ...] = ()) -> None:
@@ -222,6 +226,8 @@ def _check_values(path: str | Path, value: Any, field: str = "", above: tuple[in
     named = f"{path}: its field {field or '(the whole)'}"
     if id(value) in above:
         raise InputError(f"{named} contains itself.")
+    if len(above) > _DEEPEST:
+        raise InputError(f"{named} is nested too deeply.")
     if isinstance(value, dict):
         for name, each in value.items():
             if not isinstance(name, str) or not name.isprintable():

@@ -8,8 +8,9 @@ convolution for that of a padded one, and the inner dimension of a transposed ba
 from __future__ import annotations
 
 import collections
+import dataclasses
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from uncertainty_suite import tf
@@ -43,6 +44,11 @@ _LINEAR_ALGEBRA: dict[str, Callable[[int, int], float]] = {
     "MatrixSolve": lambda n, k: 2 * n**3 / 3 + 2 * n**2 * k,
     "MatrixTriangularSolve": lambda n, k: n**2 * k,
 }
+# What the names of operations have in them that draw random numbers.
+_DRAWS = (
+    *("RandomUniform", "RandomNormal", "RandomStandardNormal", "TruncatedNormal"),
+    *("StatefulUniform", "StatefulStandardNormal"),
+)
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _LOOPS = ("While", "StatelessWhile")
 _BRANCHES = ("If", "StatelessIf", "Case", "StatelessCase")
@@ -92,6 +98,73 @@ def flops_of(graph: Any, operations: Iterable[Any]) -> float:
     return float(_flops({operation: used[operation] for operation in operations if operation in used}))
 
 
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """An operation, one of the times that a call of a function runs it.
+
+    Attributes:
+        operation: The operation of the graph.
+        flops: Its floating-point operations.
+        drawn: Bytes of the random numbers that it draws.
+        after: Which of the steps before it have to be done first, by their indices; not those before these.
+    """
+
+    operation: Any
+    flops: float
+    drawn: int
+    after: frozenset[int]
+
+
+def steps_of(function: Any, *example_args: Any, **keywords: Any) -> list[Step]:
+    """Return what one call of a `tf.function` computes and draws: what `count_flops` counts, and random numbers.
+
+    What is in a loop is there as often as that runs. As `count_flops`, it traces the function and does not run it.
+
+    Args:
+        function: A `tf.function`.
+        *example_args: What it is called with: arrays, tensors or `tf.TensorSpec`s, of fixed shapes.
+        **keywords: The same, by name.
+
+    Raises:
+        UnknownShapeError: The size of a tensor is known only when the function runs.
+    """
+    graph = function.get_concrete_function(*example_args, **keywords).graph
+    steps: list[Step] = []
+    _run(graph, range(len(graph.outputs)), [frozenset()] * len(graph.inputs), steps)
+    return steps
+
+
+def _run(
+    graph: Any, outputs: Iterable[int], given: Sequence[frozenset[int]], steps: list[Step]
+) -> list[frozenset[int]]:
+    """Append the steps of a graph whose inputs wait for the given steps; return what its outputs wait for."""
+    operations = _used(graph, [graph.outputs[index] for index in outputs])
+    after = {tensor.name: each for tensor, each in zip(graph.inputs, given)}
+    done: dict[Any, frozenset[int]] = {tensor.op: frozenset() for tensor in graph.inputs}
+    for operation in graph.get_operations():  # each comes after those that it needs
+        if operation not in operations or operation in done:
+            continue
+        inputs = [after[tensor.name] for tensor in operation.inputs]
+        control: frozenset[int] = frozenset().union(*(done.get(each, frozenset()) for each in operation.control_inputs))
+        waits = control.union(*inputs)
+        inner = _inner(operation, operations[operation])
+        if inner:
+            within, used, times = inner
+            results = [each | control for each in inputs[len(inputs) - len(within.inputs) :]]  # no branch's number
+            for _ in range(times):
+                results = _run(within, used, results, steps)
+            done[operation] = waits.union(*results)
+        else:
+            flops, drawn = _flops_of_one(operation, operations[operation]), _drawn(operation)
+            if flops or drawn:
+                steps.append(Step(operation, flops, drawn, waits))
+                waits = frozenset([len(steps) - 1])
+            results = [waits] * len(operation.outputs)
+            done[operation] = waits
+        after.update(zip((tensor.name for tensor in operation.outputs), results))
+    return [after.get(tensor.name, frozenset()) for tensor in graph.outputs]  # of those that are not used, nothing
+
+
 def _used(graph: Any, outputs: Iterable[Any]) -> dict[Any, set[int]]:
     """Return the operations that a function runs for some of its outputs, and which of their outputs are used."""
     used: dict[Any, set[int]] = {}
@@ -128,15 +201,31 @@ def _flops_of_one(operation: Any, used: set[int]) -> float:
         *batch, rows, _ = _shape(operation.inputs[0])
         columns = _shape(operation.inputs[1])[-1] if len(operation.inputs) > 1 else 0
         return math.prod(batch) * _LINEAR_ALGEBRA[kind](rows, columns)
+    called = _inner(operation, used)
+    if called:
+        within, outputs, times = called
+        return times * _called(within, outputs)
+    return 0
+
+
+def _inner(operation: Any, used: Iterable[int]) -> tuple[Any, Iterable[int], int] | None:
+    """Return the graph that an operation runs, which of its outputs are used, and how often: the dearest branch's."""
+    kind = operation.type
     if kind in _CALLS:
-        return _called(_function(operation, operation.get_attr("f")), used)
+        return _function(operation, operation.get_attr("f")), used, 1
     if kind in _LOOPS:
         body = _function(operation, operation.get_attr("body"))
-        return _trip_count(operation) * _called(body, range(len(body.outputs)))
+        return body, range(len(body.outputs)), int(_trip_count(operation))
     if kind in _BRANCHES:
         names = operation.get_attr("branches") if kind.endswith("Case") else _two_branches(operation)
-        return max(_called(_function(operation, name), used) for name in names)
-    return 0
+        return max((_function(operation, name) for name in names), key=lambda graph: _called(graph, used)), used, 1
+    return None
+
+
+def _drawn(operation: Any) -> int:
+    if not any(name in operation.type for name in _DRAWS):
+        return 0
+    return math.prod(_shape(operation.outputs[0])) * operation.outputs[0].dtype.size
 
 
 def _shape(tensor: Any) -> list[int]:

@@ -7,8 +7,13 @@ from collections.abc import Iterable
 class InputError(ValueError):
     """Something that the user gave is wrong: a flag, a config value, a file, an array.
 
-    The message is one line. Programs print it without a traceback and exit with status 1.
+    The message is one line, whatever is quoted in it. Programs print it without a traceback and exit with status 1.
     """
+
+    def __init__(self, message: object) -> None:
+        """Say what is wrong; what would make another line of it, or a command to a terminal, is escaped."""
+        text = str(message)
+        super().__init__(text if text.isprintable() else one_line(text))
 
 
 class DivergedError(InputError):

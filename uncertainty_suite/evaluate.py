@@ -26,6 +26,7 @@ from typing import Any
 from uncertainty_suite import configuration, evaluation, launch, program, trained, training
 from uncertainty_suite.errors import InputError, one_line
 from uncertainty_suite.files import write_json
+from uncertainty_suite.program import Parser
 from uncertainty_suite.runs import RunFolder
 from uncertainty_suite.training import lock
 
@@ -42,7 +43,7 @@ _PREDICTED = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m uncertainty_suite.evaluate",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -59,8 +60,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", metavar="FILE", help="evaluate as this configuration file says")
     parser.add_argument("--predict", action="store_true", help="predict anew, as metrics that compare samples need")
     parser.add_argument("--data_dir", help="prepared data sets")
-    arguments = parser.parse_args(argv)
-    predict = arguments.predict or arguments.config or any(getattr(arguments, name) for name in _PREDICTED)
+    try:
+        arguments = parser.parse_args(argv)
+    except InputError as error:
+        print(f"evaluate: {one_line(error)}", file=sys.stderr)
+        return 1
+    predict = arguments.predict or arguments.config is not None or any(getattr(arguments, name) for name in _PREDICTED)
     failed = False
     for folder in arguments.runs:
         run = RunFolder(folder)
@@ -127,7 +132,7 @@ def predict_anew(run: RunFolder, more: dict[str, Any]) -> str:
     script = trained.script_of(run)
     config = configuration.from_json(run.config)
     before = configuration.to_json(config)
-    if more.get("config"):
+    if more.get("config") is not None:
         section = getattr(script, "CONFIG", None)
         config.evaluation = launch.get_config(more["config"], section, Path(script.__file__).stem).evaluation
     for name, field in {**dict(zip(_MEASURED, _MEASURED)), **_PREDICTED}.items():

@@ -1,12 +1,16 @@
 """Files that are there whole or not at all, and the one door to read those of others."""
 
+import contextlib
+import io
 import json
 import math
 import os
 import secrets
 import stat
+import struct
+import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +23,7 @@ _MOST_BYTES = 64 * 2**20  # of a file that is read whole; those of the largest r
 _MOST_DIGITS = 20  # of an integer of 64 bits, with its sign
 _MOST_UNPACKED = 100  # times what an `.npz` file has; scores are packed to a third
 _SMALL = 64 * 2**20  # what a file may unpack to in any case
+LARGE = 64 * 2**20  # bytes of an array that is better in a file than in memory
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], Any]) -> None:
@@ -64,6 +69,32 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     write_atomic(path, lambda file: np.savez(file, **named))
 
 
+def room_for(shape: Sequence[int], dtype: np.dtype, folder: Path) -> np.ndarray:
+    """Return an array to be filled: in memory, or where it is large in a file without a name, which ends with it.
+
+    Args:
+        shape: Its shape.
+        dtype: Its type.
+        folder: Where that file takes its room; it is made.
+
+    Raises:
+        InputError: There is no room for it.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if size < LARGE:
+        return np.empty(shape, dtype)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            if hasattr(os, "posix_fallocate"):  # or a full disk would end the program where the array is written to
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.truncate(size)
+            return np.asarray(np.memmap(file, dtype, "r+", shape=tuple(shape)))
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+
+
 def append_line(path: Path, line: str) -> None:
     """Append a line to a file so that whoever looks sees whole lines only.
 
@@ -81,7 +112,7 @@ def append_line(path: Path, line: str) -> None:
         raise _cannot_write(path, error) from error
 
 
-def open_regular(path: str | Path, root: str | Path | None = None) -> BinaryIO:
+def open_regular(path: str | Path, root: str | Path | None = None) -> io.BufferedReader:
     """Open a file of somebody else's for reading: the one door for run folders, records and what lies beside them.
 
     Nobody may be changing the folder meanwhile: links are followed first, and the file is opened then.
@@ -164,37 +195,117 @@ def parse_json(text: str) -> dict[str, Any]:
     return value
 
 
-def read_arrays(path: str | Path, root: str | Path | None = None, at_most: int | None = None) -> dict[str, np.ndarray]:
-    """Return all arrays of an `.npz` file, once it is known what they take, with the checksum of each verified.
-
-    `numpy.load` alone allocates what a header declares, unpacks whatever a small file unpacks to, and verifies only
-    what it reads to the end, so that a header which was damaged to say "fewer" escapes it.
+def read_arrays(
+    path: str | Path, root: str | Path | None = None, at_most: int | None = None, mapped: bool = False
+) -> dict[str, np.ndarray]:
+    """Return all arrays of an `.npz` file, as `OpenArrays` has them, once it is known that they fit into memory.
 
     Args:
         path: The file.
         root: As `open_regular` has it.
         at_most: The number of bytes, unpacked, above which it is refused; always what this machine's memory holds.
+        mapped: Whether large arrays stay in the file, from which what is looked at is read; they cannot be written to.
 
     Raises:
-        ValueError: As `open_regular`, or it is damaged, declares too much, or holds pickled objects.
+        ValueError: As `OpenArrays`.
         OSError: It cannot be read.
     """
-    with open_regular(path, root) as file:
+    memory = _memory()
+    with OpenArrays(path, root, memory if at_most is None else min(at_most, memory), mapped) as arrays:
+        return dict(arrays)
+
+
+class OpenArrays(Mapping[str, np.ndarray]):
+    """The arrays of an `.npz` file, each read when it is asked for, with its checksum verified.
+
+    `numpy.load` alone allocates what a header declares, unpacks whatever a small file unpacks to, and verifies only
+    what it reads to the end, so that a header which was damaged to say "fewer" escapes it.
+    """
+
+    def __init__(
+        self, path: str | Path, root: str | Path | None = None, at_most: int | None = None, mapped: bool = False
+    ) -> None:
+        """Open a file, and see what its arrays take; it stays open until `close`, or the end of a `with`.
+
+        Args:
+            path: The file.
+            root: As `open_regular` has it.
+            at_most: The number of bytes, unpacked, above which it is refused; None for any that each array alone fits
+                into this machine's memory. Arrays that stay in the file do not count.
+            mapped: Whether large arrays stay in the file, from which what is looked at is read; they cannot be written
+                to.
+
+        Raises:
+            ValueError: As `open_regular`, or it is damaged, declares too much, or holds pickled objects.
+            OSError: It cannot be read.
+        """
+        self._file, self._mapped = open_regular(path, root), mapped
         try:
-            size, memory = os.fstat(file.fileno()).st_size, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-            with zipfile.ZipFile(file) as archive:
-                members = archive.infolist()
-                declared = sum(member.file_size for member in members)
-                packed = max(_MOST_UNPACKED * size, _SMALL)  # more is no compression but an attack
-                for most in (packed, memory, memory if at_most is None else at_most):
-                    if declared > most:
-                        raise ValueError(f"its {size} bytes declare arrays of {declared} bytes, of at most {most}")
-                arrays = {member.filename.removesuffix(".npy"): _read_member(archive, member) for member in members}
-                if len(arrays) < len(members):
-                    raise ValueError("two arrays have the same name")
-                return arrays
-        except Exception as error:  # damaged bytes make the readers raise nearly everything there is
-            raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+            with _as_value_error():
+                self._archive = zipfile.ZipFile(self._file)
+                self._members = _members(self._archive, os.fstat(self._file.fileno()).st_size, at_most, mapped)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        member = self._members[name]
+        with _as_value_error(), self._archive.open(member) as file:
+            if self._mapped and _is_mappable(member):
+                return _map_member(file, member, self._file)
+            # Read to its end, which is when the zip format's checksum is verified.
+            return _read_array(file, member.filename, member.file_size)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __enter__(self) -> "OpenArrays":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _members(archive: zipfile.ZipFile, size: int, at_most: int | None, mapped: bool) -> dict[str, zipfile.ZipInfo]:
+    """Return what an archive of some bytes holds, by the arrays' names, once it is known not to be too much."""
+    members = archive.infolist()
+    held = [member for member in members if not (mapped and _is_mappable(member))]
+    packed = max(_MOST_UNPACKED * size, _SMALL)  # more is no compression but an attack
+    for some, most in ((members, packed), (held, at_most)):
+        declared = sum(member.file_size for member in some)
+        if most is not None and declared > most:
+            raise ValueError(f"its {size} bytes declare arrays of {declared} bytes, of at most {most}")
+    for member in held:
+        if member.file_size > _memory():
+            raise ValueError(f"{member.filename} declares {member.file_size} bytes, of at most {_memory()}")
+    named = {member.filename.removesuffix(".npy"): member for member in members}
+    if len(named) < len(members):
+        raise ValueError("two arrays have the same name")
+    return named
+
+
+def _is_mappable(member: zipfile.ZipInfo) -> bool:
+    return member.file_size >= LARGE and member.compress_type == zipfile.ZIP_STORED
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextlib.contextmanager
+def _as_value_error() -> Iterator[None]:
+    """Make a `ValueError` of one line of what damaged bytes make the readers raise: nearly everything there is."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
 def read_array(path: str | Path, root: str | Path | None = None) -> np.ndarray:
@@ -208,30 +319,41 @@ def read_array(path: str | Path, root: str | Path | None = None) -> np.ndarray:
         ValueError: As `open_regular`, or it is damaged, or holds pickled objects.
         OSError: It cannot be read.
     """
-    with open_regular(path, root) as file:
-        try:
-            return _read_array(file, "it", os.fstat(file.fileno()).st_size)
-        except Exception as error:  # as above
-            raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+    with open_regular(path, root) as file, _as_value_error():
+        return _read_array(file, "it", os.fstat(file.fileno()).st_size)
 
 
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    with archive.open(member) as file:
-        # Read to its end, which is when the zip format's checksum is verified.
-        return _read_array(file, member.filename, member.file_size)
+def _map_member(file: Any, member: zipfile.ZipInfo, stored: BinaryIO) -> np.ndarray:
+    shape, fortran_order, dtype = _read_header(file, member.filename, member.file_size)
+    if dtype.hasobject:
+        raise ValueError(f"{member.filename} holds objects")
+    header_size = file.tell()
+    while file.read(2**20):  # as above, to its end
+        pass
+    # What stands before the member: 30 bytes, the last four of which say how long the two things are that follow.
+    stored.seek(member.header_offset + 26)
+    begin = member.header_offset + 30 + sum(struct.unpack("<HH", stored.read(4))) + header_size
+    order: Any = "F" if fortran_order else "C"
+    return np.asarray(np.memmap(stored, dtype, "r", begin, shape, order))
 
 
 def _read_array(file: Any, name: str, size: int) -> np.ndarray:
+    _read_header(file, name, size)
+    file.seek(0)
+    return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _read_header(file: Any, name: str, size: int) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Return the shape, whether it is in Fortran's order, and the type of an array whose file has what it declares."""
     version = np.lib.format.read_magic(file)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:
         raise ValueError(f"{name} is of an unknown version")
-    shape, _, dtype = readers[version](file)
+    shape, fortran_order, dtype = readers[version](file)
     declared = file.tell() + math.prod(shape) * dtype.itemsize
     if not dtype.hasobject and (declared != size or min(shape, default=0) < 0):
         raise ValueError(f"{name} declares {declared} bytes and has {size}")
-    file.seek(0)
-    return np.lib.format.read_array(file, allow_pickle=False)
+    return shape, fortran_order, dtype
 
 
 def _finite(text: str) -> float:

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict, config_flags
 
 from uncertainty_suite import configuration, program, shipped, training
 from uncertainty_suite.configuration import Section
-from uncertainty_suite.errors import InputError, one_line, unknown_name
+from uncertainty_suite.errors import InputError, unknown_name
 from uncertainty_suite.leaderboard.tables import COSTS, headline
 from uncertainty_suite.training.options import STRATEGIES, Options
 from uncertainty_suite.training.schema import CHOICES, OPTIONAL, complete
@@ -31,7 +31,7 @@ _OPTION_FLAGS = (
 )
 
 
-def run(main: Callable[..., Any], section: Section | None = None, **script_flags: flags.FlagHolder) -> None:
+def run(main: Callable[..., Any], section: Section | None = None, **script_flags: flags.FlagHolder) -> NoReturn:
     """Parse the command line, call `main(config, options, ...)`, and exit.
 
     Flags: `--config` (a file, and `--config.<field>` for each value in it), `--output_dir` and `--data_dir`; those that
@@ -47,7 +47,10 @@ def run(main: Callable[..., Any], section: Section | None = None, **script_flags
         section: The script's hyper-parameters.
         **script_flags: Flags of the script's own, by the keyword under which `main` takes their values.
     """
-    program.open_streams()
+    program.run(sys.argv[0], lambda: _run(main, section, script_flags))
+
+
+def _run(main: Callable[..., Any], section: Section | None, script_flags: Mapping[str, flags.FlagHolder]) -> int:
     training.interruption.install(shlex.join(["python", *sys.argv]))
     values = flags.FLAGS
     _define_flags(values)
@@ -67,20 +70,15 @@ def run(main: Callable[..., Any], section: Section | None = None, **script_flags
         options = Options(**given, config_file=file, tuned=tuned)
         own = {name: holder.value for name, holder in script_flags.items()}
         results = _main_to_its_end(main, config, options, **own)
-        if results:
-            _print_table(results)
-    except training.Interrupted as interrupted:
-        _exit(training.interruption.message(interrupted.signal), 128 + interrupted.signal)
-    except KeyboardInterrupt:  # which the user's own code may raise, too
-        _exit("Stopped by SIGINT.", 130)
-    except Exception as error:
-        message = program.in_one_line(error)
+    except AttributeError as error:
         # So a ConfigDict reports a field that it does not have; other attributes that are missing are bugs.
-        if isinstance(error, AttributeError) and error.args and isinstance(error.args[0], KeyError):
-            message = f"The configuration lacks a field that this script reads: {error.args[0].args[0]}"
-        if message is None:
-            raise
-        _exit(message, 1)
+        if error.args and isinstance(error.args[0], KeyError):
+            lacking = error.args[0].args[0]
+            raise InputError(f"The configuration lacks a field that this script reads: {lacking}") from error
+        raise
+    if results:
+        _print_table(results)
+    return 0
 
 
 def get_config(
@@ -267,9 +265,3 @@ def _print_table(results: dict[str, Any]) -> None:
     for rollback in results["provenance"].get("rollbacks", []):
         training_of, factor, epoch = map(rollback.get, ("training", "learning_rate_factor", "epoch"))
         print(f"  {training_of}: learning rate times {factor} from epoch {epoch} on")
-
-
-def _exit(message: str, status: int) -> NoReturn:
-    training.interruption.uninstall()
-    print(f"{sys.argv[0]}: {one_line(message)}", file=sys.stderr)
-    sys.exit(status)

@@ -15,11 +15,12 @@ import numpy as np
 from uncertainty_suite import program
 from uncertainty_suite.errors import InputError, one_line
 from uncertainty_suite.files import read_array, write_arrays
+from uncertainty_suite.program import Parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m uncertainty_suite.predict",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -28,8 +29,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--inputs", required=True, type=Path, metavar="FILE", help="features [n, ...], .npy")
     parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="the predictions, .npz")
     parser.add_argument("--data_dir", help="prepared data sets, for a script that looks at its training data")
-    arguments = parser.parse_args(argv)
     try:
+        arguments = parser.parse_args(argv)
         features = _read(arguments.inputs)
         from uncertainty_suite import trained
 

@@ -1,13 +1,16 @@
-"""What all programs of the suite do alike: streams that are there, and one line for what went wrong."""
+"""What all programs of the suite do alike: streams that are there, signals, and one line for what went wrong."""
 
+import argparse
 import contextlib
 import errno
+import io
 import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType, TracebackType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from uncertainty_suite.errors import InputError, one_line
 
@@ -18,32 +21,111 @@ _ENVIRONMENT = {
 }
 
 
+class Interrupted(KeyboardInterrupt):
+    """The process was asked to stop; like Ctrl-C, no `except Exception` catches it.
+
+    Attributes:
+        signal: By which signal.
+    """
+
+    def __init__(self, signum: int, go_on: str = "") -> None:
+        """Say by which signal, and what to do to go on, where there is something to go on with."""
+        super().__init__(signum, go_on)
+        self.signal = signal.Signals(signum)
+        self._go_on = go_on
+
+    def __str__(self) -> str:
+        return f"Stopped by {self.signal.name}.{self._go_on and f' {self._go_on}'}"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, like all others, and for which an empty text names no file or folder."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.register("type", Path, _path)
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}. See --help.")
+
+
+def _path(text: str) -> Path:
+    if not text:  # which `Path` takes for the current folder
+        raise argparse.ArgumentTypeError("it is empty, and must name a file or folder")
+    return Path(text)
+
+
 def run(name: str, main: Callable[[], int]) -> NoReturn:
     """Call a program's `main` and exit with its status, after one line on stderr where that went wrong.
+
+    SIGINT (Ctrl-C), SIGTERM and SIGHUP (a terminal that is closed) end it with one line and, as shells have it, status
+    130, 143 or 129, once what is being written is whole or gone; a second one ends it at once.
 
     Args:
         name: How its lines begin.
         main: The program.
     """
+
+    def stop_at_once(signum: int, frame: FrameType | None) -> None:
+        end(f"{name}: {Interrupted(signum)}", 128 + signum)
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        if importing(frame):
+            stop_at_once(signum, frame)
+        catch_signals(stop_at_once)
+        raise Interrupted(signum)
+
     open_streams()
-    signal.signal(signal.SIGINT, _stop)
+    catch_signals(stop)
+    said: str | None = None
     try:
         status = main()
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        status = 128 + signal.SIGINT
-        _say(f"{name}: Stopped by SIGINT.")
+    except Interrupted as stopped:
+        status, said = 128 + stopped.signal, one_line(stopped)
+    except KeyboardInterrupt:  # a user's own
+        status, said = 128 + signal.SIGINT, str(Interrupted(signal.SIGINT))
     except BrokenPipeError:  # who read this has ended, and the interpreter would complain of it again
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         status = 1
     except Exception as error:
-        message = in_one_line(error)
-        if message is None:
+        status, said = 1, in_one_line(error)
+        if said is None:
             raise
-        status = 1
-        _say(f"{name}: {message}")
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    catch_signals(signal.SIG_DFL)  # the last word is said once
+    if said is not None:
+        _say(f"{name}: {said}")
     sys.exit(status)
+
+
+def catch_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    """Let a function be called on Ctrl-C, SIGTERM and SIGHUP, but for a SIGHUP that `nohup` has ignored.
+
+    A terminal that is gone is left first, so that no line fails before all is saved.
+    """
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, handler)
+    if not hasattr(signal, "SIGHUP") or signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # Windows has none
+        return
+
+    def after_leaving(signum: int, frame: FrameType | None) -> None:
+        _leave_terminal()
+        if callable(handler):
+            handler(signum, frame)
+
+    signal.signal(signal.SIGHUP, after_leaving if callable(handler) else handler)
+
+
+def _leave_terminal() -> None:
+    """Print to /dev/null where the terminal is gone."""
+    import termios  # which Windows, where no SIGHUP comes, has not
+
+    for number in (1, 2):
+        try:
+            termios.tcgetattr(number)
+        except termios.error as error:
+            if error.args[0] == errno.EIO:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 def in_one_line(error: Exception) -> str | None:
@@ -64,7 +146,7 @@ def in_one_line(error: Exception) -> str | None:
 def open_streams() -> None:
     """Open those of stdin, stdout and stderr that are closed on /dev/null, before another file gets their number.
 
-    Else what TensorFlow prints would be written into a checkpoint.
+    Else what TensorFlow prints would be written into a checkpoint. And let any text be printed.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -76,6 +158,9 @@ def open_streams() -> None:
                 os.close(opened)
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w" if number else "r", encoding="utf-8"))  # noqa: SIM115 - it stays
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Tables have arrows and ±, and names of files may be no text, whatever the locale.
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def end(message: str, status: int) -> NoReturn:
@@ -115,10 +200,3 @@ def _say_of_imports(kind: type[BaseException], error: BaseException, traceback: 
 def _say(message: str) -> None:
     with contextlib.suppress(OSError):
         print(message, file=sys.stderr, flush=True)
-
-
-def _stop(signum: int, frame: FrameType | None) -> None:
-    signal.signal(signum, signal.SIG_DFL)  # a second one ends it at once
-    if importing(frame):
-        end("Stopped by SIGINT.", 128 + signum)
-    raise KeyboardInterrupt

@@ -15,6 +15,8 @@ Entry = TypeVar("Entry", bound=Callable[..., Any])
 
 _signature = functools.cache(inspect.signature)  # which takes longer than most of what is made
 
+_LONGEST = 1000  # characters of a name with options
+_LARGEST = 1_000_000  # of an option such as a number of bins, which takes memory and time
 _NO_OPTION = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -145,6 +147,8 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
     """
     if not isinstance(text, str):
         raise InputError(f"A name with options must be a text like 'name(option=value)', got {text!r}.")
+    if len(text) > _LONGEST:
+        raise InputError(f"A name with options has at most {_LONGEST} characters, and '{text[:20]}...' {len(text)}.")
     name, bracket, _ = text.partition("(")
     if not bracket:
         return text, {}
@@ -155,9 +159,12 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
         options = {str(option.arg): ast.literal_eval(option.value) for option in call.keywords}
         if len(options) < len(call.keywords):
             raise ValueError("an option twice")
-        return name, options
-    except (SyntaxError, TypeError, ValueError) as error:
+    except (SyntaxError, TypeError, ValueError, MemoryError, RecursionError) as error:  # the last two: it is too deep
         raise InputError(f"Cannot read '{text}': a name with options is written like name(option=value).") from error
+    for option, value in options.items():
+        if type(value) in (int, float) and not abs(value) <= _LARGEST:
+            raise InputError(f"Option {option} of '{text}' is too large: at most {_LARGEST:,}.")
+    return name, options
 
 
 def spelled(name: str, options: Mapping[str, Any]) -> str:

@@ -75,6 +75,24 @@ def sharing(batch_size: int) -> Iterator[Part]:
         _current.reset(token)
 
 
+def whole_batch(values: Any) -> Any:
+    """Return a tree of arrays of the whole batch from that of a replica's part, whose first axis is of its rows.
+
+    Rows are the part's examples, or several copies of them, one copy after the other, and so are those of the whole.
+    """
+    part = _current.get()
+    if part is None:
+        return values
+
+    def gather(mine: tf.Tensor) -> tf.Tensor:
+        copies, shape = mine.shape[0] // part.size, mine.shape[1:]
+        by_copy = tf.reshape(mine, [copies, part.size, -1])
+        whole = tf.distribute.get_replica_context().all_gather(by_copy, axis=1)
+        return tf.reshape(whole, [copies * part.batch_size, *shape])
+
+    return tf.nest.map_structure(gather, values)
+
+
 def sum_over(values: Any) -> Any:
     """Return the sum over all replicas of a tensor or list of tensors, in a replica's context; it has a gradient."""
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)

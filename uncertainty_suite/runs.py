@@ -12,7 +12,7 @@ to theirs. So a trained network can be evaluated again, in another way, without 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from uncertainty_suite import configuration
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.files import parse_json, read_arrays, read_json, read_text, write_arrays
+from uncertainty_suite.files import parse_json, read_arrays, read_json, read_text, room_for, write_arrays
 from uncertainty_suite.likelihoods import Saved
 from uncertainty_suite.tasks import Task
 
@@ -199,14 +199,14 @@ class RunFolder:
         return self._predictions(key).exists()
 
     def predictions(self, key: str) -> Saved:
-        """Return the saved predictions of a split.
+        """Return the saved predictions of a split; very large arrays of it stay in the file, and cannot be written to.
 
         Raises:
             InputError: They are missing, damaged or of another run.
         """
         path = self._predictions(key)
         try:
-            saved = read_arrays(path, self.path)
+            saved = read_arrays(path, self.path, mapped=True)
             owner = str(saved.pop("run"))
         except FileNotFoundError as error:
             raise InputError(f"There are no predictions {path}; run the script again to make them.") from error
@@ -217,6 +217,14 @@ class RunFolder:
         if owner != self.id:
             raise InputError(f"The predictions {path} are of another run ({owner}, and this is {self.id}).")
         return saved
+
+    def room_for(self, shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
+        """Return an array of predictions to be filled; a large one takes no memory, but room where it will be saved.
+
+        Raises:
+            InputError: There is no room for it.
+        """
+        return room_for(shape, dtype, self.path / "predictions")
 
     def save_predictions(self, key: str, saved: Saved) -> None:
         """Write the predictions of a split, tied to this run.

@@ -27,17 +27,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from uncertainty_suite import assembled, configuration, datasets, likelihoods, shipped, tasks
+from uncertainty_suite import assembled, configuration, datasets, likelihoods, program, shipped, tasks
 from uncertainty_suite.errors import InputError, unknown_name
-from uncertainty_suite.files import open_regular
+from uncertainty_suite.files import OpenArrays, open_regular
 from uncertainty_suite.leaderboard import fields, render, store
 from uncertainty_suite.leaderboard import records as leaderboard_records
 from uncertainty_suite.leaderboard.fields import printable
@@ -45,8 +43,9 @@ from uncertainty_suite.leaderboard.records import load_labels
 from uncertainty_suite.leaderboard.scores import digest
 from uncertainty_suite.likelihoods import Likelihood, Saved
 from uncertainty_suite.metrics.base import to_array, to_finite, to_samples
-from uncertainty_suite.metrics.recalibration import log_softmax
+from uncertainty_suite.metrics.recalibration import are_probs, log_softmax
 from uncertainty_suite.predictions import Predictions
+from uncertainty_suite.program import Parser
 from uncertainty_suite.runs import PROTOCOL_VERSION, RunFolder
 from uncertainty_suite.tasks import Split, Task
 from uncertainty_suite.training.run import data_of
@@ -61,7 +60,7 @@ _CLEARLY = 5  # the same, to say that rows are in another order than their ids
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m uncertainty_suite.score",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -76,9 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--records", type=Path, default=Path("leaderboards"), help="default: leaderboards")
     parser.add_argument("--add", action="store_true", help="add the run to the records, and print their table")
     parser.add_argument("--data_dir", help="prepared data sets, for what no record has")
-    given = vars(parser.parse_args(argv))
-    add = given.pop("add")
     try:
+        given = vars(parser.parse_args(argv))
+        add = given.pop("add")
         run = score(**given)
         found = [leaderboard_records.read_record(run.path)]
         print(run.path)
@@ -168,12 +167,9 @@ class _Arrays:
         self._arrays: Mapping[str, Any] = source if isinstance(source, Mapping) else self._reading(self._open)
         self.keys = list(self._arrays)
 
-    def _open(self) -> Mapping[str, Any]:
+    def _open(self) -> OpenArrays:
         assert self._path is not None
-        opened = np.load(open_regular(self._path), allow_pickle=False)  # which stays open: arrays are read when needed
-        if not isinstance(opened, Mapping):
-            raise ValueError("it holds one array without a name")
-        return opened
+        return OpenArrays(self._path)  # which stays open: arrays are read when needed
 
     def __getitem__(self, key: str) -> Any:
         return self._reading(lambda: self._arrays[key])
@@ -181,14 +177,13 @@ class _Arrays:
     def _reading(self, read: Callable[[], Any]) -> Any:
         try:
             return read()
-        except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise InputError(f"Cannot read {self.name} ({reason}). It must be as numpy.savez writes it.") from error
+        except (OSError, ValueError) as error:
+            raise InputError(f"Cannot read {self.name} ({error}). It must be as numpy.savez writes it.") from error
 
     def sha256(self) -> str:
         """Return the SHA-256 of the file, or of the arrays."""
         if self._path:
-            with open(self._path, "rb") as file:
+            with open_regular(self._path) as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         sha256 = hashlib.sha256()
         for key in sorted(self.keys):
@@ -374,8 +369,13 @@ def _predictions(file: _Arrays, split: Split, inside: str, likelihood: Likelihoo
     if name == "probs":
         samples, _ = to_samples(received, what)
         return Predictions(probs=samples)
-    if values.min() >= 0 and np.abs(values.sum(axis=-1) - 1).max() < 1e-3:
+    if are_probs(values):
         raise InputError(f"{what} are probabilities: each row sums to one. Name them probs.")
+    if values.max() < 1e-2 and are_probs(np.exp(values)):  # whose energy is 0 for every example, but for rounding
+        raise InputError(
+            f"{what} are log-probabilities: the exponentials of each row sum to one. Give the logits, before "
+            "log_softmax, or these exponentials, in float64, as probs."
+        )
     logits = values.reshape(-1, *values.shape[-2:])
     return Predictions(probs=np.exp(log_softmax(logits)), logits=logits)
 
@@ -486,4 +486,4 @@ def _fit(predicted: np.ndarray, labels: np.ndarray) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run("score", main)

@@ -20,6 +20,7 @@ import uncertainty_suite
 from uncertainty_suite import decisions, metrics
 from uncertainty_suite.decisions import command
 from uncertainty_suite.errors import InputError
+from uncertainty_suite.program import Parser
 from uncertainty_suite.runs import RunFolder
 from uncertainty_suite.tasks import Split
 from uncertainty_suite.training.run import data_of
@@ -32,9 +33,7 @@ INPUTS = "inputs"
 
 def main(argv=None):
     """Fit all probes of all runs; return the record, which is also written."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of finished runs, of one task")
     parser.add_argument("--dataset", help="what is learnt; by default the task's own data set")
     parser.add_argument("--shots", nargs="+", type=int, default=[1, 5, 10, 100], help="examples of each class")

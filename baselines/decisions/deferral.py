@@ -20,13 +20,14 @@ from uncertainty_suite import decisions
 from uncertainty_suite.decisions import command
 from uncertainty_suite.decisions.deferral import expert_accuracy, team_accuracy
 from uncertainty_suite.errors import InputError
+from uncertainty_suite.program import Parser
 from uncertainty_suite.runs import RunFolder
 from uncertainty_suite.training.run import data_of
 
 
 def main(argv=None):
     """Measure all runs; return the record, which is also written."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of one method's runs")
     parser.add_argument("--expert", default="1.0", help="the probability that the expert is right, or 'human'")
     parser.add_argument(

@@ -114,7 +114,7 @@ def test_the_prior_precision_can_be_chosen_by_marginal_likelihood(task, tmp_path
     assert tuned["chosen"] == tuned["values"][int(np.argmin(tuned["scores"]))]
 
 
-@pytest.mark.parametrize("structure", ["full", "kronecker"])
+@pytest.mark.parametrize("structure", [pytest.param("full", marks=pytest.mark.slow), "kronecker"])
 def test_many_draws_and_the_closed_form_say_the_same(structure, tmp_path):
     """In regression the closed form is exact: the moments of many draws are its."""
     overrides = {"laplace__structure": structure, "laplace__prior_precision": (10.0,)}

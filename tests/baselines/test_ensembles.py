@@ -50,8 +50,8 @@ def test_members_with_unit_fast_weights_are_the_plain_network(architecture):
     ("method", "total", "trainable"),
     [
         ("batch_ensemble", 36_575_500, 36_557_548),
-        ("mimo", 36_510_830, 36_492_878),
-        ("rank1_bnn", 36_653_824, 36_635_872),
+        pytest.param("mimo", 36_510_830, 36_492_878, marks=pytest.mark.slow),
+        pytest.param("rank1_bnn", 36_653_824, 36_635_872, marks=pytest.mark.slow),
     ],
 )
 def test_parameter_counts_of_uncertainty_baselines(method, total, trainable):
@@ -193,6 +193,7 @@ def test_members_without_scales_are_those_with_fast_weights(architecture):
     assert layers.has_stochastic(posteriors)
 
 
+@pytest.mark.slow
 def test_the_parameters_of_self_tuned_networks_are_those_of_uncertainty_baselines():
     """Its README has 73.1M, with 6 factors for groups of layers in place of one for each of 29 layers."""
     layer_set = load_script("hyper_batch_ensemble").get_layer_set(section("hyper_batch_ensemble"), 6)

@@ -18,11 +18,12 @@ from tests.tiny import (
     load_script,
     newest_checkpoint,
     probs_of,
+    quick_with,
     section_of,
     tiny_config,
     untimed,
 )
-from uncertainty_suite import datasets, metrics, training
+from uncertainty_suite import configuration, datasets, metrics, training
 from uncertainty_suite.errors import InputError
 
 
@@ -117,7 +118,7 @@ def test_regression(method, finished):
 
 
 @pytest.mark.parametrize("stop_at", [8, *(pytest.param(step, marks=pytest.mark.slow) for step in (3, 13))])
-@pytest.mark.parametrize("method", CORE)
+@quick_with("deep_ensemble")
 def test_a_stopped_run_goes_on_bit_for_bit(method, stop_at, finished, tmp_path, stopped_at):
     folder, _ = finished(method)
     with stopped_at(stop_at):
@@ -160,6 +161,8 @@ TOGETHER = {
 }
 # What is no part of the probabilities, and where it is seen.
 ELSEWHERE = {"ddu.shrinkage": "ood/ood/negative_log_density/auroc"}
+# What leaves out all other predictions.
+TEST_ALONE = {f"evaluation.{field}": () for field in ("ood_far", "ood_scores", "ood_validation", "predict_only")}
 # On vectors a mask for whole channels is a mask for each value, so this one has nothing to change.
 NO_EFFECT_ON_VECTORS = {"mc_dropout.filterwise"}
 
@@ -186,9 +189,14 @@ def method_knobs():
 @pytest.mark.parametrize("name", TASK_KNOBS)
 def test_every_setting_of_a_task_changes_the_output(name, finished, tmp_path):
     _, results = finished("deterministic")
-    changed = train("deterministic", tmp_path / "run", **{name: TASK_KNOBS[name]})
+    changed = train("deterministic", tmp_path / "run", **TEST_ALONE, **{name: TASK_KNOBS[name]})
     assert changed["metrics"]["test/nll"] != results["metrics"]["test/nll"]
-    assert (changed["config_hash"] != results["config_hash"]) == (name != "seed")
+    mine, theirs = (hash_of_training(each["config"]) for each in (changed, results))
+    assert (mine != theirs) == (name != "seed")
+
+
+def hash_of_training(config):
+    return configuration.config_hash({**config, "evaluation": None})
 
 
 @pytest.mark.parametrize(("method", "name"), list(method_knobs()))
@@ -198,10 +206,11 @@ def test_every_setting_of_a_method_changes_the_output(method, name, finished, tm
     together = TOGETHER.get(field, {})
     _, results = finished(method, **together)
     value = OTHER_VALUES.get(field) or other_value(section.parameters[name], results["config"][section.name][name])
-    changed = train(method, tmp_path / "run", **together, **{field: value})
+    fields = {**({} if field in ELSEWHERE else TEST_ALONE), **together, field: value}
+    changed = train(method, tmp_path / "run", **fields)
     metric = ELSEWHERE.get(field, "test/nll")
     assert changed["metrics"][metric] != results["metrics"][metric]
-    assert changed["config_hash"] != results["config_hash"]
+    assert hash_of_training(changed["config"]) != hash_of_training(results["config"])
 
 
 def test_filterwise_dropout_changes_the_output_on_images(tmp_path):
@@ -212,16 +221,23 @@ def test_filterwise_dropout_changes_the_output_on_images(tmp_path):
     assert results[0]["metrics"]["test/nll"] != results[1]["metrics"]["test/nll"]
 
 
-@pytest.mark.parametrize("method", CORE)
-def test_bfloat16_trains_to_about_the_same(method, finished, tmp_path):
+@pytest.mark.parametrize(
+    ("method", "precision"),
+    [
+        ("sngp", "mixed_bfloat16"),
+        *(pytest.param(method, "mixed_bfloat16", marks=pytest.mark.slow) for method in CORE if method != "sngp"),
+        ("deterministic", "mixed_float16"),
+    ],
+)
+def test_half_precision_trains_to_about_the_same(method, precision, finished, tmp_path):
     _, results = finished(method)
-    half = train(method, tmp_path / "run", precision="mixed_bfloat16")
+    half = train(method, tmp_path / "run", precision=precision)
     assert half["metrics"]["test/nll"] == pytest.approx(results["metrics"]["test/nll"], rel=0.3)
     assert half["metrics"]["test/nll"] != results["metrics"]["test/nll"]
     assert arrays_of(tmp_path / "run/predictions/test.npz")["log_probs"].dtype == np.float32
 
 
-@pytest.mark.parametrize("method", ["deterministic", "sngp"])
+@pytest.mark.parametrize("method", [pytest.param("deterministic", marks=pytest.mark.slow), "sngp"])
 def test_two_devices_train_as_one(method, two_devices, tmp_path):
     one = train(method, tmp_path / "one", batch_size=47)  # which two does not divide, with dropout
     two = train(method, tmp_path / "two", options={"strategy": two_devices}, batch_size=47)
@@ -302,7 +318,7 @@ def test_members_trained_at_once_are_the_networks_that_they_would_be_alone(finis
     np.testing.assert_allclose(mixture, np.mean(probs, axis=0), atol=1e-6)
 
 
-@pytest.mark.parametrize("first", [1, 2])
+@pytest.mark.parametrize("first", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_how_many_members_train_at_once_may_change_on_the_way(first, finished, tmp_path, stopped_at):
     folder, _ = finished("deep_ensemble")
     with stopped_at(5):

@@ -5,7 +5,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from tests.tiny import CORE, arrays_of, assert_same_run, history_of, load_script, section_of, tiny_config
+from tests.tiny import CORE, arrays_of, assert_same_run, history_of, load_script, quick_with, section_of, tiny_config
 from uncertainty_suite import datasets, training
 from uncertainty_suite.errors import InputError
 
@@ -57,7 +57,7 @@ def test_image_tasks_run_and_resume(task, method, data_dir, tmp_path, stopped_at
         assert [line["epoch"] for line in history_of(path)] == [1, 2]
 
 
-@pytest.mark.parametrize("method", CORE)
+@quick_with("sngp")
 def test_a_fold_of_a_uci_table_runs_and_resumes_bit_for_bit(method, data_dir, tmp_path, stopped_at):
     script, config = load_script(method), tiny_config(method, "uci:yacht", dataset__fold=3)
     options = [training.Options(output_dir=tmp_path / name, data_dir=data_dir) for name in ("whole", "stopped")]

@@ -1,13 +1,15 @@
+import functools
 import sys
 
 import numpy as np
+import pytest
 
 from tests.conftest import ROOT
 
 sys.path.append(str(ROOT / "benchmarks"))
 import scripts
 
-from uncertainty_suite import configuration, training
+from uncertainty_suite import configuration, cost, tf, training
 from uncertainty_suite.likelihoods import Categorical
 from uncertainty_suite.predictions import Predictions
 from uncertainty_suite.runs import RunFolder
@@ -54,3 +56,21 @@ def test_the_library_is_left_as_it_was(tmp_path):
     before = training.Loop, training.train_together, evaluation.evaluate
     get_parts("mc_dropout", tmp_path)
     assert (training.Loop, training.train_together, evaluation.evaluate) == before
+
+
+@pytest.mark.parametrize(
+    "method", ["mc_dropout", "swag", "variational_inference", "radial_bnn", "rank1_bnn", "ivon", "sg_mcmc"]
+)
+def test_all_samples_of_a_prediction_are_one_compiled_call(method, tmp_path):
+    section = scripts.get_section(method)
+    overrides = {f"{method}.{name}": section.parameters[name].default[:1] for name in section.tuned}
+    _, parts = get_parts(method, tmp_path, **overrides, **{"epochs": 12, f"{method}.{section.samples}": 6})
+    predict = parts.predict.func if isinstance(parts.predict, functools.partial) else parts.predict
+    given = parts.predict.keywords if isinstance(parts.predict, functools.partial) else {}
+    inputs = tf.zeros([50, 2])
+    assert parts.predict(inputs).probs.shape == parts.predict(inputs + 1).probs.shape == (6, 50, 2)
+    assert isinstance(predict, tf.types.experimental.PolymorphicFunction)
+    assert predict.experimental_get_tracing_count() == 1
+    # Behind the first thing that is random, at least the head is computed for each sample, and within this graph.
+    head = 2 * 50 * parts.loop.model.output["features"].shape[-1] * 2
+    assert cost.count_flops(predict, inputs, **given) >= 6 * head

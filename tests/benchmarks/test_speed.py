@@ -9,6 +9,10 @@ from tests.conftest import ROOT
 
 sys.path.append(str(ROOT / "benchmarks"))
 import comparison
+import limits
+import speed
+
+from uncertainty_suite import training
 
 
 @pytest.mark.parametrize(
@@ -47,19 +51,66 @@ def test_sides_take_turns_after_a_warm_up():
 def test_the_benchmark_writes_what_it_prints_and_fails_if_a_target_is_missed(tmp_path):
     command = ["benchmarks/speed.py", "--quick", "--only", "two_moons", f"--output_dir={tmp_path}"]
     ran = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
-    record = json.loads((tmp_path / "two_moons.json").read_text())
-    assert {"revision", "versions", "hardware", "started_at", "command"} <= record.keys()
+    (path,) = tmp_path.glob("*.json")
+    record = json.loads(path.read_text())["two_moons"]
+    assert path.stem == comparison.kind_of(record["hardware"])
+    assert {"revision", "versions", "hardware", "started_at", "command", "limits"} <= record.keys()
     (row,) = record["rows"]
     assert row["value"] == row["theirs"] / row["ours"] > 0
-    assert ran.stdout.splitlines()[1] == comparison.format_line(row)
+    assert row["ours"] > row["floor"] > 0
+    assert ran.stdout.splitlines()[-2 + row["met"]] == comparison.format_line(row)
     assert ran.returncode == (0 if row["met"] else 1), ran.stderr
-    assert (tmp_path / "speed.png").stat().st_size > 0
+    assert path.with_suffix(".png").stat().st_size > 0
 
 
-def test_the_page_quotes_the_committed_results():
+def test_the_page_has_the_tables_of_the_committed_records():
     page = (ROOT / "docs/speed.md").read_text()
-    rows = comparison.read_rows(ROOT / "benchmarks/results")
-    assert rows
-    assert "\n".join([comparison.HEADER, *map(comparison.format_line, rows)]) in page
-    for path in (ROOT / "benchmarks/results").glob("*.txt"):
-        assert path.read_text().rstrip() in page
+    records = sorted(comparison.RESULTS.glob("*.json"))
+    assert records
+    assert comparison.format_tables() in page
+    for path in records:
+        for row in comparison.rows_of(json.loads(path.read_text())):
+            assert comparison.format_line(row) in page
+        assert path.with_suffix(".png").exists()
+
+
+def test_processors_of_a_kind_have_a_record_together():
+    hardware = {"processor": "Intel(R) Xeon(R) Platinum 8259CL CPU @ 2.50GHz", "cpus": 4}
+    assert comparison.kind_of(hardware) == "intel_xeon_platinum_8259cl_cpu_2_50ghz_4_cores"
+    hardware |= {"instructions": ["avx2", "fma", "avx512f"]}
+    assert comparison.kind_of(hardware) == "intel_xeon_platinum_8259cl_cpu_2_50ghz_avx512f_4_cores"
+
+
+def test_tables_are_written_between_the_lines_of_a_page(tmp_path, monkeypatch, capsys):
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- tables -->\nold\n<!-- end of tables -->\nafter\n")
+    monkeypatch.setattr(sys, "argv", ["comparison.py", str(page)])
+    comparison.main()
+    comparison.main()
+    start, end = "before\n<!-- tables -->\n\n", "\n<!-- end of tables -->\nafter\n"
+    assert page.read_text() == start + comparison.format_tables() + end
+    page.write_text("no lines")
+    with pytest.raises(SystemExit):
+        comparison.main()
+    wanted = f"error: {page} must have the lines <!-- tables --> and <!-- end of tables --> once each."
+    assert wanted in capsys.readouterr().err
+    assert page.read_text() == "no lines"
+
+
+def test_a_train_step_is_compared_with_its_own_products(tmp_path):
+    rates = limits.Limits({"float32": 1e15}, {"in caches": 1e15, "in memory": 1e15}, 1e15)
+    parts = speed.take("mc_dropout", "resnet_mlp", tmp_path)
+    train_step, prediction = speed.compare_with_products("mc_dropout", parts, speed.Settings(1, True, tmp_path, rates))
+    loop = parts.loop
+    steps = training.compile_steps([loop.train_step], parts.run.strategy)
+    steps([loop.batches], 1)
+    assert [train_step.floor] == [flops / 1e15 for flops in steps.flops]  # as a run counts them
+    for row in (train_step, prediction):
+        assert (row.against, row.target) == ("its products alone", 1.2)
+        assert row.ours > row.floor
+        assert row.theirs > row.floor
+
+
+def test_a_method_of_regression_is_measured_on_targets(tmp_path):
+    parts = speed.take_for_its_products("quantile_regression", tmp_path)
+    assert parts.run.task.likelihood.name == "gaussian"

@@ -29,6 +29,7 @@ def test_real_test_splits(name, data_dir):
         np.testing.assert_array_equal(np.bincount(data.labels), 1000)
 
 
+@pytest.mark.slow  # it reads all of it
 def test_real_mnist_train(data_dir):
     train, validation = (
         datasets.get("mnist", split=split, data_dir=data_dir).holding_out(0.1) for split in ("train", "validation")

@@ -1,3 +1,6 @@
+import dataclasses
+import json
+import os
 import re
 
 import numpy as np
@@ -89,3 +92,45 @@ def test_progress_goes_on_and_refuses_other_settings(tmp_path):
 def test_tables_in_the_docs_are_those_of_the_records(path):
     assert report(read(path)) in (ROOT / "docs/decisions.md").read_text(encoding="utf-8")
     assert path.with_suffix(".svg").exists()
+
+
+CHANGES = {
+    "no object": ([], "it holds no object but a list"),
+    "no curves": ({"curves": {}}, "There are no curves."),
+    "another type": ({"curves": []}, "field 'curves' must be an object, not []"),
+    "no number": ({"budgets": [1, "x"]}, "field budgets[] must be a finite number, not 'x'"),
+    "too large": ({"budgets": [1, 1e300]}, "field budgets[] must be a number up to 1e+30, not 1e+300"),
+    "a line more": ({"title": "a\n# b"}, r"field 'title' must be a printable text, not 'a\n# b'"),
+    "no direction": ({"higher_is_better": {}}, "Nothing says whether a higher accuracy is better."),
+    "no seed in common": (
+        {"curves": {"accuracy": {"random": {"0": [0, 1]}, "bald": {"1": [0, 1]}}}},
+        "The curves accuracy of bald and random have no seed in common.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CHANGES)
+def test_records_of_strangers_are_named_in_one_line(case, tmp_path, capsys):
+    change, message = CHANGES[case]
+    path = tmp_path / "record.json"
+    content = dataclasses.asdict(make_record())
+    path.write_text(json.dumps({**content, **change} if isinstance(change, dict) else change))
+    assert __main__.main([str(path)]) == 1
+    assert capsys.readouterr() == ("", f"decisions: {path} is no record of decisions ({message}).\n")
+
+
+def test_a_fifo_in_the_place_of_a_record_does_not_hang(tmp_path, capsys):
+    os.mkfifo(tmp_path / "record.json")
+    assert __main__.main([str(tmp_path / "record.json")]) == 1
+    assert "it is no regular file" in capsys.readouterr().err
+
+
+def test_names_of_strangers_are_shown_as_they_are(tmp_path, capsys):
+    curves = {"$\\frac$": {"<script>": {"0": [0.5, 0.6]}, "_a|b": {"0": [0.6, 0.7]}}}
+    record = make_record(curves=curves, references=("<script>",), higher_is_better={"$\\frac$": True}, title="*x*")
+    record.write(tmp_path / "record.json")
+    assert __main__.main([str(tmp_path / "record.json"), "--figures", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert r"\*x\*, 1 seed." in said
+    assert r"| labels | \<script\>: \$\\frac\$ (higher is better) | \_a\|b - \<script\> |" in said
+    assert (tmp_path / "record.svg").exists()

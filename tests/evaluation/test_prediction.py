@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from tests.evaluation.conftest import SAMPLES, make_run, predict_by_distance, predict_images, predict_targets
-from uncertainty_suite import datasets, evaluation, metrics, tf
+from uncertainty_suite import datasets, evaluation, files, metrics, tf
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.evaluation import prediction
+from uncertainty_suite.likelihoods import base
 from uncertainty_suite.predictions import Predictions
 
 
@@ -190,3 +191,34 @@ def test_images_are_predicted_in_the_forms_that_scores_need(tmp_path):
     evaluation.evaluate(predict_images, run)
     assert {"logits", "features"} <= run.folder.predictions("test").keys()
     assert described(run.folder.predictions("fit"))["features"] == ((700, 10), "float32")
+
+
+def test_what_is_too_large_for_memory_is_saved_and_measured_the_same(tmp_path, monkeypatch):
+    fields = {"save": ("samples", "features"), "ood_scores": ("knn",), "batch_size": 64}
+    fields |= {"metrics": ("accuracy", "nll", "ece", "aurc", "disagreement"), "posthoc": ("temperature_scaling",)}
+
+    def predict(features):
+        return predict_by_distance(features)._replace(features=np.asarray(features))
+
+    def evaluated(name):
+        run = make_run(tmp_path / name, section=SAMPLES, **fields)
+        return run, evaluation.evaluate(predict, run)
+
+    one, whole = evaluated("one")
+    monkeypatch.setattr(files, "LARGE", 1)  # bytes of an array that is in a file
+    monkeypatch.setattr(base, "_NUMBERS_AT_ONCE", 700)
+    other, in_pieces = evaluated("other")
+    test = other.folder.predictions("test")
+    assert not test["log_probs"].flags.writeable
+    assert [len(piece["labels"]) for piece in one.task.likelihood.pieces(test)] == [175] * 5 + [125]
+    saved, others = (
+        {path.relative_to(run.path) for path in (run.path / "predictions").rglob("*") if path.is_file()}
+        for run in (one, other)
+    )
+    assert saved == others
+    assert {path.suffix for path in saved} == {".npz"}
+    for path in saved:
+        assert (one.path / path).read_bytes() == (other.path / path).read_bytes()
+    assert whole.metrics.keys() == in_pieces.metrics.keys()
+    for name in whole.metrics.keys() - {"milliseconds_per_example"}:
+        assert in_pieces.metrics[name] == pytest.approx(whole.metrics[name], rel=1e-9, abs=1e-12), name

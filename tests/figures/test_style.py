@@ -40,6 +40,14 @@ def test_same_predictions_same_bytes(make_run, tmp_path, suffix):
     assert first.startswith({"png": b"\x89PNG", "svg": b"<?xml"}[suffix])
 
 
+def test_names_are_drawn_as_they_are(make_run, tmp_path):
+    test = {"test": classified(probabilities(50), [0] * 50)}
+    figure = figures.risk_coverage({"_mine": make_run(test, "a"), "$\\frac$": make_run(test, "b", method="b")})
+    labels = [text.get_text().partition(",")[0] for text in figure.axes[0].get_legend().get_texts()]
+    assert labels == [" _mine", "$\\frac$", "oracle"]  # Matplotlib leaves out names that begin with an underscore
+    figures.save(figure, tmp_path / "figure.svg")  # and takes dollars for a formula, which this one is none of
+
+
 def test_save_says_what_is_wrong(make_run, tmp_path):
     figure = figures.risk_coverage({"run": make_run({"test": classified(probabilities(5), [0] * 5)})})
     with pytest.raises(InputError, match=r"Unknown figure format '.gif2' of .*Known: .*png, .*svg"):

@@ -59,6 +59,20 @@ def test_centroids_come_to_the_mean_and_keep_where_no_example_is():
     assert far < near <= 0
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_the_centroid_of_a_class_that_is_never_there_stays(momentum):
+    layer = built(seed=1, momentum=momentum)
+    before = layer.sums[1] / layer.counts[1]
+    for _ in range(300):  # 0.5^300 is less than float32 holds
+        layer.update_centroids(FEATURES, LABELS)
+    layer.update_centroids(FEATURES[:0], LABELS[:0])
+    np.testing.assert_allclose(layer.sums[1] / layer.counts[1], before, rtol=1e-5)
+    assert np.isfinite(layer(FEATURES)).all()
+    np.testing.assert_allclose(
+        layer.sums[0] / layer.counts[0], embeddings(layer)[LABELS == 0, 0].mean(axis=0), rtol=1e-4
+    )
+
+
 def test_replicas_add_up_their_batches():
     strategy = two_replicas()
     with strategy.scope():

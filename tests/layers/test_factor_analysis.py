@@ -47,6 +47,12 @@ def test_without_noise_it_is_the_softmax():
     np.testing.assert_allclose(log_probs, log_softmax(LOCATION / 2, axis=1), atol=1e-5)
 
 
+def test_integers_are_taken_as_numbers():
+    inputs = np.array([[3, 0, -1, 2, 1, 0]])
+    layers = [FactorAnalysisSoftmax(0, num_samples=4, seed=1) for _ in range(2)]
+    np.testing.assert_array_equal(layers[0](inputs.astype("int32")), layers[1](inputs.astype("float32")))
+
+
 def test_probabilities_are_the_mean_over_the_gaussian():
     loadings = np.array([[0.5, -1.0], [2.0, 0.0], [-0.3, 0.7]], np.float32)
     inputs = parameters_of(LOCATION, 0.8, 2, loadings.reshape(1, -1))

@@ -359,12 +359,14 @@ def test_two_replicas_gather_the_precision_of_one_device(arguments):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"units": 0}, "units must be above 0, received 0"),
-        ({"num_features": 0}, "num_features must be above 0"),
-        ({"kernel_scale": -1.0}, "kernel_scale must be above 0, received -1.0"),
-        ({"ridge_penalty": 0.0}, "ridge_penalty must be above 0"),
+        ({"units": 0}, "units must be a finite number above 0, received 0"),
+        ({"num_features": 0}, "num_features must be a finite number above 0"),
+        ({"kernel_scale": -1.0}, "kernel_scale must be a finite number above 0, received -1.0"),
+        ({"ridge_penalty": 0.0}, "ridge_penalty must be a finite number above 0"),
+        ({"ridge_penalty": float("inf")}, "ridge_penalty must be a finite number above 0, received inf"),
         ({"momentum": 1.0}, "momentum must be below 1"),
         ({"l2": -1.0}, "l2 must not be negative"),
+        ({"l2": float("nan")}, "l2 must not be negative, received nan"),
         ({"likelihood": "gauss"}, "Unknown likelihood 'gauss'. Did you mean 'gaussian'"),
         ({"feature_type": "orf"}, "Unknown feature type 'orf'.*Known: orthogonal, random"),
         ({"likelihood": "poisson"}, "needs exactly 1 unit, received 2"),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.layers.helpers import GOLDEN_DIR, Golden
-from uncertainty_suite import tf
+from uncertainty_suite import replicas, tf
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.layers import MemberMasks, TileMembers, member_masks
 from uncertainty_suite.testing import check_layer
@@ -72,3 +72,15 @@ def test_rows_are_shared_out_and_a_tiled_batch_is_seen_by_all():
 def test_a_scale_below_one_is_refused():
     with pytest.raises(InputError, match=r"at least 1, received 0\.9"):
         member_masks(4, 64, 0.9, 0)
+
+
+def test_an_example_has_the_same_mask_on_any_number_of_replicas(two_devices):
+    def on_replica():
+        with replicas.sharing(7) as part:
+            return layer(tf.ones((part.size, 8)))
+
+    with two_devices.scope():
+        layer = MemberMasks(0.5, members=3, seed=1)
+        layer.build((None, 8))
+    parts = two_devices.experimental_local_results(tf.function(lambda: two_devices.run(on_replica))())
+    np.testing.assert_array_equal(tf.concat(parts, axis=0), layer(tf.ones((7, 8))))

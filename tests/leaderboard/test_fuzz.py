@@ -64,6 +64,8 @@ def changed(draw, content):
     """Return a JSON object with one to three of its parts replaced, removed or added."""
     content = copy.deepcopy(content)
     for _ in range(draw(st.integers(1, 3))):
+        if not content:  # all of it is removed
+            break
         path = draw(st.sampled_from(list(places(content))))
         holder = content
         for key in path[:-1]:
@@ -172,8 +174,7 @@ def check_accepted(record: Record, content):
     assert record.config_hash == configuration.config_hash(config)
     assert record.replicate[1] >= 0
     assert all(abs(value) <= 1e30 for value in record.metrics.values())
-    inside = {name: value for name, value in record.metrics.items() if name.startswith("test/")}
-    assert inside["test/accuracy"] <= 1
+    assert record.metrics.get("test/accuracy", 0) <= 1
 
 
 def _records_are_in_order_or_named(board, data):
@@ -184,7 +185,7 @@ def _records_are_in_order_or_named(board, data):
     check_read(folder, new, scores)
 
 
-@settings(fuzz, max_examples=150)
+@settings(fuzz, max_examples=60)
 @given(st.data())
 def test_a_generated_record_is_in_order_or_named(board, data):
     _records_are_in_order_or_named(board, data)
@@ -217,7 +218,7 @@ arrays = st.sampled_from(
 )
 
 
-@settings(fuzz, max_examples=80)
+@settings(fuzz, max_examples=40)
 @given(st.data())
 def test_generated_scores_are_in_order_or_named(board, data):
     folder, content, scores = board
@@ -305,7 +306,7 @@ def test_many_generated_runs_are_added_or_refused(run, tmp_path_factory, data):
 ENTRY = {"task": "toy", "method": "SNGP", "model": "WRN", "source": "a paper", "metrics": {"test/nll": 0.1}}
 
 
-@settings(fuzz, max_examples=200)
+@settings(fuzz, max_examples=100)
 @given(st.data())
 def test_generated_results_of_others_are_shown_or_named(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("published")
@@ -317,7 +318,7 @@ def test_generated_results_of_others_are_shown_or_named(tmp_path_factory, data):
     check_markdown([published.markdown_table(found)])
 
 
-@settings(fuzz, max_examples=200)
+@settings(fuzz, max_examples=100)
 @given(st.text())
 def test_any_text_is_one_line_of_markdown(text):
     escaped = escape_markdown(text)

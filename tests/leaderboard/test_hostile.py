@@ -101,6 +101,13 @@ def test_what_is_no_regular_file_does_not_hang(board, capsys, name):
     assert "it is no regular file" in line
 
 
+def test_a_link_to_itself_is_of_no_record(board, capsys):
+    built(board, capsys, 0)
+    (board / "toy" / "loop.json").symlink_to("loop.json")
+    assert main(["check", "--folder", str(board)]) == 1
+    assert capsys.readouterr().err == f"of no record: {board}/toy/loop.json\n"
+
+
 def test_a_text_about_a_task_that_is_a_book_is_left_out(board, capsys):
     (board / "toy" / "about.txt").write_text("a" * 10_001)
     assert built(board, capsys, 1) == [f"left out: {board}/toy/about.txt: not a text (it has more than 10000 bytes)"]

@@ -575,6 +575,7 @@ def test_nothing_overflows_on_a_phone(visit_toy, name):
     assert view.evaluate(TOO_WIDE) == [390, 390, []]
 
 
+@pytest.mark.slow  # all tables that there are, unfolded
 def test_the_committed_page_on_a_phone(visit):
     view = visit(COMMITTED, **PHONE)
     tabs = view.get_by_role("tab").all()

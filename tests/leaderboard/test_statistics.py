@@ -203,6 +203,13 @@ def test_one_seed_without_scores_is_not_tested():
     assert 0 < p[1, 2] < 1
 
 
+def test_one_example_says_nothing_of_examples():
+    values = [[0.1, 0.2, 0.4], [0.5, 0.6, 0.9]]
+    with np.errstate(all="raise"):
+        found = statistics.compare(values, [np.array(each)[:, np.newaxis] for each in values])
+    assert found.p[0, 1] == statistics.compare(values).p[0, 1]
+
+
 def test_equal_scores_are_equal_and_constant_differences_are_differences():
     same = np.ones((3, 10))
     assert compared([same, same]).p[0, 1] == 1

@@ -399,6 +399,16 @@ def test_masked_arrays_are_refused(name: str) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_masked_arrays_in_a_list_are_refused() -> None:
+    masked = np.ma.array([0.5, 0.5], mask=[True, False])
+    for call in (
+        lambda: metrics.accuracy([masked, masked], [0, 1]),
+        lambda: metrics.rmse([masked, masked], [0.0, 1.0]),
+    ):
+        with pytest.raises(InputError, match="masked array, and its mask would be ignored"):
+            call()
+
+
 def test_sigmoid_outputs_are_refused_with_a_way_to_two_classes() -> None:
     p = np.array([0.2, 0.9, 0.6])
     for outputs, hint in ((p, "outputs"), (p[:, np.newaxis], r"outputs\[..., 0\]")):

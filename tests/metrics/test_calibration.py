@@ -216,6 +216,14 @@ def test_the_oracle_answers_the_least_confident_first() -> None:
     assert metrics.oracle_collaborative_accuracy(probs, [1, 1, 0, 0], fraction=0.25) == 0.75
     assert metrics.oracle_collaborative_accuracy(probs, [0, 0, 1, 1], fraction=0.25) == 0.5
     assert metrics.oracle_collaborative_accuracy(probs, [0, 0, 1, 1], 0.25, score=lambda p: 1 - p.max(axis=1)) == 0.75
+    for score, message in (
+        (lambda p: np.full(4, np.nan), "Values of 'score' must be finite"),
+        (lambda p: p, r"Values of 'score' must have shape \[batch\], got \[4, 2\]"),
+        (lambda p: p[1:, 0], "4 predictions but 3 values of 'score' to sort by"),
+        (lambda p: -p[:, 0], "Values of 'score' must be from 0 to 1, got some from -0.85 to -0.55"),
+    ):
+        with pytest.raises(InputError, match=message):
+            metrics.oracle_collaborative_accuracy(probs, [1, 1, 0, 0], score=score)
 
 
 @given(seed=st.integers(0, 2**32 - 1), sharpness=st.sampled_from([0.3, 1.0, 3.0]))

@@ -64,7 +64,9 @@ def test_one_class_and_one_example() -> None:
     assert metrics.brier_score([[0.25, 0.75]], [0]) == pytest.approx(2 * 0.75**2)
 
 
-@pytest.mark.parametrize(("dtype", "nats"), [(np.float16, 16.64), (np.float32, 103.28), (np.float64, 744.44)])
+@pytest.mark.parametrize(
+    ("dtype", "nats"), [(np.float16, 16.64), (np.float32, 103.28), (np.float64, 744.44), (np.longdouble, 744.44)]
+)
 def test_a_zero_probability_counts_as_the_least_number_of_the_dtype(dtype: type, nats: float) -> None:
     probs = np.array([[1.0, 0.0]], dtype)
     assert metrics.negative_log_likelihood(probs, [1]) == pytest.approx(nats, abs=0.01)
@@ -141,11 +143,15 @@ def test_the_brier_decomposition_of_many_classes_fits_into_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["brier_decomposition", "sce", "gce", "gce(class_conditional=True)", "ace", "tace", "balanced_accuracy"]
+    "name",
+    [
+        *("brier_decomposition", "sce", "classwise_ece", "gce", "gce(class_conditional=True)", "ace", "tace"),
+        *("balanced_accuracy", "worst_class_accuracy", "macro_auroc", "macro_auroc_at_coverage(coverage=1)"),
+    ],
 )
 def test_a_change_of_classes_is_refused(name: str) -> None:
     metric = metrics.get(name)
-    metric.add_batch([[0.5, 0.5]], label=[0])
+    metric.add_batch([[0.5, 0.5], [0.3, 0.7]], label=[0, 1])
     before = metric.result()
     with pytest.raises(InputError, match=r"^Predictions of 3 classes after 2; use one metric for each\.$"):
         metric.add_batch([[0.5, 0.5, 0.0]], label=[0])

@@ -109,3 +109,15 @@ def test_logits_and_probabilities_are_told_apart():
     assert "from_logits" not in str(error.value)
     with pytest.raises(InputError, match="leave it out with from_logits=True"):
         metrics.fit_temperature(logits, labels, epsilon=1e-7, from_logits=True)
+    for wrong in (0, -1.0, np.nan, "1"):
+        with pytest.raises(InputError, match=r"^epsilon=.* is not allowed; expected a number above 0\.$"):
+            metrics.fit_temperature(probs, labels, epsilon=wrong)
+    for options in (
+        {"fit_percent": np.nan},
+        {"fit_percent": "50"},
+        {"fit_percent": 101},
+        {"seed": -1},
+        {"seed": 2**32},
+    ):
+        with pytest.raises(InputError, match=r"^(fit_percent|seed)=.* is not allowed; expected"):
+            metrics.recalibrate(probs, labels, "isotonic_regression", **options)

@@ -139,6 +139,11 @@ def test_mutual_information_of_equal_and_of_far_samples() -> None:
     # Nothing in common: which sample it was can be told from the target.
     far = np.array([[0.0], [1e6], [3e6]])
     assert metrics.gaussian_mutual_information(far, np.array([[1.0], [1e-3], [10.0]])) == pytest.approx(np.log(3))
+    with np.errstate(all="raise", under="ignore"):  # where the one has a density, the other one has none
+        assert metrics.gaussian_mutual_information([[0.0], [0.0]], [[1e-200], [1.0]]) == pytest.approx(np.log(2))
+    assert metrics.gaussian_mutual_information([[0.0], [1.0]], [[1e-11], [1.0]]) == pytest.approx(np.log(2))
+    with pytest.raises(metrics.NoValueError, match="a standard deviation is below 1e-12 of how far the means lie"):
+        metrics.gaussian_mutual_information([[0.0], [1.0]], [[1e-13], [1.0]])
 
 
 def test_numbers_near_the_ends_of_float64() -> None:

@@ -147,6 +147,13 @@ def test_zeros_give_finite_values() -> None:
     assert np.isfinite(metrics.gibbs_cross_entropy(probs, [1]))
 
 
+def test_the_smallest_numbers_of_float64_are_in_all_samples_together_nothing() -> None:
+    sure, less = np.array([[1.0, 0.0, 0.0]]), np.array([[1.0, 5e-324, 0.0]])
+    for samples in ([sure, less], [less, sure], [sure, less, sure], [less, less]):
+        with np.errstate(all="raise", under="ignore"):
+            assert metrics.mutual_information(np.stack(samples))[0] == pytest.approx(0, abs=1e-300)
+
+
 def test_the_joint_likelihood_rewards_samples_that_are_right_together() -> None:
     labels = np.arange(40) % 2
     # Two samples that are each sure of a whole world, the second wrong everywhere; and their mean.

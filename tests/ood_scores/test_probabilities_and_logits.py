@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from uncertainty_suite import ood_scores
+from uncertainty_suite.errors import InputError
 
 
 @pytest.fixture
@@ -82,3 +83,23 @@ def test_probabilities_that_round_to_one_are_told_apart():
     assert len(np.unique(np.exp(log_probs[:2]).max(axis=1))) == 1
     scores = ood_scores.get("max_prob")({"log_probs": log_probs})
     np.testing.assert_allclose(scores, [-20, -30, -80, -200], rtol=1e-6)
+
+
+def test_entropies_of_sure_predictions_are_exact():
+    """With q beside p = 1 - q, H = q - q log q but for q^2; p in float64 would lose q, which is a part of it."""
+    q = np.array([0.9e-16, 1.2e-16, 3e-16, 1e-12])
+    log_probs = np.stack([np.log1p(-q), np.log(q)], axis=1)
+    scores = ood_scores.get("entropy")({"log_probs": log_probs})
+    np.testing.assert_allclose(scores, q - q * np.log(q), rtol=1e-11)
+
+
+@pytest.mark.parametrize("name", ["max_prob", "entropy"])
+def test_one_class_has_no_score(name):
+    with pytest.raises(InputError, match=r"^Log-probabilities are of one class, which is always sure; expected two"):
+        ood_scores.get(name)({"log_probs": np.zeros((3, 1))})
+
+
+@pytest.mark.parametrize("name", ["energy", "max_logit", "dempster_shafer"])
+def test_probabilities_are_no_logits(name, samples):
+    with pytest.raises(InputError, match=r"^Logits are probabilities: no number is negative and every row sums to 1\."):
+        ood_scores.get(name)({"logits": samples.astype(np.float16)})

@@ -306,6 +306,7 @@ def test_mistakes_are_one_line(name, logits, labels):
         ("temperature", {}, "Unknown post-hoc method 'temperature'. Did you mean 'temperature_scaling'?"),
         ("vector_scaling", {"seed": 1}, "Unknown option of post-hoc method 'vector_scaling' 'seed'."),
         ("dirichlet_scaling", {"regularization": -1}, "regularization=-1 is not allowed"),
+        ("temperature_scaling", {"from_logits": "no"}, "from_logits='no' is not allowed; expected True or False."),
         ("dirichlet_scaling", {"bias_regularization": "no"}, "bias_regularization='no' is not allowed"),
     ],
 )

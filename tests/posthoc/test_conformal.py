@@ -404,6 +404,9 @@ def test_mistakes_are_one_line(name):
         ("raps", {"k_reg": 0}, "k_reg=0 is not allowed"),
         ("raps", {"regularization": -0.1}, "regularization=-0.1 is not allowed"),
         ("aps", {"seed": -1}, "seed=-1 is not allowed"),
+        ("aps", {"seed": 2**32, "per": "cluster"}, "seed=4294967296 is not allowed; expected a whole number from 0 to"),
+        ("aps", {"randomized": "no"}, "randomized='no' is not allowed; expected True or False."),
+        ("split_conformal", {"allow_empty": "false"}, "allow_empty='false' is not allowed; expected True or False."),
         ("saps", {"weight": 0}, "weight=0 is not allowed"),
         ("aps", {"per": "group"}, "per='group' is not allowed; expected one of None, 'class', 'cluster'."),
         (

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
+from tests.processes import Scripts
 from tests.reliability.conftest import arguments, assert_same, content, diverging_arguments, rollbacks
-from tests.tiny import CORE
+from tests.tiny import quick_with
 from uncertainty_suite.runs import PROTOCOL_VERSION
 
 # One owner.
@@ -32,11 +33,9 @@ def hold(scripts, command, folder):
     return process
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def second(tmp_path_factory):
     """A second warm process, since the first one waits for its child."""
-    from tests.reliability.conftest import Scripts
-
     scripts = Scripts(tmp_path_factory.mktemp("second"))
     yield scripts
     scripts.close()
@@ -78,7 +77,11 @@ def test_members_share_a_folder_and_nothing_else_does(scripts, second, uninterru
 
 
 STOPPED = pytest.mark.parametrize(
-    ("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+    ("signum", "status"),
+    [
+        (signal.SIGTERM, 143),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in ((signal.SIGINT, 130), (signal.SIGHUP, 129))),
+    ],
 )
 
 
@@ -166,7 +169,7 @@ def test_ctrl_c_in_an_import_is_one_line(scripts, tmp_path):
     assert line.startswith(f"{ROOT}/baselines/deterministic.py: Stopped by SIGINT. To go on, bit for bit: python ")
 
 
-@pytest.mark.parametrize("closed", [[2], [0, 1, 2]])
+@pytest.mark.parametrize("closed", [pytest.param([2], marks=pytest.mark.slow), [0, 1, 2]])
 def test_closed_streams_cost_nothing(scripts, uninterrupted, tmp_path, closed):
     folder = tmp_path / "run"
     ended = scripts.run(arguments("deterministic", folder, "--checkpoint_every=1steps"), closed=closed)
@@ -188,7 +191,7 @@ def test_checkpoint_every(scripts, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
-@pytest.mark.parametrize("method", CORE)
+@quick_with("sngp")
 def test_deterministic_operations(scripts, uninterrupted, tmp_path, method):
     command = arguments(method, tmp_path / "run", "--checkpoint_every=1steps", "--deterministic_ops")
     ended = scripts.run(command)
@@ -293,8 +296,7 @@ def test_an_evaluation_that_fails_costs_no_training(scripts, uninterrupted, tmp_
         files = [path for name in ("*.jsonl", "checkpoints/*") for path in sorted(folder.glob(name))]
         return {path: (path.read_bytes(), path.stat().st_mtime_ns if path.suffix == ".npz" else 0) for path in files}
 
-    ended = scripts.run(arguments("deterministic", folder, "--checkpoint_every=1steps"))
-    assert ended.status == 0, ended.log
+    shutil.copytree(uninterrupted("deterministic")[0], folder)
     before = trained()
     (folder / "results.json").unlink()
     (folder / "predictions/test.npz").unlink()
@@ -318,7 +320,7 @@ def test_an_evaluation_that_fails_costs_no_training(scripts, uninterrupted, tmp_
 
 def test_steps_per_call_change_no_bit(scripts, tmp_path):
     folders = []
-    for flags in (["--steps_per_call=1"], ["--steps_per_call=7"], []):
+    for flags in (["--steps_per_call=7"], []):  # by the clock, that is, from one on
         folders.append(tmp_path / f"run{len(folders)}")
         ended = scripts.run(arguments("mc_dropout", folders[-1], *flags, batch_size=100))
         assert ended.status == 0, ended.log
@@ -356,7 +358,7 @@ def mounted(path: Path, *options: str):
         subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
-@pytest.mark.parametrize("kilobytes", [0, 40, 200])
+@pytest.mark.parametrize("kilobytes", [40, *(pytest.param(each, marks=pytest.mark.slow) for each in (0, 200))])
 def test_no_space_left_on_the_device(scripts, uninterrupted, tmp_path, kilobytes):
     disk = tmp_path / "disk"
     with mounted(disk, "size=1m"):
@@ -487,7 +489,7 @@ def test_another_protocol(scripts, finished, name):
         (b"[" * 100_000, "nested too deeply"),
     ],
 )
-def test_damaged_records(scripts, uninterrupted, finished, name, damage, reason):
+def test_damaged_records(scripts, finished, name, damage, reason):
     (finished / name).write_bytes(damage)
     if name == "provenance.json":
         (finished / "results.json").unlink()
@@ -495,7 +497,12 @@ def test_damaged_records(scripts, uninterrupted, finished, name, damage, reason)
     assert error.startswith(f"{finished / name} is damaged (")
     assert reason in error
     assert error.endswith("Delete that file and give the same command again: the rest of the run is kept.")
-    (finished / name).unlink()
+
+
+@pytest.mark.parametrize("name", ["results.json", "provenance.json"])
+def test_without_the_damaged_record_the_run_goes_on(scripts, uninterrupted, finished, name):
+    (finished / "results.json").unlink()
+    (finished / name).unlink(missing_ok=True)
     assert scripts.run(arguments("deterministic", finished, "--checkpoint_every=1steps")).status == 0
     assert_same(finished, uninterrupted("deterministic")[0])
 

@@ -156,6 +156,21 @@ def test_what_arrays_take_is_known_before_they_are_read(folder):
     assert files.read_arrays(path, folder, at_most=928)["x"].shape == (100,)
 
 
+def test_arrays_are_read_when_they_are_asked_for(folder):
+    path = folder / "x.npz"
+    files.write_arrays(path, {"whole": np.arange(3), "damaged": np.full(1000, 7.0)})
+    content = bytearray(path.read_bytes())
+    content[content.rindex(np.float64(7).tobytes())] ^= 1
+    path.write_bytes(content)
+    with files.OpenArrays(path, folder) as arrays:
+        assert (list(arrays), len(arrays), "x" in arrays) == (["whole", "damaged"], 2, False)
+        np.testing.assert_array_equal(arrays["whole"], [0, 1, 2])
+        with pytest.raises(ValueError, match=r"^Bad CRC-32 for file 'damaged.npy'$"):
+            arrays["damaged"]
+    with pytest.raises(ValueError, match=r"^Bad CRC-32 for file 'damaged.npy'$"):
+        files.read_arrays(path, folder)
+
+
 @pytest.mark.parametrize("shape", [(10**12,), (-1,), (-1, -100), (10**12, 0), (99,)])
 def test_a_header_that_does_not_fit_its_file_is_found_out(folder, shape):
     header, path = io.BytesIO(), folder / "x.npz"
@@ -174,3 +189,50 @@ def test_two_arrays_of_one_name_are_refused(folder):
         archive.writestr("x", content.getvalue())
     with pytest.raises(ValueError, match=r"^two arrays have the same name$"):
         files.read_arrays(folder / "x.npz")
+
+
+@pytest.fixture
+def nothing_is_small(monkeypatch):
+    monkeypatch.setattr(files, "LARGE", 1)
+
+
+def test_a_large_array_is_filled_in_a_file_that_leaves_nothing(nothing_is_small, tmp_path):
+    folder = tmp_path / "predictions"
+    array = files.room_for((3, 2), np.dtype("float32"), folder)
+    array[:2], array[2:] = [[1, 2], [3, 4]], 5
+    np.testing.assert_array_equal(array, [[1, 2], [3, 4], [5, 5]])
+    assert list(folder.iterdir()) == []
+    files.write_arrays(folder / "mapped.npz", {"x": array})
+    files.write_arrays(folder / "held.npz", {"x": np.array(array)})
+    assert (folder / "mapped.npz").read_bytes() == (folder / "held.npz").read_bytes()
+
+
+def test_there_is_no_room_for_a_large_array(nothing_is_small, tmp_path, monkeypatch):
+    def no_room(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", no_room)
+    with pytest.raises(InputError, match=r"^Cannot write .*predictions: No space left on device\. All that was"):
+        files.room_for((3, 2), np.dtype("float32"), tmp_path / "predictions")
+    assert list((tmp_path / "predictions").iterdir()) == []
+
+
+def test_large_arrays_stay_in_their_file(nothing_is_small, tmp_path):
+    path = tmp_path / "arrays.npz"
+    arrays = {"x": np.arange(6.0).reshape(2, 3), "y": np.asfortranarray(np.arange(6).reshape(2, 3)), "z": np.array("a")}
+    files.write_arrays(path, arrays)
+    mapped = files.read_arrays(path, mapped=True)
+    for name, array in arrays.items():
+        assert mapped[name].dtype == array.dtype
+        np.testing.assert_array_equal(mapped[name], array)
+        assert not mapped[name].flags.writeable
+    content = bytearray(path.read_bytes())
+    content[content.index(np.float64(5.0).tobytes())] ^= 1  # a bit of x
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="Bad CRC-32"):
+        files.read_arrays(path, mapped=True)
+    np.savez_compressed(path, **arrays)
+    np.testing.assert_array_equal(files.read_arrays(path, mapped=True)["x"], arrays["x"])
+    np.savez(path, x=np.array([None, 1]))
+    with pytest.raises(ValueError, match="holds objects"):
+        files.read_arrays(path, mapped=True)

@@ -180,7 +180,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(fuzz, max_examples=150)
+@settings(fuzz, max_examples=40)  # tests/test_launch.py has more, in one process
 @given(st.lists(st.tuples(st.sampled_from(FIELDS), VALUES), min_size=1, max_size=2))
 def test_senseless_values_on_the_command_line(scripts, tmp_path_factory, overrides):
     folder = tmp_path_factory.mktemp("fuzz")

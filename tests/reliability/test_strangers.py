@@ -21,7 +21,7 @@ from uncertainty_suite.runs import RunFolder
 from uncertainty_suite.training import lock
 
 fuzz = settings(
-    max_examples=200,
+    max_examples=80,
     derandomize=True,
     deadline=None,
     database=None,

@@ -74,6 +74,14 @@ def test_a_sweep_that_was_stopped_goes_on_bit_for_bit(sweep, stopped_at, finishe
         ([], "sweep: the following arguments are required: --methods. See --help."),
         (["--methods", "sngp", "--retries", "-1"], "sweep: --retries must be at least 0, received -1."),
         (["--methods", "sngp", "--tune", "0"], "sweep: --tune takes a number of trials from 1"),
+        (
+            ["--methods", "sngp", "--tune", "1000000000"],
+            "sweep: --tune takes a number of trials from 1 to 100,000",
+        ),
+        (
+            ["--methods", "sngp", "--output_dir="],
+            "sweep: argument --output_dir: it is empty, and must name",
+        ),
         (["--methods", "sngp", "--tune", "2", "--set", "epochs=1,2"], "sweep: --tune takes a number of trials from 1"),
     ],
 )

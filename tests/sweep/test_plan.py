@@ -35,6 +35,8 @@ def test_numbers():
     for text in ("x", "3:3", "-1", "1:2:3", "1.5"):
         with pytest.raises(InputError, match=r"--seeds takes numbers such as 0, 1 and 7, or 0:5 for 0 to 4; received"):
             get_numbers([text], "--seeds")
+    with pytest.raises(InputError, match=r"^--folds names more than 100,000 numbers\. Make several sweeps of it\.$"):
+        get_numbers(["0:1000000000"], "--folds")
 
 
 def test_settings_are_all_combinations_and_brackets_hold_together():

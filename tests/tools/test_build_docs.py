@@ -1,5 +1,6 @@
 """The pages that `make docs` makes, and the site as a reader sees it."""
 
+import json
 import shutil
 import sys
 
@@ -9,6 +10,7 @@ from playwright.sync_api import sync_playwright
 from tests.conftest import ROOT
 from tests.tiny import METHODS
 from uncertainty_suite import leaderboard, metrics
+from uncertainty_suite.leaderboard import published
 
 sys.path.insert(0, str(ROOT / "tools"))
 import build_docs
@@ -27,6 +29,9 @@ def test_each_method_task_family_and_part_has_a_page(pages):
     assert {f"tasks/{path.stem}.md" for path in ROOT.glob("configs/*.py")} < pages.keys()
     text = "".join(page for name, page in pages.items() if name.startswith("metrics/"))
     assert {name for name in metrics.names() if f"\n## {name}\n" not in text} == set()
+    for name, page in pages.items():
+        if name.startswith("metrics/") and name != "metrics/index.md":
+            assert "\nWhere they fail: " in page.partition("\n## ")[0], name
     for part in ("datasets", "layers", "leaderboard", "metrics", "models", "posthoc", "training"):
         assert f"api/{part}.md" in pages
 
@@ -47,6 +52,51 @@ def test_a_method_s_page_has_what_its_script_and_the_records_say(pages):
     plain = pages["methods/deterministic.md"]
     assert "| layers | as `deterministic` |" in plain
     assert "| after training | nothing |" in plain
+
+
+def test_each_method_has_the_setting_of_its_paper_and_knows_what_is_published():
+    papers = json.loads((ROOT / "docs/papers.json").read_text(encoding="utf-8"))
+    assert sorted(paper["method"] for paper in papers) == sorted(METHODS)
+    names = {entry["method"] for entry in published.read(ROOT / "leaderboards")}
+    assert {name for paper in papers for name in paper["published"]} == names
+    for paper in papers:
+        assert paper["settings"] or paper["note"].startswith("Nothing comparable is published"), paper["method"]
+
+
+def test_what_is_published_stands_beside_what_was_measured(pages):
+    (table,) = leaderboard.tables(leaderboard.read_records([ROOT / "leaderboards/clinc_oos"]))
+    row = next(row for row in table.rows if row.method == "sngp")
+    config, found = row.records[0].config, row.statistic("test/accuracy")
+    page = pages["methods/sngp.md"].partition("## Why our numbers differ from the paper's")[2]
+    assert f"| clinc_oos | test/accuracy ↑ | *0.969*, SNGP, BERT-base | {found.mean:.4f} ± " in page
+    how = f"| {config['epochs']} epochs of adam at {config['optimizer']['learning_rate']:g}, batches of "
+    (line,) = [line for line in page.splitlines() if line.startswith("| here | clinc_oos")]
+    assert "text_cnn, " in line and f"; {row.statistic('num_parameters').mean:,.0f} parameters " in line
+    assert line.endswith(f"{how}{config['batch_size']} |")
+    assert "| *published*: Uncertainty Baselines | CLINC150 | BERT-base, trained before, " in page
+    paper = {"method": "sngp", "published": ["SNGP"], "settings": []}
+    without_records = "\n".join(build_docs.beside_paper(paper, []))
+    assert "| clinc_oos | test/accuracy ↑ | *0.969*, SNGP, BERT-base | no record |" in without_records
+    assert "Nothing comparable is published" in pages["methods/mixture_density.md"]
+
+
+def test_families_count_in_how_many_tasks_a_method_is_tied_with_the_best():
+    folders = [ROOT / "leaderboards/two_moons", ROOT / "leaderboards/toy_regression"]
+    analyses = build_docs.analyses_of(leaderboard.read_records(folders))
+    changes = {name: {} for name in METHODS}
+    pages = list(build_docs.by_family([*analyses, *analyses], changes))  # each task twice
+    assert [page for page in pages if page.startswith("###")] == ["### Targets", "### Classes"]
+    assert pages[4] == "Of two_moons, two_moons."
+    (analysis,) = [one for one in analyses if one.table.task == "two_moons"]
+    head, _, *lines = (line.strip("| ").split(" | ") for line in pages[5].splitlines())
+    by_method = {line[0]: line for line in lines}
+    assert set(by_method) == {row.method for row in analysis.table.rows}
+    for metric in build_docs.criteria(analysis.table):
+        estimates = list(zip(analysis.table.rows, analysis.estimates(metric)))
+        for method, line in by_method.items():  # of two rows of one method, the one that is tied
+            tied = any(one.best or one.tied for row, one in estimates if row.method == method)
+            assert line[head.index(f"{metric}{build_docs.arrow(metric)}")] == f"{2 * tied} of 2", (method, metric)
+    assert by_method["deep_ensemble"][-3:] == ["4", "4", "4"]
 
 
 def test_the_choice_is_the_cheapest_of_those_that_are_tied(pages):

@@ -184,3 +184,78 @@ def test_a_schedule_can_be_left_for_a_constant_rate():
     schedule = optimizer._learning_rate
     again = type(schedule).from_config(schedule.get_config())
     assert (float(again(29)), float(again(30))) == (float(schedule(29)), float(schedule(30)))
+
+
+@pytest.fixture
+def policy():
+    """Return a function that sets Keras' dtype policy, for the time of a test."""
+    yield keras.config.set_dtype_policy
+    keras.config.set_dtype_policy("float32")
+
+
+def make_network(policy, learning_rate=0.1):
+    """Return a network of a seed, its optimizer under a policy, and a function that takes a step."""
+    keras.utils.set_random_seed(0)
+    hidden = keras.layers.Dense(8, activation="tanh", dtype="float32" if policy == "float32" else "mixed_float16")
+    network = keras.Sequential([keras.Input([4]), hidden, keras.layers.Dense(1, dtype="float32")])
+    variables = network.trainable_variables
+    optimizer = get_optimizer(
+        variables=variables, learning_rate=learning_rate, schedule="constant", momentum=0.0, nesterov=False
+    )
+    inputs = np.random.default_rng(0).normal(size=[16, 4])
+
+    @tf.function
+    def step(factor):
+        with tf.GradientTape() as tape:
+            objective = factor * tf.reduce_mean(network(inputs) ** 2)
+        return training.update(network, optimizer, tape, objective)
+
+    return hidden.kernel, optimizer, step
+
+
+def change(made, factor):
+    """Return the norm of a step, and how it changes a kernel, of an objective times a factor."""
+    kernel, _, step = made
+    before = kernel.numpy()
+    return float(step(tf.constant(factor))), kernel.numpy() - before
+
+
+def test_small_gradients_are_not_lost_in_float16(policy):
+    unscaled = make_network("mixed_float16", 1e6)  # whose optimizer is made under float32
+    norm, expected = change(make_network("float32", 1e6), 1e-7)
+    assert np.all(change(unscaled, 1e-7)[1] == 0)
+    policy("mixed_float16")
+    made = make_network("mixed_float16", 1e6)
+    found, changed = change(made, 1e-7)
+    assert found == pytest.approx(norm, rel=0.01)
+    np.testing.assert_allclose(changed, expected, rtol=0, atol=0.01 * np.abs(expected).max())
+
+
+def test_steps_of_infinite_gradients_are_left_out_until_the_scale_is_small_enough(policy):
+    norm, expected = change(make_network("float32"), 100.0)
+    policy("mixed_float16")
+    made = make_network("mixed_float16")
+    _, optimizer, _ = made
+    assert (float(optimizer.loss_scale), int(optimizer.iterations)) == (2.0**15, 0)
+    found, changed = change(made, 100.0)
+    assert (found, np.abs(changed).max()) == (0, 0)
+    assert (float(optimizer.loss_scale), int(optimizer.iterations)) == (2.0**14, 0)
+    while found == 0:
+        found, changed = change(made, 100.0)
+    assert found == pytest.approx(norm, rel=0.01)
+    np.testing.assert_allclose(changed, expected, rtol=0, atol=0.01 * np.abs(expected).max())
+    assert (int(optimizer.steps_of_scale), int(optimizer.iterations)) == (1, 1)
+
+
+def test_the_loss_scale_is_doubled_after_2000_steps_and_ends_below_1(policy):
+    policy("mixed_float16")
+    made = make_network("mixed_float16")
+    _, optimizer, _ = made
+    optimizer.steps_of_scale.assign(1998)
+    change(made, 1e-3)
+    assert float(optimizer.loss_scale) == 2.0**15
+    change(made, 1e-3)
+    assert (float(optimizer.loss_scale), int(optimizer.steps_of_scale)) == (2.0**16, 0)
+    optimizer.loss_scale.assign(1.0)
+    assert change(made, np.inf)[0] == 0
+    assert np.isnan(change(made, np.nan)[0])  # no scale can help

@@ -1,11 +1,6 @@
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.launch import Options
 
@@ -51,13 +46,8 @@ print(float(tf.random.uniform([])))  # whose bits no seed decides
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
-def test_deterministic_ops_refuse_what_would_not_repeat(deterministic, tmp_path):
-    process = subprocess.run(
-        [sys.executable, "-c", DRAW, str(tmp_path / "run"), str(deterministic)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert (process.returncode == 0) is not deterministic, process.stderr
-    assert ("Random ops require a seed" in process.stderr) is deterministic
+def test_deterministic_ops_refuse_what_would_not_repeat(deterministic, scripts, tmp_path):
+    (tmp_path / "draw.py").write_text(DRAW)
+    ended = scripts.run([str(tmp_path / "draw.py"), str(tmp_path / "run"), str(deterministic)])
+    assert (ended.status == 0) is not deterministic, ended.log
+    assert ("Random ops require a seed" in ended.log) is deterministic

@@ -2,7 +2,9 @@ import logging
 
 import pytest
 
+from tests.tiny import load_script, tiny_config
 from uncertainty_suite import training
+from uncertainty_suite.errors import InputError
 from uncertainty_suite.training import precision
 from uncertainty_suite.training.run import provenance
 
@@ -24,6 +26,7 @@ def test_instructions_are_those_of_the_processor(tmp_path):
 def test_both_precisions_are_timed():
     assert 0 < precision.seconds("float32") < 30
     assert 0 < precision.seconds("bfloat16") < 30
+    assert 0 < precision.seconds("float16") < 30
 
 
 @pytest.mark.parametrize(("measured", "said"), [(5.44, True), (0.4, False)])
@@ -44,8 +47,6 @@ def test_a_slow_bfloat16_is_said_at_the_start(measured, said, monkeypatch, caplo
 
 
 def test_a_run_measures_before_it_trains_and_not_when_it_is_finished(monkeypatch, tmp_path):
-    from tests.tiny import load_script, tiny_config
-
     asked = []
     monkeypatch.setattr(precision, "warn_if_slow", asked.append)
     config = tiny_config("deterministic", precision="mixed_bfloat16", epochs=1)
@@ -53,3 +54,14 @@ def test_a_run_measures_before_it_trains_and_not_when_it_is_finished(monkeypatch
     for _ in range(2):
         load_script("deterministic").main(config, options)
         assert asked == ["mixed_bfloat16"]
+
+
+def test_float16_is_for_one_device():
+    precision.check_devices("mixed_float16", 1)
+    precision.check_devices("mixed_bfloat16", 2)
+    with pytest.raises(InputError) as error:
+        precision.check_devices("mixed_float16", 2)
+    assert str(error.value) == (
+        "config.precision is mixed_float16, which trains on one device, and there are 2. Take "
+        "--config.precision=mixed_bfloat16, or --strategy=one_device."
+    )

@@ -115,9 +115,10 @@ def test_refuses_a_folder_that_is_no_run(config, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-@pytest.mark.parametrize("path", ["file", "file/below"])
+@pytest.mark.parametrize("path", ["file", "file/below", "loop", "loop/below"])
 def test_refuses_what_cannot_be_a_folder(config, tmp_path, path):
     (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(InputError, match=r"Cannot use .* as a run folder"):
         make_run(config, tmp_path / path)
 

@@ -56,7 +56,7 @@ def test_the_default_adds_nothing():
     assert training.get_strategy("auto") is tf.distribute.get_strategy()
 
 
-@pytest.mark.parametrize("batch_size", [32, 33])
+@pytest.mark.parametrize("batch_size", [pytest.param(32, marks=pytest.mark.slow), 33])
 @pytest.mark.parametrize("num_examples", [200, 20_000])  # an epoch made at once, and batch by batch
 def test_a_batch_is_shared_out_in_its_order(batch_size, num_examples, two_devices):
     features = np.arange(num_examples * 300, dtype=np.float32).reshape(num_examples, 300)
@@ -70,6 +70,32 @@ def test_a_batch_is_shared_out_in_its_order(batch_size, num_examples, two_device
             parts = two_devices.experimental_local_results(distributed[key])
             assert [len(part) for part in parts] == [-(-batch_size // 2), batch_size // 2]
             np.testing.assert_array_equal(tf.concat(parts, axis=0), value)
+
+
+def test_outliers_are_shared_out_with_the_examples_before_them(two_devices):
+    features = np.arange(240, dtype=np.float32).reshape(60, 4)
+    splits = {"train": (features, np.arange(60) % 3)}
+    inside, outside = (
+        datasets.Dataset(datasets.from_arrays(name, splits, form=Vectors(4)), "train").seeded(3) for name in "ab"
+    )
+    data = inside.with_outliers(outside)
+
+    def step(batch):
+        inside = tf.cast(batch["labels"] >= 0, tf.float32)
+        first = batch["features"][:, 0]
+        return {
+            "inside": tf.reduce_mean(inside),
+            "first": tf.reduce_mean(first),
+            "product": tf.reduce_mean(inside * first),
+        }
+
+    values = []
+    for strategy in (tf.distribute.get_strategy(), two_devices):
+        train_steps = training.compile_steps([step], strategy, 7, data.rows_per_example)
+        values += train_steps([distribute(data, 7, 0, strategy)], 3)
+    np.testing.assert_array_equal(values[0]["inside"], 0.5)
+    for name, expected in values[0].items():
+        np.testing.assert_allclose(values[1][name], expected, rtol=1e-6, err_msg=name)
 
 
 def test_the_log_says_how_a_batch_is_shared_out(two_devices):

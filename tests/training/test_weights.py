@@ -222,3 +222,17 @@ def test_small_variances_of_large_weights_are_not_lost():
         posterior.collect()
     (one,), (mean,) = (posterior.transform(scale, [tf.ones(1)], tf.zeros(2)) for scale in (1.0, 0.0))
     assert float((one - mean)[0]) == pytest.approx(values.astype(np.float64).std(), rel=0.01)
+
+
+def test_a_gaussian_is_the_same_on_two_devices(two_devices):
+    drawn = []
+    for strategy in (tf.distribute.get_strategy(), two_devices):
+        with strategy.scope():
+            model = get_network()
+            posterior = training.LowRankGaussian(model, 2)
+        for seed in range(3):
+            disturb(model, seed)
+            posterior.collect()
+        drawn.append(posterior.draw(0.5, 1))
+    for one, other in zip(*drawn):
+        np.testing.assert_array_equal(one, other)

@@ -418,6 +418,11 @@ class Dataset:
     # What can be said without reading
 
     @property
+    def rows_per_example(self) -> int:
+        """Rows of a training batch for each of its examples: 2 where outliers follow them, else 1."""
+        return 1 if self._view.outliers is None else 2
+
+    @property
     def _own_form(self) -> Tree:
         """The form that examples are brought into, without statistics that would have to be read; perhaps None."""
         return self._view.task._own_form if self._view.task else self.source.form

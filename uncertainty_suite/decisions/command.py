@@ -7,18 +7,17 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from uncertainty_suite import program
 from uncertainty_suite.decisions.curves import Record, report
-from uncertainty_suite.errors import InputError
 from uncertainty_suite.files import write_atomic
+from uncertainty_suite.program import Parser
 
 
-def parser(doc: str | None) -> argparse.ArgumentParser:
+def parser(doc: str | None) -> Parser:
     """Return a parser with the flags of all scripts that train a method."""
-    made = argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    made = Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     made.add_argument("--method", required=True, help="a script of baselines/, without its ending, or the path of one")
     made.add_argument("--config", required=True, help="a configuration file; --config.<field>=<value> sets a value")
     made.add_argument("--seeds", type=int, default=5, help="seeds 0 to N - 1 are run")
@@ -27,7 +26,7 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     return made
 
 
-def parse(made: argparse.ArgumentParser, argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
+def parse(made: Parser, argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
     """Return the flags, and the overrides of the configuration, `--config.<field>=<value>` each."""
     arguments, rest = made.parse_known_args(argv)
     for each in rest:
@@ -59,10 +58,12 @@ def made_by(settings: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
     return {"settings": settings, "config": config, "provenance": made}
 
 
-def run(main: Callable[[], Any]) -> None:
-    """Run a script; an error that is the user's to mend is one line, and exit status 1."""
-    logging.getLogger("tensorflow").setLevel("ERROR")  # it warns of each training's functions, which compile anew
-    try:
+def run(main: Callable[[], Any]) -> NoReturn:
+    """Run a script as a program: an error that is the user's to mend is one line, and exit status 1."""
+
+    def to_its_end() -> int:
         main()
-    except InputError as error:
-        sys.exit(f"{sys.argv[0]}: {error}")
+        return 0
+
+    logging.getLogger("tensorflow").setLevel("ERROR")  # it warns of each training's functions, which compile anew
+    program.run(sys.argv[0], to_its_end)

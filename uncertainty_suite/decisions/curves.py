@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from uncertainty_suite.errors import InputError, unknown_name
-from uncertainty_suite.files import write_json
+from uncertainty_suite.files import read_json, write_json
+from uncertainty_suite.leaderboard import fields
+from uncertainty_suite.leaderboard.rendering import escape_markdown
 from uncertainty_suite.leaderboard.statistics import t_interval
 
 Curves = Mapping[str, Mapping[str, Sequence[float]]]  # by way to decide, then by seed: a value at each budget
@@ -47,10 +49,17 @@ class Record:
     made_by: Mapping[str, Any]
 
     def __post_init__(self) -> None:
+        if not self.curves:
+            raise InputError("There are no curves.")
         for metric, curves in self.curves.items():
+            if metric not in self.higher_is_better:
+                raise InputError(f"Nothing says whether a higher {metric} is better.")
             for reference in self.references:
                 if reference not in curves:
                     raise unknown_name(f"way to decide in {metric}", reference, curves)
+                for way, by_seed in curves.items():
+                    if not by_seed.keys() & curves[reference].keys():
+                        raise InputError(f"The curves {metric} of {way} and {reference} have no seed in common.")
             for way, by_seed in curves.items():
                 for seed, values in by_seed.items():
                     if len(values) != len(self.budgets):
@@ -87,9 +96,9 @@ def read(path: Path) -> Record:
         InputError: It cannot be read, or is none.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = fields.decisions("", read_json(path))
         return Record(**{**content, **{name: tuple(content[name]) for name in ("budgets", "references")}})
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} is no record of decisions ({error}).") from error
 
 
@@ -102,6 +111,7 @@ def table(record: Record, metric: str, reference: str) -> str:
     ways = record.ways(metric, reference)
     better = "higher" if record.higher_is_better[metric] else "lower"
     header = [record.budget, f"{ways[0]}: {metric} ({better} is better)", *(f"{way} - {ways[0]}" for way in ways[1:])]
+    header = list(map(escape_markdown, header))
     lines = [header, ["---:"] * len(header)]
     columns = [np.atleast_2d(record.values(metric, ways[0]))]
     columns += [np.atleast_2d(record.differences(metric, way, reference)) for way in ways[1:]]
@@ -118,7 +128,7 @@ def table(record: Record, metric: str, reference: str) -> str:
 def report(record: Record) -> str:
     """Return all tables of a record, as Markdown."""
     seeds = max(len(by_seed) for curves in record.curves.values() for by_seed in curves.values())
-    text = f"{record.title}, {seeds} seed{'s' * (seeds > 1)}.\n"
+    text = f"{escape_markdown(record.title)}, {seeds} seed{'s' * (seeds > 1)}.\n"
     for metric in record.curves:
         for reference in record.references:
             text += f"\n{table(record, metric, reference)}"
@@ -162,8 +172,10 @@ class Progress:
         if not path.exists():
             return
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
             found, self.steps = content["settings"], content["steps"]
+            if not isinstance(found, dict) or not isinstance(self.steps, list):
+                raise ValueError("it holds no steps of some settings")
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path} is damaged ({error}). Remove it, to begin anew.") from error
         if found != self._settings:

@@ -1,7 +1,8 @@
 """Every metric of a run from its saved predictions, without the model and without TensorFlow."""
 
 import collections
-from collections.abc import Iterable, Mapping
+import operator
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -166,11 +167,11 @@ def split_metrics(saved: Saved, names: Iterable[str], likelihood: Likelihood) ->
     there = {name.removeprefix(MEASURED): float(saved[name]) for name in saved if name.startswith(MEASURED)}
     reasons = {name.removeprefix(NO_VALUE): str(saved[name]) for name in saved if name.startswith(NO_VALUE)}
     from_mean = [name for name in names if name not in compared]
-    measured = _measure(from_mean, likelihood.metric_input(saved), saved, likelihood)
+    measured = _measure(from_mean, likelihood.metric_input, saved, likelihood)
     measured.left_out.update({name: reasons[name] for name in compared if name in reasons})
     missing = [name for name in compared if name not in there and name not in reasons]
     if missing and "samples" in saved:
-        further = _measure(missing, saved["samples"], saved, likelihood)
+        further = _measure(missing, operator.itemgetter("samples"), saved, likelihood)
         measured = Measured({**measured.metrics, **further.metrics}, {**measured.left_out, **further.left_out})
     elif missing:
         reason = "it compares samples, and none are saved: --config.evaluation.save=\"('samples',)\""
@@ -179,10 +180,12 @@ def split_metrics(saved: Saved, names: Iterable[str], likelihood: Likelihood) ->
     return Measured({name: found[name] for name in [*names, *found] if name in found}, measured.left_out)
 
 
-def _measure(names: list[str], predictions: Any, saved: Saved, likelihood: Likelihood) -> Measured:
+def _measure(names: list[str], predictions: Callable[[Saved], Any], saved: Saved, likelihood: Likelihood) -> Measured:
+    """Return metrics of saved predictions, given what makes of them the predictions that a metric receives."""
     collection = metrics.Collection(names)
-    if names:
-        collection.add_batch(predictions, label=saved["labels"], uncertainties=likelihood.uncertainties(saved))
+    for piece in likelihood.pieces(saved) if names else ():
+        uncertainties = likelihood.uncertainties(piece)
+        collection.add_batch(predictions(piece), label=piece["labels"], uncertainties=uncertainties)
     return Measured(collection.result(), dict(collection.left_out))
 
 
@@ -216,7 +219,7 @@ def posthoc_metrics(fitted: posthoc.PostHoc, saved: Saved, names: Iterable[str],
         return Measured(fitted.measure(likelihood.metric_input(saved), saved["labels"], saved["element_id"]), {})
     calibrate: Any = fitted
     names = [name for name in names if name not in of_samples(names)]
-    return _measure(names, calibrate(likelihood.calibration_input(saved)), saved, likelihood)
+    return _measure(names, lambda piece: calibrate(likelihood.calibration_input(piece)), saved, likelihood)
 
 
 def _check_defined(text: str, info: Any, likelihood: Likelihood) -> None:
@@ -278,7 +281,7 @@ def _ensembles_of(run: RunFolder, inside: Saved, size: int) -> Measured:
     for first in range(count if size < count else 1):
         members = [(first + i) % count for i in range(size)]
         test = {**likelihood.of_members(inside, members), "labels": inside["labels"]}
-        found = [_measure(names, likelihood.metric_input(test), test, likelihood)]
+        found = [_measure(names, likelihood.metric_input, test, likelihood)]
         if validation is not None:
             held_out = {**likelihood.of_members(validation, members), "labels": validation["labels"]}
             calibrate = fit_posthoc(likelihood.calibration, held_out, likelihood)
@@ -301,11 +304,26 @@ def _shift_means(task: Task, of_split: Mapping[str, Measured], inside: Saved) ->
             results |= _prefixed(f"shift/severity_{severity}", _means(rows))
     results |= _prefixed("shift/mean", _means([row for rows in by_severity.values() for row in rows]))
     if "shift/mean/accuracy" in results:
-        correct = metrics.per_example("accuracy", task.likelihood.metric_input(inside), inside["labels"])
+        correct = _correct(inside, task.likelihood)
         clean_error = 1 - correct[: max(split.max_examples for split in shifts) or None].mean()
         results["shift/mce"] = 1 - results["shift/mean/accuracy"]
         results["shift/relative_mce"] = float(results["shift/mce"] - clean_error)
     return Measured(results, {})
+
+
+def _correct(saved: Saved, likelihood: Likelihood) -> np.ndarray:
+    """Return 1 for each example that is right, 0 for each that is wrong."""
+    return likelihood.by_example(
+        lambda piece: metrics.per_example("accuracy", likelihood.metric_input(piece), piece["labels"]), saved
+    )
+
+
+def _by_example(
+    function: Callable[[Saved], dict[Any, np.ndarray]], saved: Saved, likelihood: Likelihood | type[Likelihood]
+) -> dict[Any, np.ndarray]:
+    """Return what `Likelihood.by_example` does, of a function that gives several values for each example."""
+    found = [function(piece) for piece in likelihood.pieces(saved)]
+    return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
 
 
 class Failures:
@@ -340,10 +358,9 @@ class Failures:
         if is_ood:
             self._errors.append(np.zeros(count, bool))
         else:
-            correct = metrics.per_example("accuracy", self._likelihood.metric_input(saved), saved["labels"])
-            self._errors.append(correct == 0)
+            self._errors.append(_correct(saved, self._likelihood) == 0)
         self._is_ood.append(np.full(count, is_ood))
-        self._uncertainties.append(self._likelihood.uncertainties(saved))
+        self._uncertainties.append(_by_example(self._likelihood.uncertainties, saved, self._likelihood))
 
     @property
     def uncertainties(self) -> list[str]:
@@ -374,7 +391,7 @@ def _ood(run: RunFolder, inside: Saved, names: Iterable[str], failures: Failures
         head = run.predictions(HEAD) if run.has_predictions(HEAD) else None
         weights = (head["weights"], head["bias"]) if head else None
         scores = {name: score.fit(train, weights) for name, score in scores.items()}
-    scored = {name: score(inside) for name, score in scores.items()}
+    scored = {name: task.likelihood.by_example(score, inside) for name, score in scores.items()}
     # Scores are chosen by telling the OOD validation set from the validation split: a folder of others may lack either.
     can_choose = task.of("ood_validation") and task.of("validation")
     choices = _Choices(run, inside, scores) if can_choose else None
@@ -408,12 +425,13 @@ class _Choices:
         outside = {split.key: run.predictions(split.key) for split in task.of("ood_validation")}
         self.tuned: dict[str, dict[str, Any]] = {}
         self._scores = {name: score for name, score in scores.items() if score.tunable and name == score.name}
-        self._inside = {name: score.variants(inside) for name, score in self._scores.items()}
+        self._likelihood = task.likelihood
+        self._inside = {name: self._variants(score, inside) for name, score in self._scores.items()}
         self._chosen: dict[str, Any] = {}
         self._gaps: dict[str, list[float]] = collections.defaultdict(list)
         for name, score in self._scores.items():
-            variants = score.variants(held_out)
-            found = [_aurocs(variants, score.variants(each)) for each in outside.values()]
+            variants = self._variants(score, held_out)
+            found = [_aurocs(variants, self._variants(score, each)) for each in outside.values()]
             means = {value: float(np.mean([aurocs[value] for aurocs in found])) for value in variants}
             # The score's own value, where that is among the best.
             self._chosen[name] = max(means, key=lambda value: means[value])
@@ -429,11 +447,14 @@ class _Choices:
         """Return the AUROC of an OOD test set by the chosen value, and by the one that is best on that set."""
         results: dict[str, float] = {}
         for name, score in self._scores.items():
-            aurocs = _aurocs(self._inside[name], score.variants(outside))
+            aurocs = _aurocs(self._inside[name], self._variants(score, outside))
             chosen, best = aurocs[self._chosen[name]], max(aurocs.values())
             results |= {f"{name}/tuned/auroc": chosen, f"{name}/oracle/auroc": best}
             self._gaps[name].append(best - chosen)
         return results
+
+    def _variants(self, score: ood_scores.Score, saved: Saved) -> dict[Any, np.ndarray]:
+        return _by_example(score.variants, saved, self._likelihood)
 
     def gaps(self) -> dict[str, float]:
         """Return how much better the best values would have been, means over the OOD test sets."""
@@ -464,10 +485,11 @@ def ood_metrics(
         `auroc`, `aupr_in`, `aupr_out` and `fpr95` by the uncertainty that every method has, `<score>/auroc` and so on
         by each other one, and the likelihood's `ood_summary`.
     """
-    inner, outer = likelihood.uncertainties(inside), likelihood.uncertainties(outside)
+    inner, outer = (_by_example(likelihood.uncertainties, saved, likelihood) for saved in (inside, outside))
     pairs = {name: (values, outer[name]) for name, values in inner.items()}
     for name, score in scores.items():
-        pairs[name] = known[name] if name in known else score(inside), score(outside)
+        scores_in = known[name] if name in known else likelihood.by_example(score, inside)
+        pairs[name] = scores_in, likelihood.by_example(score, outside)
     results: dict[str, float] = {}
     first = next(iter(inner))
     for name, (scores_in, scores_out) in pairs.items():

@@ -19,6 +19,7 @@ from uncertainty_suite.errors import InputError
 from uncertainty_suite.evaluation.measurement import HEAD, MEASURED, NO_VALUE, Measured, of_samples, split_metrics
 from uncertainty_suite.likelihoods import Likelihood, Saved
 from uncertainty_suite.predictions import Predictions
+from uncertainty_suite.runs import RunFolder
 from uncertainty_suite.tasks import Split
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ class Predictor:
                 parts[name].append(values)
             if said.features is not None:
                 parts["features"].append(said.features)
-        return _joined(parts, self.likelihood)
+        by_sample = self.likelihood.by_sample
+        return {name: np.concatenate(values, axis=int(name in by_sample)) for name, values in parts.items()}
 
 
 def predict_splits(
@@ -158,7 +160,9 @@ def predict_splits(
 
     def load_batches(splits: Iterable[Split]) -> Iterator[Any]:
         for split in splits:
-            yield from run.get_data(split).batches(config.batch_size, max_examples=split.max_examples)
+            data = run.get_data(split)
+            yield min(split.max_examples or data.num_examples, data.num_examples)  # how many come
+            yield from data.batches(config.batch_size, max_examples=split.max_examples)
             yield None  # the split ends
 
     def save(split: Split, saved: Saved) -> Measured:
@@ -178,24 +182,51 @@ def predict_splits(
     ):
         # The first split is the one that is timed, so nothing else runs beside it, and what compiles comes before.
         batches = itertools.chain(load_batches(splits[:1]), ahead)
-        first = next(batches)
+        count, first = next(batches), next(batches)
         predictor.warm_up(first["features"])
         flops = predictor.flops_per_example(first["features"])
         if flops is not None:
             costs["prediction_flops_per_example"] = flops
-        batches = itertools.chain([first], batches)
+        batches = itertools.chain([count, first], batches)
         for split in bar:
             bar.set_postfix(split=split.key, refresh=False)
             predictor.begin(split.key)
             collection = metrics.Collection(compared if split.labelled else ())
-            saved, seconds = _predict(
-                predictor, iter(lambda: next(batches), None), arrays_of(split), collection, split.labelled
+            saved = _Saved(next(batches), run.folder, likelihood)
+            seconds = _predict(
+                predictor, iter(lambda: next(batches), None), arrays_of(split), collection, split.labelled, saved
             )
-            costs.setdefault("milliseconds_per_example", 1000 * seconds / len(saved["labels"]))
+            costs.setdefault("milliseconds_per_example", 1000 * seconds / saved.count)
             if measured:
                 measured[-1].result()  # raises what went wrong there; and never do several splits wait in memory
-            measured.append(saver.submit(save, split, saved))
+            measured.append(saver.submit(save, split, saved.arrays))
     return costs, {split.key: future.result() for split, future in zip(splits, measured)}
+
+
+class _Saved:
+    """The arrays of a split, filled batch by batch.
+
+    Attributes:
+        count: How many examples there are.
+        arrays: The arrays, whole when all batches were added.
+    """
+
+    def __init__(self, count: int, folder: RunFolder, likelihood: Likelihood) -> None:
+        self.count = count
+        self.arrays: Saved = {}
+        self._folder, self._likelihood = folder, likelihood
+        self._filled = 0
+
+    def add(self, batch: Saved) -> None:
+        """Put what a batch gives behind what is there."""
+        rows = slice(self._filled, self._filled + len(batch["labels"]))
+        for name, values in batch.items():
+            of_samples = name in self._likelihood.by_sample
+            if name not in self.arrays:
+                shape = (len(values), self.count, *values.shape[2:]) if of_samples else (self.count, *values.shape[1:])
+                self.arrays[name] = self._folder.room_for(shape, values.dtype)
+            self.arrays[name][(slice(None), rows) if of_samples else rows] = values
+        self._filled = rows.stop
 
 
 def _predict(
@@ -204,10 +235,10 @@ def _predict(
     arrays: Iterable[str],
     collection: metrics.Collection,
     labelled: bool,
-) -> tuple[Saved, float]:
-    """Predict the batches of a split; also return the seconds it took."""
+    saved: _Saved,
+) -> float:
+    """Predict the batches of a split, and return the seconds it took."""
     likelihood = predictor.likelihood
-    parts: dict[str, list[np.ndarray]] = collections.defaultdict(list)
     seconds = 0.0
     for batch in batches:
         started_at = time.perf_counter()
@@ -220,24 +251,14 @@ def _predict(
                 f"predict() of this method gives no {' and no '.join(missing)}, which config.evaluation.ood_scores or "
                 "config.evaluation.save ask for. Leave these out: the trained network is kept."
             )
-        labels = batch["labels"].numpy()
-        for name, values in {**likelihood.to_saved(said), **savable}.items():
-            parts[name].append(values)
-        parts["labels"].append(labels)
-        parts["element_id"].append(batch["element_id"].numpy())
+        labels, ids = batch["labels"].numpy(), batch["element_id"].numpy()
+        saved.add({**likelihood.to_saved(said), **savable, "labels": labels, "element_id": ids})
         if collection.metrics:
             collection.add_batch(likelihood.samples_input(said), label=labels if labelled else None)
-    saved = _joined(parts, likelihood)
     if collection.metrics:
-        saved |= {f"{MEASURED}{name}": np.asarray(value) for name, value in collection.result().items()}
-        saved |= {f"{NO_VALUE}{name}": np.asarray(reason) for name, reason in collection.left_out.items()}
-    return saved, seconds
-
-
-def _joined(parts: dict[str, list[np.ndarray]], likelihood: Likelihood) -> Saved:
-    return {
-        name: np.concatenate(values, axis=1 if name in likelihood.by_sample else 0) for name, values in parts.items()
-    }
+        saved.arrays |= {f"{MEASURED}{name}": np.asarray(value) for name, value in collection.result().items()}
+        saved.arrays |= {f"{NO_VALUE}{name}": np.asarray(reason) for name, reason in collection.left_out.items()}
+    return seconds
 
 
 def _ahead(items: Iterable[T], how_many: int) -> Generator[T]:

@@ -1,25 +1,17 @@
 """Draw all figures of runs: `python -m uncertainty_suite.figures RUN...`."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from uncertainty_suite import figures, program
 from uncertainty_suite.errors import InputError, one_line
+from uncertainty_suite.program import Parser
 from uncertainty_suite.runs import RunFolder
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}. See --help.")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m uncertainty_suite.figures",
         description="Draw every figure that the saved predictions of a run allow, or compare several runs on one task.",
         allow_abbrev=False,

@@ -27,7 +27,8 @@ def open_runs(runs: Mapping[str, str | Path], likelihood: str = "") -> dict[str,
     """
     if not runs:
         raise InputError("There is no run to draw; expected run folders by their labels.")
-    opened = {label: RunFolder(path) for label, path in runs.items()}
+    # Legends leave out what begins with an underscore.
+    opened = {f" {label}" if label.startswith("_") else label: RunFolder(path) for label, path in runs.items()}
     for run in opened.values():
         if likelihood and run.task.likelihood.name != likelihood:
             raise InputError(

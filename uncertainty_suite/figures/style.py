@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 import matplotlib.style
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from uncertainty_suite import metrics
 from uncertainty_suite.errors import InputError
@@ -139,9 +140,19 @@ def save(figure: Figure, path: str | Path) -> Path:
     known = figure.canvas.get_supported_filetypes()
     if file_type not in known:
         raise InputError(f"Unknown figure format '{path.suffix}' of {path}. Known: {', '.join(sorted(known))}.")
+    _show_names_as_they_are(figure)
     if figure.get_layout_engine() is not None:  # laid out a second time, for a second format, it would differ a little
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(file_type)
     write_atomic(path, lambda file: figure.savefig(file, format=file_type, metadata=metadata))
     return path
+
+
+def _show_names_as_they_are(figure: Figure) -> None:
+    """Let a name with dollars in it be no formula, which it may be a wrong one of; the numbers at ticks are some."""
+    axes = [axis for each in figure.axes for axis in (each.xaxis, each.yaxis)]
+    at_ticks = {id(text) for axis in axes for text in (*axis.get_ticklabels(which="both"), axis.get_offset_text())}
+    for text in figure.findobj(Text):
+        if id(text) not in at_ticks:
+            text.set_parse_math(False)

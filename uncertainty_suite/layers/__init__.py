@@ -4,6 +4,7 @@ from uncertainty_suite.layers.attention import DotProductAttention, self_attenti
 from uncertainty_suite.layers.batch_normalization import FusedBatchNormalization
 from uncertainty_suite.layers.centroids import CentroidKernel
 from uncertainty_suite.layers.divergence import kl_divergence
+from uncertainty_suite.layers.draws import draw_for_rows
 from uncertainty_suite.layers.dropout import Dropout, MonteCarloDropout
 from uncertainty_suite.layers.factor_analysis import FactorAnalysisSoftmax
 from uncertainty_suite.layers.fast_weights import (
@@ -77,6 +78,7 @@ __all__ = [
     "VariationalLastLayer",
     "ZeroPadding",
     "by_member",
+    "draw_for_rows",
     "draw_samples",
     "fast_weight_initializer",
     "has_stochastic",

@@ -9,6 +9,7 @@ from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError
 
 _INITIAL_COUNT = 13.0  # of each class, as in the code of the paper's authors
+_LEAST_COUNT = 1e-20  # far above where float32 has too few digits for sum / count, and then 0 / 0
 
 
 @keras.saving.register_keras_serializable(package="uncertainty_suite")
@@ -20,7 +21,9 @@ class CentroidKernel(keras.layers.Layer):
     Van Amersfoort et al. 2020, https://arxiv.org/abs/2003.02037, section 2. The centroid e_c = m_c / n_c is no trained
     weight: `update_centroids` moves it towards the embeddings of the class's examples in a batch,
 
-        n_c <- momentum n_c + (1 - momentum) count_c,    m_c <- momentum m_c + (1 - momentum) sum z_c.
+        n_c <- momentum n_c + (1 - momentum) count_c,    m_c <- momentum m_c + (1 - momentum) sum z_c,
+
+    and of a class that batches have lacked until hardly any count is left, it stays where it is.
 
     Computed in float32 whatever the global policy. Replicas of a distribution strategy add up their batches.
 
@@ -105,8 +108,11 @@ class CentroidKernel(keras.layers.Layer):
         replica_context = tf.distribute.get_replica_context()
         if replica_context is not None and replica_context.num_replicas_in_sync > 1:
             counts, sums = replica_context.all_reduce(tf.distribute.ReduceOp.SUM, [counts, sums])
-        self.counts.assign(self.momentum * self.counts + (1 - self.momentum) * counts)
-        self.sums.assign(self.momentum * self.sums + (1 - self.momentum) * sums)
+        counts = self.momentum * self.counts + (1 - self.momentum) * counts
+        sums = self.momentum * self.sums + (1 - self.momentum) * sums
+        known = counts > _LEAST_COUNT
+        self.counts.assign(tf.where(known, counts, self.counts))
+        self.sums.assign(tf.where(known[:, tf.newaxis], sums, self.sums))
 
     def _embed(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return the embeddings z `[batch, units, embedding_size]`."""

@@ -1,10 +1,13 @@
-"""Random numbers of layers: seeds that differ between replicas, and masks and signs that are cheap to draw."""
+"""Random numbers of layers: those of an example on any number of replicas; masks and signs that are cheap to draw."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from uncertainty_suite import keras, tf
+from uncertainty_suite import replicas, tf
 
 
 def random_mask(shape: tf.Tensor, rate: float, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
@@ -39,12 +42,37 @@ def random_signs(shape: tf.Tensor, seed: tf.Tensor, dtype: tf.DType) -> tf.Tenso
     return random_mask(shape, 0.5, seed, dtype) - 1  # of 0 and 2
 
 
-def next_seed(generator: keras.random.SeedGenerator) -> tf.Tensor:
-    """Return a fresh seed, another one on each replica."""
-    seed = generator.next()
-    replica_context = tf.distribute.get_replica_context()
-    if replica_context is not None:
-        # Replicas hold equal generators but see different examples: without this they would share their draws.
-        replica = tf.cast(replica_context.replica_id_in_sync_group, seed.dtype)
-        seed += tf.stack([tf.zeros_like(replica), 2**32 * replica])
-    return seed
+def draw_for_rows(
+    draw: Callable[[Any, tf.Tensor], tf.Tensor], shape: Any, rows: Any, seed: tf.Tensor, axis: int = 0
+) -> tf.Tensor:
+    """Draw random numbers for the rows of a batch, which do not depend on how many replicas share it out.
+
+    Each replica draws those of the whole batch and takes its part. That costs drawing; it is what equality costs.
+
+    Args:
+        draw: From a shape and a seed to random numbers.
+        shape: Their shape, a tensor or a list.
+        rows: The size of the axis of rows: on replicas that of a replica's examples, or of several copies of them, one
+            copy after the other. None where it is not known: then each replica has draws of its own.
+        seed: The seed, the same on all replicas.
+        axis: The axis of rows.
+    """
+    part = replicas.current()
+    if part is None or rows is None or rows % part.size:
+        return draw(shape, _of_replica(seed))
+    copies = rows // part.size
+    shape = tf.convert_to_tensor(shape, tf.int32)
+    before, after = shape[:axis], shape[axis + 1 :]
+    whole = draw(tf.concat([before, [copies * part.batch_size], after], axis=0), seed)
+    by_copy = tf.reshape(whole, tf.concat([before, [copies, part.batch_size], after], axis=0))
+    mine = tf.gather(by_copy, part.start + tf.range(part.size), axis=axis + 1)
+    return tf.reshape(mine, shape)
+
+
+def _of_replica(seed: tf.Tensor) -> tf.Tensor:
+    """Return a seed that is another one on each replica: they see different rows, and would share their draws."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return seed
+    replica = tf.cast(context.replica_id_in_sync_group, seed.dtype)
+    return seed + tf.stack([tf.zeros_like(replica), 2**32 * replica])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from uncertainty_suite import keras, replicas, tf
+from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.layers.draws import next_seed, random_mask
+from uncertainty_suite.layers.draws import draw_for_rows, random_mask
 
 
 @keras.saving.register_keras_serializable(package="uncertainty_suite")
@@ -58,16 +58,12 @@ class Dropout(keras.layers.Layer):
         return tf.stack([shape[i] if size is None else size for i, size in enumerate(self.noise_shape)])
 
     def _mask(self, inputs: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-        part = replicas.current()
-        shared = self.noise_shape is not None and self.noise_shape[0] is not None  # by all examples
-        if part is None or not (shared or inputs.shape[0] == part.size):
-            return random_mask(shape, self.rate, next_seed(self.seed_generator), inputs.dtype)
-        seed = self.seed_generator.next()
-        if shared:
+        def draw(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
             return random_mask(shape, self.rate, seed, inputs.dtype)
-        # Drawn for the whole batch, the masks of its examples do not depend on how it is shared out.
-        whole = tf.concat([[part.batch_size], shape[1:]], axis=0)
-        return random_mask(whole, self.rate, seed, inputs.dtype)[part.start : part.start + part.size]
+
+        if self.noise_shape is not None and self.noise_shape[0] is not None:  # one mask for all examples
+            return draw(shape, self.seed_generator.next())
+        return draw_for_rows(draw, shape, inputs.shape[0], self.seed_generator.next())
 
     def _drop(self, inputs: tf.Tensor, mask_shape: tf.Tensor) -> tf.Tensor:
         mask = self._mask(inputs, mask_shape)

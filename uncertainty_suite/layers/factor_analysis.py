@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from uncertainty_suite import keras, tf
+from uncertainty_suite import keras, replicas, tf
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.layers.draws import next_seed
+from uncertainty_suite.layers.draws import draw_for_rows
 
 _DRAWS_AT_ONCE = 2**21  # normal draws of one pass over the samples: with more, they leave the processor's caches
 
@@ -84,6 +84,7 @@ class FactorAnalysisSoftmax(keras.layers.Layer):
         latent_variance: tf.Tensor | None = None,
         noise: tf.Tensor | None = None,
     ) -> tf.Tensor:
+        inputs = tf.cast(inputs, tf.float32)  # of integers Keras leaves the type
         classes = self._num_classes(inputs.shape)
         location, scale, factors = tf.split(inputs, [classes, classes, classes * self.num_factors], axis=-1)
         stddev = self.least_stddev + tf.nn.softplus(scale)
@@ -100,19 +101,22 @@ class FactorAnalysisSoftmax(keras.layers.Layer):
 
         if noise is not None:
             return log_sum(noise, location, stddev, factors) - tf.math.log(float(noise.shape[0]))
-        seed = next_seed(self.seed_generator)
-        parts = self._num_parts(inputs.shape[0], classes)
+        seed = self.seed_generator.next()
+        replica = replicas.current()  # all of which draw for the whole batch
+        parts = self._num_parts(inputs.shape[0] if replica is None else replica.batch_size, classes)
         batch_size = tf.shape(inputs)[0] if inputs.shape[0] is None else inputs.shape[0]
         shape = [self.num_samples // parts, batch_size, classes + self.num_factors]
 
         def part(seed: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
-            return log_sum(tf.random.stateless_normal(shape, seed), *parameters)
+            draws = draw_for_rows(tf.random.stateless_normal, shape, inputs.shape[0], seed, axis=1)
+            return log_sum(draws, *parameters)
 
         if parts == 1:
             total = part(seed, location, stddev, factors)
         else:
             drawn_again = tf.recompute_grad(part)
             seeds = tf.random.stateless_uniform([parts, 2], seed, minval=None, maxval=None, dtype=tf.int32)
+            seeds = tf.cast(seeds, seed.dtype)
             total = tf.reduce_logsumexp(
                 tf.map_fn(
                     lambda each: drawn_again(each, location, stddev, factors), seeds, fn_output_signature=tf.float32

@@ -7,7 +7,7 @@ from typing import Any
 
 from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError, unknown_name
-from uncertainty_suite.layers.draws import next_seed
+from uncertainty_suite.layers.draws import draw_for_rows
 from uncertainty_suite.layers.members import by_member
 from uncertainty_suite.marks import mark
 
@@ -257,14 +257,14 @@ class StochasticFastWeights(FastWeights):
     def _values(self, weight: str, split: tf.Tensor) -> tf.Tensor:
         location = super()._values(weight, split)
         scale = _scale(getattr(self, f"{weight}_rho"))[:, tf.newaxis]
-        noise = self._noise(tf.stack([self.members, tf.shape(split)[1], location.shape[-1]]), location.dtype)
-        return tf.clip_by_value(location + scale * noise, -_LARGEST_DRAW, _LARGEST_DRAW)
+        shape = tf.stack([self.members, tf.shape(split)[1], location.shape[-1]])
+        noise = draw_for_rows(self._draw, shape, split.shape[1], self.seed_generator.next(), axis=1)
+        return tf.clip_by_value(location + scale * tf.cast(noise, location.dtype), -_LARGEST_DRAW, _LARGEST_DRAW)
 
-    def _noise(self, shape: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-        seed = next_seed(self.seed_generator)
+    def _draw(self, shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         if self.distribution == "normal":
-            return tf.cast(tf.random.stateless_normal(shape, seed), dtype)
-        return tf.cast(tf.tan(math.pi * (tf.random.stateless_uniform(shape, seed) - 0.5)), dtype)
+            return tf.random.stateless_normal(shape, seed)
+        return tf.tan(math.pi * (tf.random.stateless_uniform(shape, seed) - 0.5))
 
     def kl_divergence(self) -> tf.Tensor:
         """Return KL(q || prior) in nats, summed over members and weights: a scalar.

@@ -109,11 +109,11 @@ class RandomFeatureGaussianProcess(keras.layers.Layer):
             ("feature_stddev", feature_stddev),
             ("ridge_penalty", ridge_penalty),
         ]:
-            if not value > 0:
-                raise InputError(f"{name} must be above 0, received {value}.")
+            if not 0 < value < math.inf:
+                raise InputError(f"{name} must be a finite number above 0, received {value}.")
         if not momentum < 1:
             raise InputError(f"momentum must be below 1 (at or below 0 for the exact precision), received {momentum}.")
-        if l2 < 0:
+        if not l2 >= 0:
             raise InputError(f"l2 must not be negative, received {l2}.")
         if likelihood != "gaussian" and units != 1:
             raise InputError(f"The likelihood '{likelihood}' needs exactly 1 unit, received {units}.")

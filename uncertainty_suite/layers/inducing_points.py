@@ -9,7 +9,7 @@ import numpy as np
 
 from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.layers.draws import next_seed
+from uncertainty_suite.layers.draws import draw_for_rows
 from uncertainty_suite.marks import mark
 
 _MEAN_UNIT = 10.0  # prior standard deviations: by steps that suit a network's weights the mean comes as far as it needs
@@ -180,7 +180,7 @@ class GaussianSamples(keras.layers.Layer):
 
     def call(self, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
         shape = [tf.shape(mean)[0], self.num_samples, mean.shape[-1]]
-        noise = tf.random.stateless_normal(shape, next_seed(self.seed_generator))
+        noise = draw_for_rows(tf.random.stateless_normal, shape, mean.shape[0], self.seed_generator.next())
         return mean[:, tf.newaxis] + tf.sqrt(variance)[:, tf.newaxis] * noise
 
     def compute_output_shape(

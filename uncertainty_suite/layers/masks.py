@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from uncertainty_suite import keras, tf
+from uncertainty_suite import keras, replicas, tf
 from uncertainty_suite.errors import InputError
 
 _MOST_DRAWS = 500  # for each number of positions
@@ -96,7 +96,9 @@ class MemberMasks(keras.layers.Layer):
         if not self.active:
             return inputs
         count = tf.shape(inputs)[0] if inputs.shape[0] is None else inputs.shape[0]
-        masks = tf.gather(tf.convert_to_tensor(self.masks), tf.range(count) * self.members // count)
+        part = replicas.current()
+        start, whole = (0, count) if part is None or count != part.size else (part.start, part.batch_size)
+        masks = tf.gather(tf.convert_to_tensor(self.masks), (start + tf.range(count)) * self.members // whole)
         return inputs * tf.reshape(masks, [count, *[1] * (len(inputs.shape) - 2), inputs.shape[-1]])
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.layers.draws import next_seed
+from uncertainty_suite.layers.draws import draw_for_rows
 
 
 @keras.saving.register_keras_serializable(package="uncertainty_suite")
@@ -43,7 +44,8 @@ class PerturbedCopy(keras.layers.Layer):
         return keras.tree.map_structure(self._with_copy, inputs) if training else inputs
 
     def _with_copy(self, inputs: tf.Tensor) -> tf.Tensor:
-        noise = tf.random.stateless_normal(tf.shape(inputs), next_seed(self.seed_generator), dtype=inputs.dtype)
+        draw = functools.partial(tf.random.stateless_normal, dtype=inputs.dtype)
+        noise = draw_for_rows(draw, tf.shape(inputs), inputs.shape[0], self.seed_generator.next())
         return tf.concat([inputs, inputs + self.stddev * noise], axis=0)
 
     def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:

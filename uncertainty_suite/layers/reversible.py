@@ -8,6 +8,7 @@ from typing import Any
 
 from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError
+from uncertainty_suite.layers.batch_normalization import FusedBatchNormalization
 
 
 @keras.saving.register_keras_serializable(package="uncertainty_suite")
@@ -203,7 +204,7 @@ class FlowDensities(keras.layers.Layer):
     def build(self, input_shape: tuple[Any, ...]) -> None:
         self.projection = keras.layers.Dense(self.latent_size, dtype="float32", name="projection")
         self.projection.build(input_shape)
-        self.normalization = keras.layers.BatchNormalization(momentum=0.9, dtype="float32", name="normalization")
+        self.normalization = FusedBatchNormalization(momentum=0.9, dtype="float32", name="normalization")
         self.normalization.build((None, self.latent_size))
         self.flows = [RadialFlow(dtype="float32", name=f"flow_{i}") for i in range(1, self.depth + 1)]
         for flow in self.flows:

@@ -7,7 +7,7 @@ from typing import Any
 
 from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.layers.draws import next_seed
+from uncertainty_suite.layers.draws import draw_for_rows
 from uncertainty_suite.layers.fast_weights import FastWeights
 from uncertainty_suite.marks import mark
 
@@ -87,7 +87,8 @@ class LogUniform(keras.layers.Layer):
 
     def sample(self, batch: int | tf.Tensor) -> tf.Tensor:
         """Draw settings for each row of a batch that is repeated for each member, `[members * batch, count]`."""
-        shares = tf.random.stateless_uniform([self.members, batch, self.count], next_seed(self.seed_generator))
+        shape, seed = [self.members, batch, self.count], self.seed_generator.next()
+        shares = draw_for_rows(tf.random.stateless_uniform, shape, batch, seed, axis=1)
         lower, upper = (tf.convert_to_tensor(each)[:, tf.newaxis] for each in (self.log_lower, self.log_upper))
         return self._settings(tf.reshape(lower + shares * (upper - lower), [-1, self.count]))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from uncertainty_suite import keras, tf
 from uncertainty_suite.errors import InputError, unknown_name
-from uncertainty_suite.layers.draws import next_seed, random_signs
+from uncertainty_suite.layers.draws import draw_for_rows, random_signs
 from uncertainty_suite.marks import mark
 
 ESTIMATORS = ("flipout", "reparameterization")
@@ -170,7 +170,7 @@ class Variational(keras.layers.Wrapper):
         if not embeds:
             inputs = tf.cast(inputs, self.compute_dtype)
         mean = tf.convert_to_tensor(self.mean)
-        noise = POSTERIORS[self.posterior].draw(self.mean.shape, next_seed(self.seed_generator))
+        noise = POSTERIORS[self.posterior].draw(self.mean.shape, self.seed_generator.next())  # the same on all replicas
         perturbation = self.stddev * tf.cast(noise, mean.dtype)
         if training and self.estimator == "flipout":
             flipped = inputs if embeds else inputs * self._signs(inputs)
@@ -200,7 +200,11 @@ class Variational(keras.layers.Wrapper):
         """Draw a sign for each example and channel of a tensor, of a shape that broadcasts to its."""
         channels = self._channels(tensor)
         shape = [size if axis in (0, channels) else 1 for axis, size in enumerate(tf.unstack(tf.shape(tensor)))]
-        return random_signs(tf.stack(shape), next_seed(self.seed_generator), tensor.dtype)
+
+        def draw(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+            return random_signs(shape, seed, tensor.dtype)
+
+        return draw_for_rows(draw, tf.stack(shape), tensor.shape[0], self.seed_generator.next())
 
     def _channels(self, tensor: tf.Tensor) -> int:
         """Return the axis of the channels."""

@@ -13,27 +13,20 @@ A folder of runs that has the name of a command is given as `./add`.
 """
 
 import argparse
-import io
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from uncertainty_suite import program
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.leaderboard.fields import printable
 from uncertainty_suite.leaderboard.records import Record, read_all
 from uncertainty_suite.leaderboard.rendering import FORMATS, render
+from uncertainty_suite.program import Parser
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}. See --help.")
-
-
-def _parser(command: str, description: str) -> argparse.ArgumentParser:
-    return _Parser(
+def _parser(command: str, description: str) -> Parser:
+    return Parser(
         prog=f"python -m uncertainty_suite.leaderboard {command}".rstrip(),
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -61,15 +54,21 @@ def _say(lines: Iterable[object]) -> None:
 
 def _tables(arguments: Sequence[str]) -> int:
     parser = _parser("", __doc__)
-    parser.add_argument("runs", nargs="+", metavar="RUNS", help="a run folder, a folder above them, or leaderboards/")
+    parser.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUNS", help="a run folder, a folder above them, or leaderboards/"
+    )
     parser.add_argument("--format", choices=FORMATS, default="markdown")
     parser.add_argument(
         "--metrics",
         metavar="PATTERNS",
         help="columns, e.g. 'test/nll,ood/*/auroc' (default: the headline ones for readers, all in csv and json)",
     )
-    parser.add_argument("--update", nargs="+", metavar="FILE", help="write the tables between the files' markers")
-    parser.add_argument("--check", nargs="+", metavar="FILE", help="exit with 1 if the files' tables are not current")
+    parser.add_argument(
+        "--update", nargs="+", type=Path, metavar="FILE", help="write the tables between the files' markers"
+    )
+    parser.add_argument(
+        "--check", nargs="+", type=Path, metavar="FILE", help="exit with 1 if the files' tables are not current"
+    )
     options = parser.parse_args(arguments)
     problems: list[str] = []
     records = _read(options.runs, problems)
@@ -91,8 +90,8 @@ def _add(arguments: Sequence[str]) -> int:
     from uncertainty_suite.leaderboard.store import add
 
     parser = _parser("add", "Check finished runs and copy what a comparison needs of them into the records.")
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run folder, or a folder above run folders")
-    parser.add_argument("--to", default="leaderboards", metavar="FOLDER", help="default: leaderboards")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder, or a folder above run folders")
+    parser.add_argument("--to", default="leaderboards", type=Path, metavar="FOLDER", help="default: leaderboards")
     parser.add_argument("--replace", action="store_true", help="overwrite a record that says something else")
     options = parser.parse_args(arguments)
     _say(add(options.runs, options.to, options.replace))
@@ -103,8 +102,8 @@ def _diff(arguments: Sequence[str]) -> int:
     from uncertainty_suite.leaderboard.difference import diff
 
     parser = _parser("diff", "Show what differs between two runs, and each metric's difference with its interval.")
-    parser.add_argument("first", metavar="RUN_A", help="a run folder, or a record's file")
-    parser.add_argument("second", metavar="RUN_B")
+    parser.add_argument("first", type=Path, metavar="RUN_A", help="a run folder, or a record's file")
+    parser.add_argument("second", type=Path, metavar="RUN_B")
     options = parser.parse_args(arguments)
     _say(diff(options.first, options.second).removesuffix("\n").split("\n"))
     return 0
@@ -117,8 +116,10 @@ def _page(arguments: Sequence[str]) -> int:
     from uncertainty_suite.leaderboard.writing import write
 
     parser = _parser("page", "Write the page: one file that opens from disk, without a network.")
-    parser.add_argument("folder", nargs="?", default="leaderboards", help="of the records; default: leaderboards")
-    parser.add_argument("--output", metavar="FILE", help="default: index.html in that folder")
+    parser.add_argument(
+        "folder", nargs="?", default="leaderboards", type=Path, help="of the records; default: leaderboards"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="default: index.html in that folder")
     options = parser.parse_args(arguments)
     problems: list[str] = []
     damaged: list[str] = []
@@ -135,7 +136,9 @@ def _cards(arguments: Sequence[str]) -> int:
     from uncertainty_suite.leaderboard.cards import write
 
     parser = _parser("cards", "Write a Markdown card a method and task.")
-    parser.add_argument("folder", nargs="?", default="leaderboards", help="of the records; default: leaderboards")
+    parser.add_argument(
+        "folder", nargs="?", default="leaderboards", type=Path, help="of the records; default: leaderboards"
+    )
     options = parser.parse_args(arguments)
     problems: list[str] = []
     _say(write(_read([options.folder], problems), options.folder))
@@ -146,8 +149,10 @@ def _build(arguments: Sequence[str]) -> int:
     from uncertainty_suite.leaderboard.publication import build
 
     parser = _parser("build", "Make everything that is made from the records again, and the tables in further files.")
-    parser.add_argument("files", nargs="*", metavar="FILE", help="Markdown files with markers, e.g. README.md")
-    parser.add_argument("--folder", default="leaderboards", help="of the records; default: leaderboards")
+    parser.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="Markdown files with markers, e.g. README.md"
+    )
+    parser.add_argument("--folder", default="leaderboards", type=Path, help="of the records; default: leaderboards")
     options = parser.parse_args(arguments)
     problems: list[str] = []
     damaged: list[str] = []
@@ -161,8 +166,10 @@ def _check(arguments: Sequence[str]) -> int:
     from uncertainty_suite.leaderboard.publication import check
 
     parser = _parser("check", "Check every record, and that everything made from them is current.")
-    parser.add_argument("files", nargs="*", metavar="FILE", help="Markdown files with markers, e.g. README.md")
-    parser.add_argument("--folder", default="leaderboards", help="of the records; default: leaderboards")
+    parser.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="Markdown files with markers, e.g. README.md"
+    )
+    parser.add_argument("--folder", default="leaderboards", type=Path, help="of the records; default: leaderboards")
     options = parser.parse_args(arguments)
     problems: list[str] = []
     records = _read([options.folder], problems)
@@ -192,12 +199,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _tables(arguments)
     except InputError as error:
         _warn([f"leaderboard: {error}"])
-    except OSError as error:
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # such as a file that somebody has removed meanwhile
         _warn([f"leaderboard: {error.filename}: {error.strerror}"])
     return 1
 
 
 if __name__ == "__main__":
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # the tables have arrows and ±, whatever the locale
-    sys.exit(main())
+    program.run("leaderboard", main)

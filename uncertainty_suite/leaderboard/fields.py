@@ -20,7 +20,6 @@ _MOST = 10_000  # values of a list, and names of an object
 _DEEPEST = 10  # objects within each other
 _LARGEST = 1e30  # of a number: squares of squares are still finite
 _INTEGER = 2**63 - 1
-_LARGEST_OPTION = 1_000_000  # of a metric, an OOD score or a calibration
 # Of a data set: it names a folder, and stands in a marker of Markdown, which is an HTML comment.
 _TASK = re.compile(r"\w[\w.+@=,()]*(?:[-/]\w[\w.+@=,()]*)*")
 _FILES = ("readme.md", "index.html", "published.json")  # beside the folders of tasks
@@ -83,10 +82,11 @@ def name(field: str, value: Any) -> str:
 
 
 def _registered(field: str, value: Any) -> str:
-    """What names a metric or the like; an option such as a number of bins takes no more memory than there is."""
-    _, options = registry.parse(name(field, value))
-    if any(type(option) in (int, float) and not abs(option) <= _LARGEST_OPTION for option in options.values()):
-        raise _must_be(field, f"a name with options of at most {_LARGEST_OPTION:,}", value)
+    """What names a metric or the like, with its options."""
+    try:
+        registry.parse(name(field, value))
+    except InputError as error:
+        raise InputError(f"field {_shown(field)}: {error}") from error
     return value
 
 
@@ -265,6 +265,18 @@ evaluation_of = _fields({}, {**_EVALUATION, "shifts": _NAMES})  # those of befor
 evaluation = _fields(_EVALUATION, {"shifts": _NAMES})
 
 published = _fields({"task": _task, "method": name, "model": name, "source": text, "metrics": _mapping(_exact)})
+
+decisions = _fields(
+    {
+        **dict.fromkeys(("decision", "budget"), name),
+        "title": text,
+        "budgets": _list(_number, 1),
+        "references": _list(name, 1),
+        "curves": _mapping(_mapping(_mapping(_list(_number, 1)))),  # by metric, way to decide, and seed
+        "higher_is_better": _mapping(_flag),
+        "made_by": _object,
+    }
+)
 
 _DIGEST = _fields({"num_examples": _integer(1, 10**9), "sha256": _hexadecimal})
 _SPLIT = _fields(

@@ -124,10 +124,10 @@ def check(records: Sequence[Record], folder: str | Path, files: Iterable[str | P
     texts = generated(records, folder, others, abouts(folder, records, problems))
     problems += [f"not current: {path}" for path, text in texts.items() if not _is(path, text)]
     problems += [f"of no record: {path}" for path in cards.stale(folder, texts)]
-    known = {path.resolve() for path in find_runs([folder])}
+    known = {Path(os.path.realpath(path)) for path in find_runs([folder])}
     known |= {path.with_suffix(".npz") for path in known}
     strangers = [path for path in sorted(Path(folder).glob("*/*")) if path.suffix in (".json", ".npz")]
-    problems += [f"of no record: {path}" for path in strangers if path.resolve() not in known]
+    problems += [f"of no record: {path}" for path in strangers if Path(os.path.realpath(path)) not in known]
     try:
         insertion.check(files, records, others)
     except InputError as error:

@@ -210,6 +210,8 @@ def compare(values: Sequence[Sequence[float]], scores: Sequence[np.ndarray] | No
     """
     from scipy.special import stdtr
 
+    if scores is not None and scores[0].shape[1] < 2:
+        scores = None  # one example says nothing of how examples differ
     num_seeds = np.array([len(of_one) for of_one in values])
     means = np.array([math.fsum(of_one) / len(of_one) for of_one in values])
     by_seed = np.array([(standard_error(of_one) or 0.0) ** 2 for of_one in values])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 Saved = dict[str, np.ndarray]  # the arrays of a `predictions/<split>.npz`
+
+_NUMBERS_AT_ONCE = 2**23  # of an array; in float64 64 MB
 
 
 class Likelihood(abc.ABC):
@@ -144,6 +146,22 @@ class Likelihood(abc.ABC):
     @abc.abstractmethod
     def to_saved(predictions: Predictions) -> Saved:
         """Return what a run saves of every split, from predictions of some examples as NumPy arrays."""
+
+    @classmethod
+    def pieces(cls, saved: Saved) -> Iterator[Saved]:
+        """Yield saved predictions some examples at a time: all at once, unless they are very many numbers."""
+        axes = {name: int(name in cls.by_sample) for name, values in saved.items() if np.ndim(values)}
+        count = next(saved[name].shape[axis] for name, axis in axes.items())
+        step = max(1, _NUMBERS_AT_ONCE * count // max(1, *(saved[name].size for name in axes)))
+        for start in range(0, count, step):
+            rows = slice(start, start + step)
+            chosen = {name: saved[name][:, rows] if axis else saved[name][rows] for name, axis in axes.items()}
+            yield {**saved, **chosen}
+
+    @classmethod
+    def by_example(cls, function: Callable[[Saved], np.ndarray], saved: Saved) -> np.ndarray:
+        """Return what a function gives for each example of saved predictions, `[n]`, having asked it for `pieces`."""
+        return np.concatenate([function(piece) for piece in cls.pieces(saved)])
 
     @staticmethod
     @abc.abstractmethod

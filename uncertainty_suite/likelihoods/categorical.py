@@ -201,12 +201,15 @@ class Categorical(Likelihood):
     @staticmethod
     def ood_summary(inside: Mapping[str, np.ndarray], outside: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Return `max_prob`, the mean largest probability there, and `oscr`, the open-set classification rate."""
-        correct = inside["log_probs"].argmax(axis=-1) == inside["labels"]
-        scores = [log_probability_of_others(saved["log_probs"]) for saved in (inside, outside)]
-        return {
-            "max_prob": float(Categorical.metric_input(outside).max(axis=-1).mean()),
-            "oscr": metrics.oscr(*scores, correct),
-        }
+
+        def uncertainty(saved: Saved) -> np.ndarray:
+            return log_probability_of_others(saved["log_probs"])
+
+        by_example = Categorical.by_example
+        correct = by_example(lambda saved: saved["log_probs"].argmax(axis=-1) == saved["labels"], dict(inside))
+        scores = [by_example(uncertainty, dict(saved)) for saved in (inside, outside)]
+        max_prob = by_example(lambda saved: Categorical.metric_input(saved).max(axis=-1), dict(outside))
+        return {"max_prob": float(max_prob.mean()), "oscr": metrics.oscr(*scores, correct)}
 
 
 def log_probability_of_others(log_probs: np.ndarray) -> np.ndarray:

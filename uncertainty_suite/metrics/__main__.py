@@ -1,6 +1,6 @@
 """Print the table of all metrics: `python -m uncertainty_suite.metrics > docs/metrics.md`."""
 
-from uncertainty_suite import metrics
+from uncertainty_suite import metrics, program
 
 _FAMILIES = {
     "classification": "Classification",
@@ -68,5 +68,12 @@ def table() -> str:
     return "\n".join(lines)
 
 
-if __name__ == "__main__":
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    program.Parser(prog="python -m uncertainty_suite.metrics", description=__doc__).parse_args(argv)
     print(table(), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    program.run("metrics", main)

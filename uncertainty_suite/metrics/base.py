@@ -42,7 +42,8 @@ def to_array(values: Any, what: str, ndims: Iterable[int], shape_text: str) -> n
     Raises:
         InputError: The values are not numbers, have another rank, or are none at all.
     """
-    if isinstance(values, np.ma.MaskedArray):
+    parts = values if isinstance(values, (list, tuple)) else (values,)
+    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
         raise InputError(f"{what} are a masked array, and its mask would be ignored; pass an array without a mask.")
     try:
         array = np.asarray(values)
@@ -87,7 +88,7 @@ def to_samples(predictions: Any, what: str = "Predictions") -> tuple[np.ndarray,
     if samples.ndim == 2:
         samples = samples[np.newaxis]
     half = samples.dtype.itemsize == 2
-    if samples.dtype.kind != "f":
+    if samples.dtype.kind != "f" or samples.dtype.itemsize > 8:  # float64 holds no smallest number of a longer one
         samples = samples.astype(np.float32 if half else np.float64)
     tolerance = _SUM_TOLERANCE_HALF if half else _SUM_TOLERANCE
     if len(samples) == 1:
@@ -669,9 +670,9 @@ def check_positive_integer(option: str, value: Any) -> None:
 
 
 def check_seed(value: Any) -> None:
-    """Refuse a seed that is not a whole number of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
-        raise InputError(f"seed={value!r} is not allowed; expected a whole number of at least 0.")
+    """Refuse a seed that is not a whole number from 0 to 2^32 - 1, which all generators of random numbers take."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**32:
+        raise InputError(f"seed={value!r} is not allowed; expected a whole number from 0 to {2**32 - 1}.")
 
 
 def check_number(

@@ -3,6 +3,10 @@
 Everywhere here the confidence is the largest probability, the prediction its class (the first one of a tie), and bins
 hold `lower <= value < upper`, the last one 1 as well. Libraries give values of exactly 1 a bin of their own in some
 metrics; the option `ones="own"` does so.
+
+Where they fail: a network that always says the frequencies of the classes is calibrated and knows nothing, so read them
+beside accuracy or a proper score. Binned ones average errors of both signs away within a bin, and are too large on few
+examples, the more so the more bins there are; `debiased_ece` takes that off.
 """
 
 from collections.abc import Callable
@@ -446,7 +450,7 @@ class GeneralCalibrationError(base.WholeSetMetric):
         if threshold is not None:
             base.check_number("threshold", threshold, -np.inf)
         if epsilon is not None:
-            base.check_number("epsilon", epsilon, at_low=True)
+            base.check_number("epsilon", epsilon)
         self.num_bins, self.binning, self.norm, self.ones = num_bins, binning, norm, ones
         self.max_prob, self.class_conditional = max_prob, class_conditional
         self.threshold = -1.0 if threshold is None else threshold
@@ -741,7 +745,14 @@ class OracleCollaborativeAccuracy(base.Metric):
         self._counts, self._correct = np.zeros((2, self.num_bins))
 
     def update(self, batch: base.Batch) -> None:
-        bins = even_bins(batch.confidence if self.score is None else self.score(batch.probs), self.num_bins)
+        score = batch.confidence
+        if self.score is not None:
+            score = base.to_uncertainty(self.score(batch.probs), len(batch.rows), "score")
+            if score.min() < 0 or score.max() > 1:
+                raise InputError(
+                    f"Values of 'score' must be from 0 to 1, got some from {score.min():g} to {score.max():g}."
+                )
+        bins = even_bins(score, self.num_bins)
         self._counts += np.bincount(bins, minlength=self.num_bins)
         self._correct += np.bincount(bins, batch.correct, minlength=self.num_bins)
 

@@ -1,4 +1,9 @@
-"""Accuracy and the proper scores of class probabilities, which are averaged over samples first."""
+"""Accuracy and the proper scores of class probabilities, which are averaged over samples first.
+
+Where they fail: accuracy does not see probabilities at all. The NLL is unbounded, so that one sure mistake can outweigh
+a thousand examples, and it mostly compares how sure networks are until they are calibrated; the Brier score is bounded,
+and hardly sees what happens among small probabilities.
+"""
 
 import contextlib
 from collections import Counter
@@ -118,6 +123,8 @@ class MacroAUROC(base.WholeSetMetric):
     agrees = "scikit-learn (multi_class='ovr')"
 
     def keep(self, batch: base.Batch) -> tuple[np.ndarray, ...]:
+        classes = batch.probs.shape[1]
+        base.check_same_classes(classes, self._kept[0][-2].shape[1] if self._kept else classes)
         return batch.probs.copy(), batch.labels.copy()
 
     def compute(self, probs: np.ndarray, labels: np.ndarray) -> float:

@@ -2,6 +2,9 @@
 
 A row of counts is divided by its sum, so that each example weighs the same however many annotators it had. CIFAR-10H
 (Peterson 2019) is such a set.
+
+Where they fail: few annotators make a rough distribution, whose own noise counts as the network's error; the values of
+two sets with other numbers of annotators cannot be compared.
 """
 
 from typing import Any

@@ -6,6 +6,10 @@ so that one that is constant but for rounding has an AUROC of 0.5.
 
 Give scores in float64. `1 - p_max` of float32 probabilities is a multiple of 6e-8, so `p_max` of 1 - 1e-9 and of
 1 - 1e-12 tie by their nature; `log(1 - p_max)`, made of logits by log-sum-exp over the other classes, keeps them apart.
+
+Where they fail: an AUROC is about the order alone. It is the same whatever the scores' scale, so it says nothing of a
+threshold that will hold tomorrow, nor of how sure a network is on OOD inputs; AUPR changes with the share of OOD
+examples. And each value is about one OOD set: no score is the best on all of them.
 """
 
 from typing import Any, ClassVar

@@ -43,6 +43,8 @@ def to_log_probs(predictions: Any, from_logits: bool = False, epsilon: float | N
         InputError: The array is not that. Probabilities given as logits, and the reverse, are told apart by whether
             all rows are without a negative number and sum to one.
     """
+    if epsilon is not None:
+        base.check_number("epsilon", epsilon)
     if not from_logits:
         try:
             return log_probs_of(base.Batch(predictions), epsilon)
@@ -53,13 +55,18 @@ def to_log_probs(predictions: Any, from_logits: bool = False, epsilon: float | N
     if epsilon is not None:
         raise InputError(f"epsilon={epsilon!r} is added to probabilities; leave it out with from_logits=True.")
     logits = base.to_finite(predictions, "Logits", (2, 3), "[batch, classes] or [samples, batch, classes]")
-    if logits.min() >= 0 and np.abs(logits.sum(axis=-1) - 1).max() < 1e-2:  # the rounding of bfloat16
+    if are_probs(logits):
         raise InputError(
             "With from_logits=True these must be logits, but no number is negative and every row sums to 1: they are "
             "probabilities. Leave from_logits out, or pass logits."
         )
     log_probs = log_softmax(logits)
     return log_probs if log_probs.ndim == 2 else np.logaddexp.reduce(log_probs, axis=0) - np.log(len(log_probs))
+
+
+def are_probs(logits: np.ndarray) -> bool:
+    """Say whether what should be logits are probabilities: no number is negative, and every row sums to one."""
+    return bool(logits.min() >= 0 and np.abs(logits.sum(axis=-1) - 1).max() < 1e-2)  # the rounding of bfloat16
 
 
 def _may_be_logits(predictions: Any) -> bool:
@@ -235,6 +242,10 @@ def recalibrate(
         >>> metrics.expected_calibration_error(recalibrated, rest)
     """
     base.check_choice("method", method, ("temperature_scaling", "isotonic_regression"))
+    base.check_number("fit_percent", fit_percent, 0, 100, at_high=True)
+    base.check_seed(seed)
+    if epsilon is not None:
+        base.check_number("epsilon", epsilon)
     batch = base.labelled_batch(probs, labels)
     count, labels = len(batch.rows), batch.labels
     fitted = round(fit_percent * 0.01 * count)

@@ -4,6 +4,10 @@ Predictions are a pair `(mean, stddev)`, each `[batch]`, or `[samples, batch]` f
 Metrics of points also take the mean alone. The option `mixture` says what is made of several samples: `"exact"`, the
 mixture itself; `"moments"`, one Gaussian of the mixture's mean and variance; for the NLL also `"members"`, the mean of
 the members' values.
+
+Where they fail: a predictor that gives every input the distribution of all targets has perfect coverage and calibrated
+quantiles, and says nothing of any input, so read them beside the CRPS or the NLL. The Gaussian NLL is unbounded: one
+target far outside of a narrow prediction decides it. Errors of points do not see the uncertainty.
 """
 
 import functools
@@ -477,6 +481,10 @@ class GaussianMutualInformation(_DecompositionMetric):
         nodes, weights = np.polynomial.legendre.leggauss(20)
         means, stddevs = batch.means - batch.mean, batch.stddevs
         count, examples = means.shape
+        if (stddevs < 1e-12 * np.abs(means).max(axis=0)).any():
+            raise self._no_value(
+                "a standard deviation is below 1e-12 of how far the means lie apart, and float64 has no place for it"
+            )
         values = np.empty(examples)
         numbers = count * count * len(self._CUTS) * len(nodes)  # of each example
         for part in np.array_split(np.arange(examples), min(examples, 1 + numbers * examples // 2**22)):
@@ -485,7 +493,9 @@ class GaussianMutualInformation(_DecompositionMetric):
             half = (edges[1:] - edges[:-1]) / 2
             points = edges[:-1] + half + half * nodes[:, np.newaxis, np.newaxis]  # [nodes, panels, examples]
             logs = _log_density(points, m[:, np.newaxis, np.newaxis], s[:, np.newaxis, np.newaxis])
-            inside = (np.exp(logs) * (logs - _log_mean_exp(logs))).mean(axis=0)
+            density = np.exp(logs)
+            with np.errstate(invalid="ignore"):  # where there is no density, of what is far or narrow
+                inside = np.where(density > 0, density * (logs - _log_mean_exp(logs)), 0.0).mean(axis=0)
             values[part] = np.einsum("n,npe,pe->e", weights, inside, half)
         return np.maximum(values, 0.0)
 

@@ -2,6 +2,10 @@
 
 Those that compare pairs of samples have no value on one sample. Functions of what needs no labels give the value of
 each example, where the metric is their mean.
+
+Where they fail: diversity is no merit by itself. Members that are wrong in different ways disagree most, so read these
+beside the NLL of the mean. The split of the uncertainty into two parts is that of these samples, and need not be what
+the words say: on many tasks both parts order the examples alike.
 """
 
 from typing import ClassVar
@@ -76,9 +80,10 @@ class MutualInformation(_UncertaintyMetric):
     agrees = "SciPy, torch-uncertainty"
 
     def per_example(self, batch: base.Batch) -> np.ndarray:
-        samples = batch.members
-        # A difference of entropies would leave their rounding where the samples are equal.
-        ratio = np.divide(samples, _mean(samples), out=np.ones_like(samples), where=samples > 0)
+        samples, mean = batch.members, _mean(batch.members)
+        # A difference of entropies would leave their rounding where the samples are equal. The mean of the smallest
+        # numbers may round to zero, as what they add does.
+        ratio = np.divide(samples, mean, out=np.ones_like(samples), where=(samples > 0) & (mean > 0))
         return np.maximum((samples * np.log(ratio)).sum(axis=-1).mean(axis=0), 0.0)
 
 

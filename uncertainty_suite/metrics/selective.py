@@ -7,6 +7,10 @@ rounding, none comes first: each counts as the mean of its group, so that no val
 
 `failure_detection` asks the same of in-distribution and OOD examples together, where to answer an OOD example is an
 error as well: SCOD (Xia & Bouganis 2022) and FD-Shifts (Jaeger 2023).
+
+Where they fail: AURC and AUGRC mix two things, how many errors there are and how well they are ordered. A more accurate
+network wins with a useless order; `calibration_auc` is about the order alone, and in turn rewards a network that makes
+more errors that are easy to see.
 """
 
 from typing import Any, NamedTuple

@@ -8,6 +8,7 @@ import numpy as np
 
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.metrics.base import to_array, to_finite
+from uncertainty_suite.metrics.recalibration import are_probs
 from uncertainty_suite.registry import Named, Registry
 
 Saved = Mapping[str, Any]  # the arrays of a `predictions/<split>.npz`
@@ -127,6 +128,10 @@ class Score(Named):
 def logits_of(saved: Saved) -> np.ndarray:
     """Return checked logits, float64 `[samples, n, classes]`."""
     logits = to_finite(saved["logits"], "Logits", (2, 3), "[n, classes] or [samples, n, classes]")
+    if are_probs(logits):
+        raise InputError(
+            "Logits are probabilities: no number is negative and every row sums to 1. Pass the logits of the model."
+        )
     return logits if logits.ndim == 3 else logits[np.newaxis]
 
 

@@ -3,9 +3,18 @@
 import numpy as np
 
 from uncertainty_suite import metrics
-from uncertainty_suite.likelihoods.categorical import Categorical, log_probability_of_others
+from uncertainty_suite.errors import InputError
+from uncertainty_suite.likelihoods.categorical import log_probability_of_others
 from uncertainty_suite.metrics.base import to_finite
 from uncertainty_suite.ood_scores.base import REGISTRY, Saved, Score
+
+
+def _log_probs_of(saved: Saved) -> np.ndarray:
+    """Return checked log-probabilities of two classes or more, float64 `[n, classes]`."""
+    log_probs = to_finite(saved["log_probs"], "Log-probabilities", (2,), "[n, classes]")
+    if log_probs.shape[1] < 2:
+        raise InputError("Log-probabilities are of one class, which is always sure; expected two classes or more.")
+    return log_probs
 
 
 @REGISTRY.register
@@ -24,19 +33,26 @@ class MaxProb(Score):
     needs = ("log_probs",)
 
     def _score(self, saved: Saved) -> np.ndarray:
-        return log_probability_of_others(to_finite(saved["log_probs"], "Log-probabilities", (2,), "[n, classes]"))
+        return log_probability_of_others(_log_probs_of(saved))
 
 
 @REGISTRY.register
 class Entropy(Score):
-    """Entropy of the mean prediction: aleatoric and epistemic uncertainty together."""
+    """Entropy of the mean prediction: aleatoric and epistemic uncertainty together.
+
+    Of a large probability p, as float64 holds it, 1 - p is a multiple of 1e-16; it is computed from the others instead.
+    """
 
     name = "entropy"
     formula = "H(pbar), pbar the mean over samples, in nats"
     needs = ("log_probs",)
 
     def _score(self, saved: Saved) -> np.ndarray:
-        return metrics.predictive_entropy(Categorical.metric_input(saved))
+        log_probs = _log_probs_of(saved)
+        rest = np.exp(log_probability_of_others(log_probs))
+        terms = np.exp(log_probs) * log_probs
+        terms[np.arange(len(terms)), log_probs.argmax(axis=1)] = (1 - rest) * np.log1p(-rest)
+        return -terms.sum(axis=1)
 
 
 @REGISTRY.register

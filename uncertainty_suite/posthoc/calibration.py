@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from uncertainty_suite.metrics.base import check_number
+from uncertainty_suite.metrics.base import check_flag, check_number
 from uncertainty_suite.metrics.recalibration import (
     best_temperature,
     isotonic_curves,
@@ -92,6 +92,7 @@ class Calibrator(PostHoc):
     kind = "calibration"
 
     def __init__(self, from_logits: bool = False):
+        check_flag("from_logits", from_logits)
         self.from_logits = from_logits
 
     def fit(self, predictions: Any, labels: Any) -> Self:

@@ -18,8 +18,10 @@ import numpy as np
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.metrics.base import (
     check_choice,
+    check_flag,
     check_number,
     check_positive_integer,
+    check_seed,
     to_array,
     to_labels,
     to_samples,
@@ -174,6 +176,7 @@ class SetPredictor(ConformalPredictor):
 
     def __init__(self, per: str | None = None, allow_empty: bool = True):
         check_choice("per", per, (None, "class", "cluster"))
+        check_flag("allow_empty", allow_empty)
         self.per, self.allow_empty = per, allow_empty
 
     def fit(self, predictions: Any, labels: Any, alpha: float = 0.1, element_ids: Any = None) -> Self:
@@ -312,8 +315,8 @@ class _RankedPredictor(SetPredictor):
     def __init__(
         self, randomized: bool = True, seed: int = 0, per: str | None = None, allow_empty: bool = True
     ) -> None:
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise InputError(f"seed={seed!r} is not allowed; expected a whole number of at least 0.")
+        check_flag("randomized", randomized)
+        check_seed(seed)
         super().__init__(per, allow_empty)
         self.randomized, self.seed = randomized, int(seed)
 

@@ -24,22 +24,22 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import os
 import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from uncertainty_suite import leaderboard, program, training
 from uncertainty_suite.errors import InputError, one_line
 from uncertainty_suite.files import write_atomic
+from uncertainty_suite.program import Parser
 from uncertainty_suite.sweep import asha, engines
 from uncertainty_suite.sweep.display import duration
 from uncertainty_suite.sweep.engines import Outcome
 from uncertainty_suite.sweep.plan import (
+    MOST_RUNS,
     Place,
     Planned,
     check_folders,
@@ -52,15 +52,8 @@ from uncertainty_suite.sweep.plan import (
 from uncertainty_suite.sweep.tuning import FOLDER, Study, get_studies
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}. See --help.")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m uncertainty_suite.sweep",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -138,8 +131,10 @@ def _sweep(arguments: argparse.Namespace, command: str) -> int:
             f"--scheduler {arguments.scheduler} goes with --tune, and needs Ray Tune: pip install ray[tune]."
         )
     if arguments.tune is not None:
-        if arguments.tune < 1 or len(settings) > 1:
-            raise InputError("--tune takes a number of trials from 1, and a --set with one value of each field.")
+        if not 1 <= arguments.tune <= MOST_RUNS or len(settings) > 1:
+            raise InputError(
+                f"--tune takes a number of trials from 1 to {MOST_RUNS:,}, and a --set with one value of each field."
+            )
         search = arguments.tune, arguments.tune_seed, arguments.scheduler is not None
         studies = get_studies(tasks, methods, settings[0], folds, place, *search)
         level = f"tuned_{arguments.tune}"
@@ -244,6 +239,4 @@ def _write_table(output_dir: Path, finished: Sequence[Planned]) -> None:
 
 
 if __name__ == "__main__":
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # the table has arrows and ±, whatever the locale
     program.run("sweep", main)

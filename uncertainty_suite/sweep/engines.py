@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import gc
 import importlib.util
 import math
 import os
@@ -83,6 +84,9 @@ def execute(run: Planned) -> Outcome:
     def ended(error: str = "", again: bool = False, diverged: bool = False) -> Outcome:
         return Outcome(time.perf_counter() - started_at, " ".join(error.split()), again, diverged)
 
+    if not gc.get_freeze_count():  # each run ends with a collection, which need not go through all that is imported
+        gc.collect()
+        gc.freeze()
     try:
         with _logged(run.log):
             now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -191,6 +195,8 @@ def on_ray(address: str, cpus: float, gpus: float) -> Iterator[Engine]:
     import ray
 
     own = {"include_dashboard": False, "object_store_memory": 2**27} if address == "local" else {}
+    # A worker's priority is that of the command, not Ray's, at which anything else on a machine comes first.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     # Or Ray would set it to the cores of a run, and the last bits of what NumPy computes may depend on it.
     threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(num_cpus()))}
     try:

@@ -16,6 +16,7 @@ from uncertainty_suite.leaderboard.records import safe
 from uncertainty_suite.runs import RunFolder
 from uncertainty_suite.training.run import check
 
+MOST_RUNS = 100_000  # of a sweep: more are a slip of the hand
 _OPENING, _CLOSING, _QUOTES = "([{", ")]}", "'\""
 # Fields that tell the runs of an experiment apart, and the flags that give them.
 _REPLICATES = {"seed": "--seeds", "dataset.fold": "--folds"}
@@ -182,13 +183,16 @@ def get_numbers(texts: Sequence[str], flag: str) -> list[int]:
     """
     numbers: list[int] = []
     for text in texts:
+        found: Sequence[int]
         first, colon, end = text.partition(":")
         try:
-            found = list(range(int(first or 0), int(end))) if colon else [int(text)]
+            found = range(int(first or 0), int(end)) if colon else [int(text)]
         except ValueError:
-            found = []
-        if not found or min(found) < 0:
+            found = ()
+        if not found or found[0] < 0:
             raise InputError(f"{flag} takes numbers such as 0, 1 and 7, or 0:5 for 0 to 4; received '{text}'.")
+        if len(numbers) + len(found) > MOST_RUNS:
+            raise InputError(f"{flag} names more than {MOST_RUNS:,} numbers. Make several sweeps of it.")
         numbers += found
     return list(dict.fromkeys(numbers))
 

@@ -1,8 +1,8 @@
 """The machinery that all training scripts share: the run, the loop, checkpoints, optimizers, devices."""
 
+from uncertainty_suite.program import Interrupted
 from uncertainty_suite.runs import PROTOCOL_VERSION
 from uncertainty_suite.training.checkpoint import Checkpoint
-from uncertainty_suite.training.interruption import Interrupted
 from uncertainty_suite.training.loop import Loop, RolledBack
 from uncertainty_suite.training.optimizers import annealed, get_optimizer, penalty, update
 from uncertainty_suite.training.options import Options

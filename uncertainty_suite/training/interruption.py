@@ -1,33 +1,18 @@
 """SIGTERM, SIGHUP and Ctrl-C, held back while steps run, so that these can be counted and saved."""
 
 import contextlib
-import errno
-import os
-import signal
 import sys
-import termios
 from collections.abc import Iterator
 from types import FrameType
 
 from uncertainty_suite import program
+from uncertainty_suite.program import Interrupted
 
-_command = ""  # what goes on
+_go_on = ""  # how
 _raised = False
 _holding = False
 _in_block = False  # of `held`
 _received: int | None = None
-
-
-class Interrupted(KeyboardInterrupt):
-    """The process was asked to stop; like Ctrl-C, no `except Exception` catches it.
-
-    Attributes:
-        signal: By which signal.
-    """
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.signal = signal.Signals(signum)
 
 
 def install(command: str = "") -> None:
@@ -39,23 +24,9 @@ def install(command: str = "") -> None:
     Args:
         command: What goes on, for the line that is said then.
     """
-    global _command, _raised
-    _command, _raised = command, False
-    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # which is how nohup asks for that
-            signal.signal(signum, _receive)
-
-
-def uninstall() -> None:
-    """Let further signals end the process, which has said its last word."""
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, signal.SIG_DFL)
-
-
-def message(signum: int) -> str:
-    """Return what is said to whoever has stopped the process."""
-    go_on = f" To go on, bit for bit: {_command}" if _command else ""
-    return f"Stopped by {signal.Signals(signum).name}.{go_on}"
+    global _go_on, _raised
+    _go_on, _raised = f"To go on, bit for bit: {command}" if command else "", False
+    program.catch_signals(_receive)
 
 
 def hold() -> None:
@@ -76,7 +47,7 @@ def release() -> None:
     if _received is not None and not _in_block:
         signum, _received = _received, None
         _raised = True
-        raise Interrupted(signum)
+        raise Interrupted(signum, _go_on)
 
 
 @contextlib.contextmanager
@@ -93,22 +64,10 @@ def held() -> Iterator[None]:
 
 def _receive(signum: int, frame: FrameType | None) -> None:
     global _raised, _received
-    if signum == signal.SIGHUP:
-        _leave_terminal()
     if _holding and _received is None:
         _received = signum
         return
     if _raised or program.importing(frame):
-        program.end(f"{sys.argv[0]}: {message(signum)}", 128 + signum)
+        program.end(f"{sys.argv[0]}: {Interrupted(signum, _go_on)}", 128 + signum)
     _raised = True
-    raise Interrupted(signum)
-
-
-def _leave_terminal() -> None:
-    """Print to /dev/null where the terminal is gone, so that no line about the progress fails before all is saved."""
-    for number in (1, 2):
-        try:
-            termios.tcgetattr(number)
-        except termios.error as error:
-            if error.args[0] == errno.EIO:
-                os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    raise Interrupted(signum, _go_on)

@@ -119,7 +119,7 @@ def hold(folder: Path, shared: bool = False, patience: float = 0.0) -> Lock:
             "This system has no flock, by which a run keeps its folder to itself, so nothing can be trained here. On "
             "Windows, use WSL 2."
         )
-    key = (os.getpid(), folder.resolve())  # a forked child holds nothing of its parent's
+    key = (os.getpid(), Path(os.path.realpath(folder)))  # a forked child holds nothing of its parent's
     lock = _held.get(key)
     if lock is None or not lock.held:
         until = time.monotonic() + patience

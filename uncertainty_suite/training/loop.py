@@ -93,6 +93,7 @@ class Loop:
         """
         self.train_step = train_step
         self.sharing = 1
+        self.rows_per_example = data.rows_per_example
         self._run = run
         self._data = data
         self._path = run.path / name
@@ -291,7 +292,8 @@ class Loop:
             RolledBack: The same, where `Options.on_nan` has it so.
         """
         if self._train_steps is None:
-            self._train_steps = compile_steps([self.train_step], self._run.strategy, self._run.config.batch_size)
+            batch = self._run.config.batch_size, self.rows_per_example
+            self._train_steps = compile_steps([self.train_step], self._run.strategy, *batch)
         (values,) = self._train_steps([self.batches], num_steps)
         (self.step_flops,) = self._train_steps.flops
         self.update(values)

@@ -21,6 +21,7 @@ OF_METHODS = ("ivon", "sghmc", "sgld")
 # From the learning rate, the steps of an epoch, the epochs of the training, the steps of the warm-up and its options to
 # a Keras schedule.
 SCHEDULES: Registry[Callable[..., Any]] = Registry("schedule")
+FIRST_LOSS_SCALE, STEPS_TO_DOUBLE_IT = 2.0**15, 2000  # as in Keras' LossScaleOptimizer
 
 
 @OPTIMIZERS.register
@@ -133,7 +134,8 @@ def get_optimizer(
 ) -> keras.Optimizer:
     """Build the optimizer that a configuration names, for the variables of a model that are trained.
 
-    Under a distribution strategy, call it within the strategy's scope.
+    Under a distribution strategy, call it within the strategy's scope. Where Keras' dtype policy is mixed_float16, the
+    optimizer has a loss scale, for `update`, among its variables.
 
     Args:
         config: The whole configuration; of it `optimizer`, `batch_size` and `epochs`.
@@ -175,6 +177,10 @@ def get_optimizer(
         **{option: settings[option] for option in OPTIMIZERS.options(settings.name, skip=2)},
     )
     optimizer.build(model.trainable_variables)
+    if keras.config.dtype_policy().name == "mixed_float16":
+        first = keras.initializers.Constant(FIRST_LOSS_SCALE)
+        optimizer.loss_scale = optimizer.add_variable((), first, "float32", name="loss_scale")
+        optimizer.steps_of_scale = optimizer.add_variable((), "zeros", "int32", name="steps_of_scale")
     return optimizer
 
 
@@ -201,6 +207,11 @@ def penalty(model: keras.Model, l2: float) -> Any:
 def update(model: keras.Model, optimizer: keras.Optimizer, tape: tf.GradientTape, objective: tf.Tensor) -> tf.Tensor:
     """Take one step down the gradient of an objective, and return the norm of the gradient, float32.
 
+    Where the optimizer has a loss scale, for float16, in which small gradients are 0 and large ones infinite, the
+    gradient is computed of the objective times the scale, and divided by it. If it is not finite, the step is not
+    taken, the scale is halved, and 0 is returned; below a scale of 1 it is what it is. After 2000 steps in a row the
+    scale is doubled.
+
     Args:
         model: The model, all of whose trained variables are changed.
         optimizer: Its optimizer.
@@ -212,9 +223,14 @@ def update(model: keras.Model, optimizer: keras.Optimizer, tape: tf.GradientTape
     weight = None
     if count > 1:  # before the gradient is taken, which passes between replicas where a layer has added up over them
         weight = tf.constant(1 / count if part is None else part.share, objective.dtype)
+    scale = getattr(optimizer, "loss_scale", None)
+    if scale is not None:
+        weight = tf.cast(scale, objective.dtype)
     gradients = tape.gradient(objective, model.trainable_variables, output_gradients=weight)
     factors = [marks(variable).gradient_factor for variable in model.trainable_variables]
     gradients = [each if factor == 1 else factor * each for each, factor in zip(gradients, factors)]
+    if scale is not None:
+        return _update_scaled(model, optimizer, gradients)
     if count == 1:
         optimizer.apply(gradients, model.trainable_variables)
         return tf.linalg.global_norm(gradients)
@@ -224,6 +240,29 @@ def update(model: keras.Model, optimizer: keras.Optimizer, tape: tf.GradientTape
     with _adding_nothing_up(optimizer):
         optimizer.apply(gradients, model.trainable_variables)
     return tf.linalg.global_norm(gradients)
+
+
+def _update_scaled(model: keras.Model, optimizer: keras.Optimizer, gradients: list[Any]) -> tf.Tensor:
+    """Take a step by gradients that are as many times too large as the loss scale says; see `update`."""
+    scale, steps = optimizer.loss_scale, optimizer.steps_of_scale
+    part = 1 / tf.convert_to_tensor(scale)
+    gradients = [None if each is None else tf.math.scalar_mul(part, each) for each in gradients]
+    norm = tf.linalg.global_norm(gradients)
+
+    def take() -> tf.Tensor:
+        optimizer.apply(gradients, model.trainable_variables)
+        enough = steps + 1 >= STEPS_TO_DOUBLE_IT
+        scale.assign(tf.where(enough, 2 * scale, scale))
+        steps.assign(tf.where(enough, 0, steps + 1))
+        return norm
+
+    def leave_out() -> tf.Tensor:
+        said = tf.where(scale < 1, norm, 0.0)
+        scale.assign(scale / 2)
+        steps.assign(0)
+        return said
+
+    return tf.cond(tf.math.is_finite(norm), take, leave_out)
 
 
 @contextlib.contextmanager

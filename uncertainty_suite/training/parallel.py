@@ -38,7 +38,8 @@ def group_size(num_trainings: int) -> int:
 
 
 def _compile(run: Run, loops: Sequence[Loop]) -> CompiledSteps:
-    return compile_steps([loop.train_step for loop in loops], run.strategy, run.config.batch_size)
+    batch = run.config.batch_size, loops[0].rows_per_example
+    return compile_steps([loop.train_step for loop in loops], run.strategy, *batch)
 
 
 def train_together(run: Run, loops: Sequence[Loop]) -> None:

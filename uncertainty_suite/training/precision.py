@@ -1,4 +1,4 @@
-"""Whether bfloat16 pays on this processor: without instructions for it, it is emulated, and slower than float32."""
+"""Whether half precision pays: on a processor without instructions for it, it is emulated, and slower than float32."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from absl import logging
 
 from uncertainty_suite import tf
+from uncertainty_suite.errors import InputError
 
 # Of x86 and ARM, those that decide how fast matrix products are in one precision or another.
 INSTRUCTIONS = (
@@ -28,23 +29,43 @@ def instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str] | None:
     return None if has is None else [name for name in INSTRUCTIONS if name in has]
 
 
+def check_devices(precision: str, num_devices: int) -> None:
+    """Refuse float16 on several devices, which would have to agree on the loss scale.
+
+    Args:
+        precision: Of the configuration.
+        num_devices: How many train together.
+
+    Raises:
+        InputError: It is float16, and there are several.
+    """
+    if precision == "mixed_float16" and num_devices > 1:
+        raise InputError(
+            f"config.precision is mixed_float16, which trains on one device, and there are {num_devices}. Take "
+            "--config.precision=mixed_bfloat16, or --strategy=one_device."
+        )
+
+
 def warn_if_slow(precision: str) -> None:
-    """Say so, with the factor, where a training in bfloat16 takes longer on this processor than one in float32.
+    """Say so, with the factor, where a training in half precision takes longer on this processor than one in float32.
 
     A convolution, a matrix product and their gradients are timed in both. No result depends on it.
 
     Args:
         precision: Of the configuration.
     """
-    if precision != "mixed_bfloat16" or tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"):
+    if precision == "float32" or tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"):
         return
-    factor = seconds("bfloat16") / seconds("float32")
+    half = precision.removeprefix("mixed_")
+    factor = seconds(half) / seconds("float32")
     if factor > 1:
         logging.warning(
-            "config.precision is mixed_bfloat16, and a convolution and a matrix product with their gradients take "
-            "%.1f x as long in bfloat16 as in float32 on this processor (%s), measured just now. The run goes on; "
+            "config.precision is %s, and a convolution and a matrix product with their gradients take "
+            "%.1f x as long in %s as in float32 on this processor (%s), measured just now. The run goes on; "
             "with --config.precision=float32 it is probably faster here.",
+            precision,
             factor,
+            half,
             "which has " + ", ".join(instructions() or ["no instructions that the system names"]),
         )
 

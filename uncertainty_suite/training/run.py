@@ -131,6 +131,7 @@ class Run:
             # A run that is finished is locked only where it was killed before it let go.
             if self.results is None or self.options.restore_only or (self.path / lock.NAME).exists():
                 check_batch_size(self.config.batch_size, self.strategy)
+                precision.check_devices(self.config.precision, self.strategy.num_replicas_in_sync)
                 if self.options.trained is not None:
                     self._check_trained(section)
                 if self.options.deterministic_ops:

@@ -18,7 +18,7 @@ from uncertainty_suite.datasets.trees import Tree, leaves
 from uncertainty_suite.errors import InputError, unknown_name
 from uncertainty_suite.training.optimizers import OF_METHODS, OPTIMIZERS, SCHEDULES
 
-PRECISIONS = ("float32", "mixed_bfloat16")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _MOST_EPOCHS = 10**9
 MOST_AT_ONCE = 10**6  # predictions of one call: examples times samples
 

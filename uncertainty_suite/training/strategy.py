@@ -210,7 +210,7 @@ class CompiledSteps:
 
 
 def compile_steps(
-    steps: Sequence[Step], strategy: tf.distribute.Strategy, batch_size: int | None = None
+    steps: Sequence[Step], strategy: tf.distribute.Strategy, batch_size: int | None = None, rows_per_example: int = 1
 ) -> CompiledSteps:
     """Compile the train steps of one or several networks into a function that takes many of each in one call.
 
@@ -222,6 +222,7 @@ def compile_steps(
         strategy: Runs each step on each replica.
         batch_size: Examples of a batch over all replicas, which share it out as `replicas.share_out` says; needed where
             there are several.
+        rows_per_example: Rows of a batch for each example, as `Dataset.rows_per_example`.
 
     Returns:
         A function of the networks' iterators over (distributed) batches and a number of steps that takes so many with
@@ -245,7 +246,8 @@ def compile_steps(
         def step_of_part(batch: dict[str, Any]) -> dict[str, Any]:
             with sharing(batch_size) as part:
                 shares.append(part.share)
-                batch = keras.tree.map_structure(lambda x: tf.ensure_shape(x, [part.size, *x.shape[1:]]), batch)
+                rows = part.size * rows_per_example
+                batch = keras.tree.map_structure(lambda x: tf.ensure_shape(x, [rows, *x.shape[1:]]), batch)
                 # Their sum over replicas is the mean over the batch.
                 return {name: part.share * value for name, value in steps[network](batch).items()}
 

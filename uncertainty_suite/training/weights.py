@@ -155,7 +155,7 @@ class LowRankGaussian:
 
     def collect(self) -> None:
         """Count the present weights."""
-        count = int(self._count)
+        count = int(tf.convert_to_tensor(self._count))
         for weight, mean, squares, deviations in zip(self._weights, self._mean, self._squares, self._deviations):
             before = weight - mean
             mean.assign_add(before / (count + 1))
@@ -186,7 +186,7 @@ class LowRankGaussian:
             noise: For the diagonal part, one tensor of the shape of each weight.
             column_noise: For the columns of D, `[rank]`, in the order in which they were written.
         """
-        count = int(self._count)
+        count = int(tf.convert_to_tensor(self._count))
         divisor = max(min(count, self._rank) - 1, 1)
         drawn = []
         for mean, squares, deviations, z in zip(self._mean, self._squares, self._deviations, noise):
