@@ -141,6 +141,7 @@ def check_read(folder, content, scores):
     try:
         path = folder / file_name(content)
         assert path.parent.parent == folder  # not so where the task has no name
+        assert not path.exists()  # so where another seed makes its name that of a neighbour
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(content))
         path.with_suffix(".npz").write_bytes(scores)
