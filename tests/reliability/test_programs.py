@@ -28,6 +28,7 @@ TRAINING = "--config={}/config.py --output_dir={}/out"
 SCRIPTS = {
     "deterministic": TRAINING,
     "adaptation/continual": f"--method=deterministic {TRAINING}",
+    "adaptation/fine_tuning": f"--method=deterministic {TRAINING} --start_from={{}}/run --examples 5",
     "adaptation/few_shot": "{}/run --shots 1 --output_dir={}/out",
     "decisions/active_learning": f"--method=deterministic {TRAINING}",
     "decisions/bandit": f"--method=deterministic {TRAINING}",

@@ -23,6 +23,8 @@ def run(config, tmp_path):
 class Data:
     """A data set of losses."""
 
+    rows_per_example = 1
+
     def __init__(self, losses) -> None:
         self._losses = np.float32(losses)
 
