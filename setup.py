@@ -75,7 +75,6 @@ setup(
         "test": [
             "codespell>=2.3",
             "hypothesis>=6.100",
-            "keras-hub>=0.32",
             "mypy>=1.13",
             "playwright>=1.40",
             "pre-commit>=4.0",
