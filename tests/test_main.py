@@ -139,7 +139,7 @@ def test_installed_without_the_repository(installed, tmp_path):
     with np.load(tmp_path / "y.npz") as predicted:
         assert predicted["log_probs"].shape == (3, 2)
     with np.load(tmp_path / "run/predictions/test.npz") as saved:
-        np.savez(tmp_path / "theirs.npz", logits=saved["log_probs"], element_id=saved["element_id"])
+        np.savez(tmp_path / "theirs.npz", probs=np.exp(saved["log_probs"]), element_id=saved["element_id"])
     assert "| theirs " in call("score", "theirs.npz", "--task", "two_moons", "--method", "theirs", "--add")
     call("leaderboard", "add", "run")
     call("leaderboard", "build")
