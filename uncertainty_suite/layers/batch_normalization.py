@@ -19,10 +19,11 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         rank = len(inputs.shape)
         covered = rank == 4 and self.axis in (-1, 3) and self.center and self.scale
         covered = covered and inputs.dtype in (tf.float32, tf.float16, tf.bfloat16)
+        renorm = getattr(self, "renorm", False)  # Keras has it from 3.14 on
         part = replicas.current()
-        if part is not None and training and self.trainable and mask is None and not self.renorm:
+        if part is not None and training and self.trainable and mask is None and not renorm:
             return self._of_whole_batch(inputs, part)
-        if not covered or mask is not None or self.renorm or self.synchronized:
+        if not covered or mask is not None or renorm or self.synchronized:
             return super().call(inputs, training=training, mask=mask)
         training = bool(training) and self.trainable
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
