@@ -149,7 +149,8 @@ def test_samples_are_repeated_passes_bit_for_bit(policy, copies, dimensions, mon
     for name, each in samples.items():
         assert each.shape[:2] == (6, 4)
         expected = np.reshape([said[name] for said in passes], each.shape)
-        np.testing.assert_allclose(each, expected, rtol=1e-6, atol=1e-7)
+        # In float32, since the lowest NumPy compares no bfloat16.
+        np.testing.assert_allclose(np.float32(each), np.float32(expected), rtol=1e-6, atol=1e-7)
     assert len({sample.numpy().tobytes() for sample in samples["outputs"]}) == 6
 
 
