@@ -60,13 +60,21 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays as an `.npz` file, atomically.
+    """Write arrays as an `.npz` file, atomically, with the bytes of `numpy.savez`.
 
     Raises:
         InputError: It cannot be written.
     """
-    named: dict[str, Any] = dict(arrays)
-    write_atomic(path, lambda file: np.savez(file, **named))
+
+    def write(file: BinaryIO) -> None:
+        # In numpy.savez of NumPy 1.26 the archive is not closed where a write fails: that comes too late, and then
+        # an error is printed that nobody can catch.
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+    write_atomic(path, write)
 
 
 def room_for(shape: Sequence[int], dtype: np.dtype, folder: Path) -> np.ndarray:
