@@ -59,6 +59,8 @@ class Row:
         unit: Of the value, one of `UNITS`.
         target: What the value must reach; None for a row that is only for information.
         floor: The seconds that ours takes at least on this machine, or None where nobody knows; see `limits.py`.
+        beside: What ours does beside what theirs does, where that was looked at: operations with the share that each
+            has in the time of all.
     """
 
     what: str
@@ -68,6 +70,7 @@ class Row:
     unit: str
     target: float | None = None
     floor: float | None = None
+    beside: dict[str, float] | None = None
 
     def summarize(self) -> dict[str, Any]:
         """Return medians, spread, value and whether it reaches the target (`met`), as plain values."""
@@ -88,6 +91,7 @@ class Row:
             "spread": max(float((high - low) / 2 / medians[side]) for side, (low, high) in quartiles.items()),
             "repeats": len(self.ours),
             "floor": self.floor,
+            "beside": self.beside,
         }
 
 
@@ -147,10 +151,18 @@ def format_line(row: dict[str, Any]) -> str:
     """Return a summarized row's line of the table."""
     theirs = "" if row["theirs"] is None else f"{1000 * row['theirs']:.1f}"
     floor = "" if row["floor"] is None else f"{row['ours'] / row['floor']:.2f}"
+    against = f"against {row['against']}"
+    if not row["met"] and row.get("beside"):
+        against += f": {format_shares(row['beside'])}"
     return (
         f"{row['what']:<53} {1000 * row['ours']:8.1f} {theirs:>9} {row['spread']:6.0%} {row['value']:6.2f} "
-        f"{row['unit']:<11} {_wanted(row):>7} {floor:>7} {'' if row['met'] else 'MISSED':<6} against {row['against']}"
+        f"{row['unit']:<11} {_wanted(row):>7} {floor:>7} {'' if row['met'] else 'MISSED':<6} {against}"
     )
+
+
+def format_shares(shares: dict[str, float]) -> str:
+    """Return operations with their shares in words."""
+    return ", ".join(f"{operation} {share:.0%}" for operation, share in shares.items())
 
 
 def draw(rows: list[dict[str, Any]]) -> Figure:

@@ -23,6 +23,7 @@ The sides:
 - SNGP rows compare our SNGP with our deterministic network, both trained as the task's configuration says; start-up
   rows a script with `import tensorflow` alone.
 - its products alone: the matrix products and convolutions of the script's own graph, and nothing else (`limits.py`).
+  Where that target is missed, the line ends with what takes the most beside them, as shares of all operations' time.
 - one step after another: batches made, predicted, saved and measured as `evaluation` does, but nothing beside anything.
 
 bfloat16 is left out where there is no hardware for it.
@@ -37,6 +38,7 @@ import importlib.metadata
 import importlib.util
 import json
 import math
+import re
 import subprocess
 import sys
 import tempfile
@@ -48,6 +50,7 @@ from typing import Any
 import numpy as np
 from comparison import HEADER, RESULTS, Row, compare, draw, format_line, kind_of, rows_of
 from limits import Limits, Traced, Work, measure, precisions
+from profiling import shares_of_operations
 from scripts import ONLY_TEST, ROOT, Loop, Parts, get_config, get_parts, get_section
 
 from uncertainty_suite import cost, datasets, errors, evaluation, keras, layers, models, tf, training
@@ -58,6 +61,7 @@ from uncertainty_suite.training.run import provenance
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 BATCH_SIZE = 128
 PREDICTION_BATCH_SIZE = 500
+PRODUCT = re.compile("MatMul|Conv|Einsum|MatrixTriangularSolve|Cholesky")  # also with what is fused to it
 SECONDS_A_ROW = 2.0  # of `methods`, more where it takes longer to repeat it as often as other rows
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # of Keras, by precision
 KERAS = layers.LayerSet(norm=keras.layers.BatchNormalization)
@@ -403,8 +407,14 @@ def compare_with_products(method: str, parts: Parts, settings: Settings) -> Iter
         once = sum(float(seconds[0]) for seconds in compare(sides, 1).values())
         repeats = int(np.clip((0 if settings.quick else SECONDS_A_ROW) / once, settings.repeats, 30))
         seconds = compare(sides, repeats, warm_up=False)
-        floor = settings.limits.floor(traced.work)
-        yield Row(f"{what}, {method}", "its products alone", *seconds.values(), "x its time", 1.2, floor)
+        floor, beside = settings.limits.floor(traced.work), beside_products(ours)
+        yield Row(f"{what}, {method}", "its products alone", *seconds.values(), "x its time", 1.2, floor, beside)
+
+
+def beside_products(function: Callable[[], Any]) -> dict[str, float]:
+    """Return the operations that take the most of a call beside products, with their shares: why a target is missed."""
+    shares = shares_of_operations(function)
+    return dict([(name, share) for name, share in shares.items() if not PRODUCT.search(name)][:3])
 
 
 def measure_waiting(settings: Settings, loop: Loop) -> dict[str, np.ndarray]:
