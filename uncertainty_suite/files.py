@@ -1,13 +1,16 @@
 """Files that are there whole or not at all, and the one door to read those of others."""
 
 import contextlib
+import functools
 import io
 import json
 import math
+import operator
 import os
 import secrets
 import stat
 import struct
+import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -137,8 +140,10 @@ def open_regular(path: str | Path, root: str | Path | None = None) -> io.Buffere
     real = os.path.realpath(path, strict=True)
     if root is not None and not Path(real).is_relative_to(os.path.realpath(root)):
         raise ValueError(f"a link leads out of {root}")
-    # Opened so, a FIFO that nobody writes to comes back at once, and is then seen to be one.
-    descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    # Opened so, a FIFO that nobody writes to comes back at once, and is then seen to be one. Windows, which has none of
+    # the other flags, would take the file for a text.
+    flags = [getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_NOFOLLOW", "O_CLOEXEC", "O_BINARY")]
+    descriptor = os.open(real, functools.reduce(operator.or_, flags, os.O_RDONLY))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise ValueError("it is no regular file")
@@ -304,6 +309,8 @@ def _is_mappable(member: zipfile.ZipInfo) -> bool:
 
 
 def _memory() -> int:
+    if not hasattr(os, "sysconf"):  # Windows, where what is too large is found out when it is read
+        return sys.maxsize
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
