@@ -445,7 +445,7 @@ def rank(tables: Sequence[Table], metric: str) -> Ranking | None:
 
 
 def _complete(by_task: dict[str, dict[str, float]]) -> tuple[dict[str, dict[str, float]], list[str]]:
-    """Return the tasks to rank over, and the methods that all of them have; none of either where nothing can be ranked."""
+    """Return the tasks to rank over and the methods that all of them have; none of either where nothing is ranked."""
     most_first = sorted(by_task, key=lambda task: -len(by_task[task]))
     best, chosen, methods = math.inf, set(), []
     for count in range(len(by_task), 1, -1):
