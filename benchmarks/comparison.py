@@ -35,15 +35,20 @@ UNITS = {
 HEADER = f"{'what':<53} {'ours ms':>8} {'theirs ms':>9} {'spread':>6} {'value':>18} {'target':>7} {'x floor':>7}"
 
 
-def compare(sides: dict[str, Callable[[], Any]], repeats: int, warm_up: bool = True) -> dict[str, np.ndarray]:
+def compare(
+    sides: dict[str, Callable[[], Any]],
+    repeats: int,
+    warm_up: bool = True,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, np.ndarray]:
     """Return the seconds of each side `[repeats]`, taken in turn after a warm-up."""
     seconds = {name: [] for name in sides}
     for repeat in range(repeats + warm_up):
         for name, side in sides.items():
-            started_at = time.perf_counter()
+            started_at = clock()
             side()
             if repeat >= warm_up:
-                seconds[name].append(time.perf_counter() - started_at)
+                seconds[name].append(clock() - started_at)
     return {name: np.array(values) for name, values in seconds.items()}
 
 
