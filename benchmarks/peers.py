@@ -2,6 +2,9 @@
 
     python benchmarks/peers.py --peer_python=PYTHON
     python benchmarks/peers.py --quick --only keras
+    python benchmarks/peers.py --jobs mc_dropout --examples 60000 --epochs 1 --repeats 1
+
+The size of the first is meant for twenty minutes on two cores that do nothing else.
 
 The job: train on `--examples` images, the last tenth of them held out, for `--epochs`; predict as many test images at
 most; measure. All sides read the same arrays, train the same network (the number of parameters is compared) with the
@@ -15,8 +18,8 @@ from ours, and what is not installed there is left out with a word:
 
 A row says how much faster ours is, by the clock. Below it stand the processor time of both, on which other work on the
 machine has less influence, and what both found: results that are further apart than `BANDS` are no comparison, and
-count as missed. The rows are the group `peers` of the record of this kind of processor, as in `speed.py`, with
-what the peers' versions are and how busy the machine was before. The exit status is 1 if a target is missed.
+count as missed. The rows are the group `peers` of the record of this kind of processor, as in `speed.py`, with the
+peers' versions and how busy the machine was before. The exit status is 1 if a target is missed.
 """
 
 import argparse
@@ -320,8 +323,8 @@ def main() -> int:
     )
     parser.add_argument("--only", nargs="+", choices=PEERS, metavar="PEER", help=f"some of {', '.join(PEERS)}")
     parser.add_argument("--jobs", nargs="+", choices=JOBS, metavar="JOB", help=f"some of {', '.join(JOBS)}, in order")
-    parser.add_argument("--examples", type=int, default=3000, help="of train, and at most so many of test")
-    parser.add_argument("--epochs", type=int, default=3, help="at least 3, which SWAG needs")
+    parser.add_argument("--examples", type=int, default=2000, help="of train, and at most so many of test")
+    parser.add_argument("--epochs", type=int, default=3, help="at least 3 with SWAG, which needs them")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--peer_python", default=sys.executable, help="the interpreter that has the peers' packages")
     parser.add_argument("--data_dir", type=Path, help="folder of prepared TFDS data sets, with mnist")
@@ -335,13 +338,15 @@ def main() -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare with all peers that there are; return the exit status."""
-    for name, least in (("examples", 500), ("epochs", 3), ("repeats", 1)):
+    jobs = arguments.jobs or (("deterministic", POSTHOC) if arguments.quick else JOBS)
+    for name, least in (("examples", 500), ("epochs", 3 if "swag" in jobs else 1), ("repeats", 1)):
         if getattr(arguments, name) < least:
             raise InputError(f"--{name} is {getattr(arguments, name)}; expected {least} or more.")
     from uncertainty_suite.training.run import origin
 
     output_dir = arguments.output_dir or (ROOT / "runs/speed" if arguments.quick else RESULTS)
-    made_with = {name: value for name, value in origin().items() if name != "host"}
+    # The command would name where the peers' interpreter lies.
+    made_with = {name: value for name, value in origin().items() if name not in ("host", "command")}
     made_with |= {"load": os.getloadavg()[0], "peers": {}}
     peers, pythons = [], {}
     for name in arguments.only or PEERS:
@@ -364,8 +369,8 @@ def run(arguments: argparse.Namespace) -> int:
         made_with["job"] = {"data": data, "examples": sizes, "epochs": epochs}
         numbers = ", ".join(f"{number:,} {split}" for split, number in sizes.items())
         print(f"# {data}, {numbers}, {epochs} epochs")
-        print(HEADER)
-        for what in arguments.jobs or (("deterministic", POSTHOC) if arguments.quick else JOBS):
+        print(HEADER, flush=True)
+        for what in jobs:
             having = [peer for peer in peers if what in peer.jobs]
             for row in compare_with_peers(what, having, pythons, folder, repeats) if having else ():
                 rows.append(row)

@@ -113,9 +113,11 @@ def test_versions_are_those_of_the_interpreter():
     assert peers.versions(sys.executable, peer) == {"numpy": np.__version__}
 
 
-@pytest.mark.parametrize(("option", "least"), [("examples", 500), ("epochs", 3), ("repeats", 1)])
-def test_a_job_that_is_too_small_is_refused(option, least, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["peers.py", f"--{option}={least - 1}"])
+@pytest.mark.parametrize(
+    ("option", "least", "job"), [("examples", 500, "posthoc"), ("epochs", 3, "swag"), ("epochs", 1, "laplace")]
+)
+def test_a_job_that_is_too_small_is_refused(option, least, job, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["peers.py", f"--{option}={least - 1}", "--jobs", job])
     with pytest.raises(SystemExit) as end:
         peers.main()
     assert end.value.code == f"benchmarks/peers.py: --{option} is {least - 1}; expected {least} or more."
