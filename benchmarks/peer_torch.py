@@ -36,8 +36,17 @@ def build(job: Job) -> nn.Sequential:
     return convnet(size, job.dropout_rates)
 
 
+def begin_as_keras(layer: nn.Module) -> None:
+    """Draw the weights of a layer as Keras does: with PyTorch's own, so short a training ends elsewhere."""
+    if isinstance(layer, nn.Conv2d | nn.Linear):
+        nn.init.xavier_uniform_(layer.weight)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+
+
 def train(job: Job, model: nn.Module, **options) -> tuple[TUTrainer, ClassificationRoutine]:
     """Train a network or what is around it, and return what has done so."""
+    model.apply(begin_as_keras)
     trainer = TUTrainer(
         accelerator="cpu", max_epochs=job.epochs, enable_progress_bar=False, default_root_dir=job.folder / "lightning"
     )
