@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from uncertainty_suite.files import write_atomic
+from uncertainty_suite.files import read_json, write_atomic, write_json
 
 RESULTS = Path(__file__).parent / "results/speed"
 MARKS = "<!-- tables -->\n", "<!-- end of tables -->\n"  # of a page
@@ -107,6 +107,18 @@ def kind_of(hardware: dict[str, Any]) -> str:
     return "_".join([*words, *widest, f"{hardware['cpus']}_cores"])
 
 
+def write_group(path: Path, group: str, made_with: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    """Put the summarized rows of a group, with what they were made with, into a record, in place of older ones."""
+    record = read_json(path) if path.exists() else {}
+    write_json(path, record | {group: {**made_with, "rows": rows}})
+
+
+def draw_record(path: Path) -> None:
+    """Write the figure of a record's rows beside it."""
+    figure = draw(rows_of(read_json(path)))
+    write_atomic(path.with_suffix(".png"), lambda file: figure.savefig(file, format="png"))
+
+
 def rows_of(record: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the summarized rows of all groups of a record."""
     return [row for group in sorted(record) for row in record[group]["rows"]]
@@ -121,7 +133,7 @@ def format_tables(folder: Path = RESULTS) -> str:
         made = {}
         for group in sorted(record):
             one = record[group]
-            made.setdefault((one["started_at"][:10], one["revision"][:7], format_limits(one)), []).append(f"`{group}`")
+            made.setdefault((one["started_at"][:10], one["revision"][:7], format_machine(one)), []).append(f"`{group}`")
         lines = [
             f"- {', '.join(groups)}: {date}, revision {revision}{limits}."
             for (date, revision, limits), groups in made.items()
@@ -142,8 +154,10 @@ def format_tables(folder: Path = RESULTS) -> str:
     return "\n".join(sections)
 
 
-def format_limits(group: dict[str, Any]) -> str:
-    """Return in words what a machine was seen to do at most, where a group has that."""
+def format_machine(group: dict[str, Any]) -> str:
+    """Return in words what a machine was seen to do at most, or how busy it was before, where a group has that."""
+    if "load" in group:
+        return f"; load average {group['load']:.1f} before"
     if "limits" not in group:
         return ""
     limits = group["limits"]

@@ -48,13 +48,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from comparison import HEADER, RESULTS, Row, compare, draw, format_line, kind_of, rows_of
+from comparison import HEADER, RESULTS, Row, compare, draw_record, format_line, kind_of, write_group
 from limits import Limits, Traced, Work, measure, precisions
 from profiling import shares_of_operations
 from scripts import ONLY_TEST, ROOT, Loop, Parts, get_config, get_parts, get_section
 
 from uncertainty_suite import cost, datasets, errors, evaluation, keras, layers, models, tf, training
-from uncertainty_suite.files import read_json, write_atomic, write_json
+from uncertainty_suite.files import write_atomic
 from uncertainty_suite.predictions import Predictions
 from uncertainty_suite.training.run import provenance
 
@@ -578,12 +578,10 @@ def main() -> int:
             for row in GROUPS[group](settings):
                 rows_of_group.append(row.summarize())
                 print(format_line(rows_of_group[-1]), flush=True)
-                record = read_json(path) if path.exists() else {}
-                write_json(path, record | {group: {**made_with, "rows": rows_of_group}})
+                write_group(path, group, made_with, rows_of_group)
             rows += rows_of_group
     if rows:
-        figure = draw(rows_of(read_json(path)))
-        write_atomic(path.with_suffix(".png"), lambda file: figure.savefig(file, format="png"))
+        draw_record(path)
 
     missed = [row["what"] for row in rows if not row["met"]]
     if missed:
