@@ -19,7 +19,7 @@ takes seconds on two CPU cores. Every value of the configuration can be overridd
 goes on, bit for bit, when the same command is given again. Expected results stand at the top of each configuration.
 """
 
-from uncertainty_suite import datasets, evaluation, keras, launch, layers, models, tf, training
+from uncertainty_suite import evaluation, keras, launch, layers, models, tf, training
 from uncertainty_suite.configuration import Parameter, Section
 from uncertainty_suite.errors import InputError
 
@@ -51,10 +51,10 @@ def main(config, options=None):
     if run.results:
         return run.results
     config, data, likelihood = run.config, run.get_data("train"), run.task.likelihood
-    tokens = any(isinstance(form, datasets.forms.Tokens) for form in keras.tree.flatten(data.form))
-    if config.duq.gradient_penalty and tokens:
+    ids = any(form.holds_ids for form in keras.tree.flatten(data.form))
+    if config.duq.gradient_penalty and ids:
         raise InputError(
-            f"The gradient penalty is on real-valued inputs, and '{config.dataset.name}' has tokens. Leave it out: "
+            f"The gradient penalty is on real-valued inputs, and '{config.dataset.name}' has ids. Leave it out: "
             "--config.duq.gradient_penalty=0."
         )
     layer_set = layers.LayerSet(

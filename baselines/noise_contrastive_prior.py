@@ -18,7 +18,7 @@ takes seconds on two CPU cores. Every value of the configuration can be overridd
 goes on, bit for bit, when the same command is given again. Expected results stand at the top of each configuration.
 """
 
-from uncertainty_suite import datasets, evaluation, keras, launch, layers, models, tf, training
+from uncertainty_suite import evaluation, keras, launch, layers, models, tf, training
 from uncertainty_suite.configuration import Parameter, Section
 from uncertainty_suite.errors import InputError
 
@@ -44,9 +44,9 @@ def main(config, options=None):
     if run.results:
         return run.results
     config, data, likelihood = run.config, run.get_data("train"), run.task.likelihood
-    if any(isinstance(form, datasets.forms.Tokens) for form in keras.tree.flatten(data.form)):
+    if any(form.holds_ids for form in keras.tree.flatten(data.form)):
         raise InputError(
-            f"A noise contrastive prior has noise on real-valued inputs, and '{config.dataset.name}' has tokens. "
+            f"A noise contrastive prior has noise on real-valued inputs, and '{config.dataset.name}' has ids. "
             "Take another method, e.g. vbll."
         )
     settings = config.noise_contrastive_prior

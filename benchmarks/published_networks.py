@@ -10,7 +10,8 @@ arXiv:1512.03385, shortcuts without weights), in Keras' layout: `models/cifar10_
 Each predicts, in float32, the test images, the shifted sets and the OOD sets of configs/cifar10.py. `--output_dir` then
 has its predictions, `resnet20.npz`, as `python -m uncertainty_suite.score` takes them, and the run folder that `score`
 makes of them, `resnet20`. If the test accuracy is not the published one, it stops after the test images. A network that
-is finished is not repeated, so the command can be given again.
+is finished is not repeated, so the command can be given again. With `--test_only` the test images are all that is
+predicted, in minutes, into `runs/published_test`.
 
 The networks were trained on all 50,000 training images. So there are no examples that could be held out for validation:
 no temperature is fitted, and no option of an OOD score is chosen.
@@ -48,18 +49,20 @@ MEANS, STDDEVS = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output_dir", type=Path, default=ROOT / "runs/published")
+    parser.add_argument("--output_dir", type=Path, help="default: runs/published, or runs/published_test")
+    parser.add_argument("--test_only", action="store_true", help="predict no shifted sets and no OOD sets")
     parser.add_argument("--data_dir", type=Path, help="prepared TFDS data sets; models/ is in it or beside it")
     arguments = parser.parse_args()
+    output_dir = arguments.output_dir or ROOT / ("runs/published_test" if arguments.test_only else "runs/published")
     try:
         for name in ACCURACY:
-            print(run(name, arguments.output_dir, arguments.data_dir).path, flush=True)
+            print(run(name, output_dir, arguments.data_dir, arguments.test_only).path, flush=True)
     except InputError as error:
         sys.exit(f"benchmarks/published_networks.py: {error}")
 
 
-def run(name: str, output_dir: Path, data_dir: Path | None) -> RunFolder:
-    """Predict everything by one network, and score it; return its run."""
+def run(name: str, output_dir: Path, data_dir: Path | None, test_only: bool = False) -> RunFolder:
+    """Predict everything, or the test images alone, by one network, and score it; return its run."""
     folder = RunFolder(output_dir / name)
     if folder.results:
         return folder
@@ -71,6 +74,7 @@ def run(name: str, output_dir: Path, data_dir: Path | None) -> RunFolder:
     accuracy = np.mean(arrays["test/logits"].argmax(axis=-1) == data.labels)
     if round(accuracy, 4) != ACCURACY[name]:
         raise InputError(f"{name} has the test accuracy {accuracy:.4f}, and the published one is {ACCURACY[name]}.")
+    others = [] if test_only else others
     arrays |= predict(network, tqdm(others, name, unit="split", disable=None), config.dataset, data_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     file = output_dir / f"{name}.npz"

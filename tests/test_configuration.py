@@ -11,6 +11,7 @@ VARIANTS = {
     "cifar10": ("", "wide_resnet_28_10"),
     "clinc_oos": ("", "transformer"),
     "diabetic_retinopathy": ("", "severity"),
+    "herg": ("", "graphs"),
     "imagenet": ("", "vit_s16"),
     "optimization": ("", "hartmann6"),
     "uci": ("yacht", "protein"),

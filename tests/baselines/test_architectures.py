@@ -33,17 +33,21 @@ ARCHITECTURES = {
         (6,),
         {"vocabulary_size": 9, "num_layers": 1, "num_hidden": 8, "num_heads": 2, "dropout_rate": 0.2},
     ),
+    "message_passing": (
+        (4, 6),
+        {"num_features": 2, "vocabulary_size": 9, "num_edge_kinds": 2, "num_layers": 1, "num_hidden": 8},
+    ),
 }
 TEXTS = ("bert", "lstm", "text_cnn", "transformer")
 # Methods that an architecture has no place for, with the reason.
 EXCLUDED = {
     (method, architecture): reason
     for method, reason in {
-        "duq": "its gradient penalty is on inputs that are numbers, not tokens",
-        "noise_contrastive_prior": "its noise is on inputs that are numbers, not tokens",
+        "duq": "its gradient penalty is on inputs that are numbers, not ids",
+        "noise_contrastive_prior": "its noise is on inputs that are numbers, not ids",
     }.items()
-    for architecture in TEXTS
-}
+    for architecture in (*TEXTS, "message_passing")
+} | {("mimo", "message_passing"): "it joins inputs along their last axis, where graphs have their edges"}
 
 
 def pairs():
@@ -71,6 +75,9 @@ def dataset():
                 labels = rng.integers(0, 3, size)
                 if architecture in TEXTS:
                     x = rng.integers(1, 9, (size, *shape)).astype(np.int32)
+                elif architecture == "message_passing":
+                    edges = np.triu(rng.integers(0, 3, (size, 4, 4)), 1)
+                    x = np.concatenate([rng.integers(1, 9, (size, 4, 2)), edges + edges.swapaxes(1, 2)], axis=2)
                 else:
                     x = rng.normal(size=(size, *shape)).astype(np.float32)
                     x += labels.reshape(-1, *[1] * len(shape))
@@ -78,6 +85,8 @@ def dataset():
 
             if architecture in TEXTS:
                 form = forms.Tokens(*shape, vocabulary_size=9)
+            elif architecture == "message_passing":
+                form = forms.Graphs(4, 2, vocabulary_size=9, num_edge_kinds=2)
             else:
                 form = forms.Images(*shape) if len(shape) == 3 else forms.Vectors(*shape)
             splits = {"train": split(NUM_EXAMPLES), "test": split(20)}

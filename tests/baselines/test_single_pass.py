@@ -85,6 +85,6 @@ def test_a_noise_contrastive_prior_is_for_numbers(tmp_path):
     datasets.register(datasets.from_arrays("ratings_of_texts", splits, form, likelihood="gaussian"))
     others = {f"evaluation__{field}": () for field in ("ood_near", "ood_far", "predict_only")}  # of vectors
     overrides = {"dataset__name": "ratings_of_texts", "batch_size": 8, **others}
-    with pytest.raises(InputError, match="noise on real-valued inputs, and 'ratings_of_texts' has tokens"):
+    with pytest.raises(InputError, match="noise on real-valued inputs, and 'ratings_of_texts' has ids"):
         train("noise_contrastive_prior", tmp_path / "run", "toy_regression", **overrides)
     assert not list(tmp_path.rglob("checkpoints"))

@@ -211,6 +211,6 @@ def test_an_architecture_needs_vectors_for_all_ids(tmp_path):
     with pytest.raises(InputError) as error:
         load_script("deterministic").main(config, training.Options(output_dir=tmp_path / "run"))
     assert str(error.value) == (
-        "config.model.vocabulary_size is 100, and data set 'clinc_oos' has token ids up to 2999. Set "
+        "config.model.vocabulary_size is 100, and data set 'clinc_oos' has ids up to 2999. Set "
         "--config.model.vocabulary_size=3000."
     )

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from uncertainty_suite import datasets
-from uncertainty_suite.datasets.forms import Images, Tokens, Vectors
+from uncertainty_suite.datasets.forms import Graphs, Images, Tokens, Vectors
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.training.strategy import distribute
 
@@ -95,6 +95,42 @@ def test_tokens_are_int32():
     assert data.load(2).element_spec["features"] == tf.TensorSpec([None, 4], tf.int32)
 
 
+def _graphs(change=()):
+    """Return two graphs, of two and three nodes, with some numbers changed."""
+    graphs = np.zeros((2, 3, 5), np.int64)
+    graphs[0, :2] = [[1, 2, 0, 1, 0], [3, 0, 1, 0, 0]]
+    graphs[1] = [[1, 2, 0, 2, 0], [3, 0, 2, 0, 1], [4, 0, 0, 1, 0]]
+    for place, value in change:
+        graphs[place] = value
+    return graphs
+
+
+def test_graphs_are_int32():
+    source = datasets.from_arrays("graphs", {"test": (_graphs(), np.array([0, 1]))}, Graphs(3, 2, 5, 2))
+    data = datasets.Dataset(source, "test")
+    delivered = _deliver(data)
+    assert delivered.dtype == np.int32
+    np.testing.assert_array_equal(delivered, _graphs())
+    assert str(data.form) == "graphs of up to 3 nodes"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ([((0, 0, 1), 5)], "has the id of a node 5; expected 0 to 4."),
+        ([((0, 0, 3), 3), ((0, 1, 2), 3)], "has the kind of edge 3; expected 0 to 2."),
+        ([((1, 0, 3), 1)], "has no graph at example 1; expected one node or more, and edges between nodes"),
+        ([((0, 0, 4), 1), ((0, 2, 2), 1)], "has no graph at example 0; expected one node or more, and edges between"),
+        ([((1, slice(None)), 0)], "has no graph at example 1; expected one node or more"),
+    ],
+)
+def test_what_is_no_graph(change, message):
+    with pytest.raises(InputError, match=f"^Split 'test' of data set 'graphs' {message}"):
+        Graphs(3, 2, 5, 2).check(_graphs(change), 1, "Split 'test' of data set 'graphs'")
+    with pytest.raises(InputError, match="has graphs of type float64; expected integers"):
+        Graphs(3, 2, 5, 2).check(_graphs().astype(float), 1, "It")
+
+
 @pytest.mark.parametrize(
     ("form", "other", "takes"),
     [
@@ -108,6 +144,8 @@ def test_tokens_are_int32():
         (Vectors(4), Tokens(4, 10), False),
         (Tokens(4, 10), Tokens(4, 10), True),
         (Tokens(4, 10), Tokens(4, 11), False),
+        (Graphs(4, 2, 9, 2), Graphs(4, 2, 9, 2), True),
+        (Graphs(4, 2, 9, 2), Graphs(5, 2, 9, 2), False),
     ],
 )
 def test_what_can_be_brought_into_a_form(form, other, takes):

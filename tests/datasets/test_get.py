@@ -24,6 +24,7 @@ def test_names_and_shapes_need_neither_tensorflow_nor_files():
         *("diabetic_retinopathy/country", "diabetic_retinopathy/severity", "digits", "dtd", "dtd32", "fashion_mnist"),
         *(
             "herg",
+            "herg/graphs",
             "imagenet",
             "keras_hub/clinc_oos",
             "minilm/banking77",

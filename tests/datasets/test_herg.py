@@ -1,4 +1,4 @@
-"""hERG: fingerprints, and a division that no scaffold is on both sides of."""
+"""hERG: fingerprints, graphs, and a division that no scaffold is on both sides of."""
 
 import collections
 import sys
@@ -17,22 +17,50 @@ def table(tmp_path, *smiles):
     return tables.read_rows(file, "Data set 'herg'")
 
 
-def test_molecules_become_fingerprints_and_scaffolds(tmp_path):
+def molecules(tmp_path, *smiles):
+    return herg.read_molecules(table(tmp_path, *smiles))
+
+
+def test_molecules_become_fingerprints(tmp_path):
     pytest.importorskip("rdkit", reason="RDKit is not installed.")
-    fingerprints, scaffolds = herg.describe(table(tmp_path, "CCO", "OCC", "Cc1ccccc1", "c1ccccc1CCC2CC2"))
+    fingerprints = herg.describe(molecules(tmp_path, "CCO", "OCC", "Cc1ccccc1", "c1ccccc1CCC2CC2"))
     assert (fingerprints.shape, fingerprints.dtype) == ((4, 1024), np.uint8)
     np.testing.assert_array_equal(fingerprints[0], fingerprints[1])  # the same molecule
     # Ethanol: three atoms, the surroundings of radius 1 of each, and that of radius 2 is the same bonds again.
     assert fingerprints[0].sum() == 6
-    assert scaffolds == ["", "", "c1ccccc1", "c1ccc(CCC2CC2)cc1"]
     with pytest.raises(InputError, match=r"molecules.csv, line 3: 'C1CC' is no molecule in SMILES.$"):
-        herg.describe(table(tmp_path, "CCO", "C1CC"))
+        molecules(tmp_path, "CCO", "C1CC")
+
+
+def test_molecules_become_graphs(tmp_path):
+    pytest.importorskip("rdkit", reason="RDKit is not installed.")
+    graphs = herg.to_graphs(molecules(tmp_path, "CCO", "C#N", "c1ccccc1", "C[N+](C)(C)CC=O"))
+    herg.GRAPHS.check(graphs, 1, "Graphs")
+    assert (graphs.shape, graphs.dtype) == ((4, 64, 70), np.uint8)
+    # Ethanol. Elements are 1 to 10, neighbours 0 to 4 are 11 to 15, hydrogens 16 to 20, charges 21 to 23.
+    np.testing.assert_array_equal(
+        graphs[0, :4, :9],
+        [
+            [1, 12, 19, 22, 24, 26, 0, 1, 0],  # CH3, joined with the second atom
+            [1, 13, 18, 22, 24, 26, 1, 0, 1],
+            [3, 12, 17, 22, 24, 26, 0, 1, 0],  # OH
+            [0] * 9,
+        ],
+    )
+    assert (graphs[1, 0, 7], graphs[1, 1, 6]) == (3, 3)  # a triple bond
+    assert set(graphs[2, :6, 4]) == {25}  # benzene is aromatic,
+    assert set(graphs[2, :6, 5]) == {27}  # and a ring
+    np.testing.assert_array_equal((graphs[2, :6, 6:] == 4).sum(axis=1), 2)
+    assert graphs[3, 1, 3] == 23  # the charged nitrogen, which has four neighbours
+    assert graphs[3, 1, 1] == 15
+    with pytest.raises(InputError, match=r"^Graphs of molecules have up to 64 atoms, and one has 65. Leave it out.$"):
+        herg.to_graphs(molecules(tmp_path, "C" * 65))
 
 
 def test_without_rdkit_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "rdkit", None)
     with pytest.raises(InputError) as error:
-        herg.describe(table(tmp_path, "CCO"))
+        molecules(tmp_path, "CCO")
     assert str(error.value) == (
         "Data set 'herg' needs RDKit, which reads molecules: pip install 'uncertainty-suite[molecules]'."
     )
@@ -53,7 +81,9 @@ def test_no_scaffold_is_on_both_sides(data_dir):
     if not file.is_file():
         pytest.skip(f"There is no {file}.")
     rows = tables.read_rows(file, "Data set 'herg'")
-    _, scaffolds = herg.describe(rows)
+    from rdkit.Chem.Scaffolds import MurckoScaffold
+
+    scaffolds = [MurckoScaffold.MurckoScaffoldSmiles(mol=molecule) for molecule in herg.read_molecules(rows)]
     data = {split: datasets.get("herg", split, data_dir) for split in ("train", "test", "new_scaffolds")}
     found = {split: {scaffolds[i] for i in each.element_ids} for split, each in data.items()}
     assert not found["new_scaffolds"] & (found["train"] | found["test"])
@@ -64,4 +94,7 @@ def test_no_scaffold_is_on_both_sides(data_dir):
     blockers = np.array(rows.column("blocker")).astype(int)
     for each in data.values():
         np.testing.assert_array_equal(each.labels, blockers[each.element_ids])
+    graphs = datasets.get("herg/graphs", "test", data_dir)
+    np.testing.assert_array_equal(graphs.element_ids, data["test"].element_ids)
+    np.testing.assert_array_equal(graphs.labels, data["test"].labels)
     assert abs(data["train"].labels.mean() - data["test"].labels.mean()) < 1e-3

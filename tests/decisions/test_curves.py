@@ -87,10 +87,12 @@ def test_progress_goes_on_and_refuses_other_settings(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "path", sorted((ROOT / "benchmarks/results/decisions").glob("*.json")), ids=lambda path: path.stem
+    "path",
+    sorted(path for page in ("decisions", "adaptation") for path in ROOT.glob(f"benchmarks/results/{page}/*.json")),
+    ids=lambda path: path.stem,
 )
 def test_tables_in_the_docs_are_those_of_the_records(path):
-    assert report(read(path)) in (ROOT / "docs/decisions.md").read_text(encoding="utf-8")
+    assert report(read(path)) in (ROOT / f"docs/{path.parent.name}.md").read_text(encoding="utf-8")
     assert path.with_suffix(".svg").exists()
 
 

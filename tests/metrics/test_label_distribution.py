@@ -50,6 +50,12 @@ def test_predicting_the_distribution_is_perfect() -> None:
     assert metrics.label_distribution_ece(shares, counts) == pytest.approx(0, abs=1e-12)
 
 
+def test_a_class_that_anybody_chose_is_right() -> None:
+    probs = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7], [0.3, 0.4, 0.3], [0.3, 0.4, 0.3]])
+    counts = np.array([[1, 9, 0], [5, 5, 0], [0, 0, 1], [0, 1, 1]])
+    assert metrics.label_set_accuracy(probs, counts) == 0.5  # the first and the last
+
+
 @pytest.mark.parametrize(
     ("counts", "message"),
     [

@@ -25,6 +25,10 @@ ARCHITECTURES = {
     "text_cnn": ((6,), {"vocabulary_size": 9, "num_embedding": 6, "num_filters": 4, "kernel_sizes": (2, 3)}),
     "lstm": ((6,), {"vocabulary_size": 9, "num_embedding": 6, "num_hidden": 8}),
     "transformer": ((6,), {"vocabulary_size": 9, "num_layers": 1, "num_hidden": 8, "num_heads": 2}),
+    "message_passing": (
+        (5, 7),
+        {"num_features": 2, "vocabulary_size": 9, "num_edge_kinds": 2, "num_layers": 1, "num_hidden": 8},
+    ),
 }
 LAYER_SETS = {
     "plain": layers.LayerSet(),
@@ -67,10 +71,23 @@ def build(architecture: str, layer_set: str) -> keras.Model:
     return make(architecture, input_shape, 5, LAYER_SETS[layer_set], **options)
 
 
+def random_graphs(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Return graphs of two to five nodes with two ids each, and edges of two kinds."""
+    graphs = np.zeros((count, 5, 7), np.int32)
+    for i, graph in enumerate(graphs):
+        size = 2 + i % 4
+        graph[:size, :2] = rng.integers(1, 9, (size, 2))
+        edges = np.triu(rng.integers(0, 3, (size, size)), 1)
+        graph[:size, 2 : 2 + size] = edges + edges.T
+    return graphs
+
+
 def features_for(model: keras.Model, batch: int = 4) -> np.ndarray:
     rng, shape = np.random.default_rng(0), (batch, *model.input_shape[1:])
     if model.name in ("bert", "lstm", "text_cnn", "transformer"):
         return rng.integers(0, 9, shape).astype(np.float32)
+    if model.name == "message_passing":
+        return random_graphs(rng, batch).astype(np.float32)
     return rng.normal(size=shape).astype(np.float32)
 
 
@@ -260,6 +277,60 @@ def test_the_text_cnn_is_that_of_the_paper():
     np.testing.assert_allclose(said["features"], [np.max(c, axis=0)], rtol=1e-5, atol=1e-6)
 
 
+OF_GRAPHS = {"num_features": 2, "vocabulary_size": 9, "num_edge_kinds": 2, "num_hidden": 8}
+
+
+@pytest.fixture(scope="module")
+def of_graphs():
+    """A message-passing network of several steps, graphs, and what it says of them."""
+    keras.utils.set_random_seed(1)
+    model = make("message_passing", (5, 7), 3, **OF_GRAPHS)
+    graphs = random_graphs(np.random.default_rng(1), 8)
+    return model, graphs, model(graphs)
+
+
+def test_the_order_of_nodes_does_not_change_what_is_said_of_a_graph(of_graphs):
+    model, graphs, said = of_graphs
+    order = np.random.default_rng(2).permutation(5)
+    in_order = graphs[:, order][:, :, [0, 1, *(2 + order)]]
+    assert np.any(in_order != graphs)
+    np.testing.assert_allclose(model(in_order)["outputs"], said["outputs"], rtol=1e-5, atol=1e-6)
+    # What is joined matters: the same nodes without edges are another graph.
+    apart = np.concatenate([graphs[..., :2], np.zeros_like(graphs[..., 2:])], axis=-1)
+    assert np.abs(model(apart)["outputs"] - said["outputs"]).max() > 0.01
+
+
+def test_rows_that_fill_a_graph_up_change_nothing(of_graphs):
+    model, graphs, said = of_graphs
+    larger = make("message_passing", (9, 11), 3, **OF_GRAPHS)
+    larger.set_weights(model.get_weights())
+    filled_up = np.pad(graphs, ((0, 0), (0, 4), (0, 4)))
+    np.testing.assert_allclose(larger(filled_up)["outputs"], said["outputs"], rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_passes_the_messages_of_the_paper():
+    """x_v + relu(U y_v + sum_w A_e y_w) in NumPy, node by node and edge by edge."""
+    keras.utils.set_random_seed(1)
+    model = make("message_passing", (5, 7), 3, **OF_GRAPHS, num_layers=1)
+    graph = random_graphs(np.random.default_rng(3), 3)[2]  # four nodes, and a row that is none
+    weights = {layer.name: [np.asarray(each) for each in layer.weights] for layer in model.layers if layer.weights}
+
+    def norm(x):
+        return (x - x.mean()) / np.sqrt(x.var() + 1e-5)  # its scale and offset are 1 and 0 at first
+
+    kernel, bias = weights["nodes"]
+    x = [np.maximum(kernel[ids].sum(axis=0) + bias, 0) for ids in graph[:4, :2]]
+    y, features = [norm(each) for each in x], []
+    for v in range(4):
+        added = y[v] @ weights["step1_update"][0] + weights["step1_update"][1]
+        for w in range(4):
+            if kind := graph[v, 2 + w]:
+                added = added + y[w] @ weights[f"step1_message{kind}"][0]
+        features.append(norm(x[v] + np.maximum(added, 0)))
+    said = model(graph[np.newaxis])["features"]
+    np.testing.assert_allclose(said, [np.mean(features, axis=0)], rtol=1e-4, atol=1e-5)
+
+
 def test_the_transformer_looks_up_every_id_in_every_precision():
     original = keras.config.dtype_policy()
     try:
@@ -377,6 +448,8 @@ def test_every_option_changes_the_network(architecture):
     count, outputs = said(options)
     options.pop("pretrained", None)  # tests/models/test_pretrained.py has it
     for option, value in options.items():
+        if option == "num_features":  # which the inputs have
+            continue
         other_count, others = said({**options, option: changes.get(option, value * 2)})
         assert other_count != count or np.any(others != outputs), option
 
@@ -411,6 +484,9 @@ def test_every_option_changes_the_network(architecture):
             {"kernel_sizes": (3, 0)},
             "kernel_sizes of architecture text_cnn takes whole numbers",
         ),
+        ("message_passing", (6,), {}, r"rows of num_features=6 ids .* examples of shape \(6,\). Choose another"),
+        ("message_passing", (5, 7), {"num_features": 3}, r"rows of num_features=3 ids .* examples of shape \(5, 7\)"),
+        ("message_passing", (5, 11), {"num_hidden": 0}, "num_hidden of architecture message_passing takes whole"),
         ("transformer", (8, 8, 1), {}, "takes token ids"),
         ("transformer", (6,), {"num_heads": 5}, "num_heads that divide num_hidden=64, not 5"),
     ],

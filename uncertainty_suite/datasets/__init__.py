@@ -64,7 +64,7 @@ for _pairs in chaosnli.SOURCES:
     register(_pairs)
 for _made in (
     *uci.SOURCES,
-    *(adult.SOURCE, bike_sharing.SOURCE, herg.SOURCE),
+    *(adult.SOURCE, bike_sharing.SOURCE, *herg.SOURCES),
     *tfds_texts.SOURCES,
     *bandits.SOURCES,
     *test_functions.SOURCES,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,7 +20,13 @@ from uncertainty_suite.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """What all forms have: a shape, and how stored features are brought into them."""
+    """What all forms have: a shape, and how stored features are brought into them.
+
+    Attributes:
+        holds_ids: Whether features are ids, not numbers that noise can be added to, or a gradient taken of.
+    """
+
+    holds_ids: ClassVar[bool] = False
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -209,6 +216,8 @@ class Tokens(Form):
         vocabulary_size: Ids are in [0, vocabulary_size).
     """
 
+    holds_ids = True
+
     length: int
     vocabulary_size: int
 
@@ -234,6 +243,66 @@ class Tokens(Form):
         self, features: tf.Tensor, maximum: float, change: Callable[[tf.Tensor], tf.Tensor] | None = None
     ) -> tf.Tensor:
         """Return int32 `[batch, length]`."""
+        return tf.cast(features, tf.int32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Graphs(Form):
+    """Graphs with as many rows as the largest one has nodes, such as molecules.
+
+    The row of a node has ids of what it is, the first of them not 0, and then the kind of its edge to each node, 0 for
+    none. Edges have no direction. Rows that fill a graph up are 0.
+
+    Attributes:
+        num_nodes: Rows, those that fill it up included.
+        num_features: Ids of a node.
+        vocabulary_size: Ids are in [0, vocabulary_size).
+        num_edge_kinds: Kinds of edges are 1 to this.
+    """
+
+    holds_ids = True
+
+    num_nodes: int
+    num_features: int
+    vocabulary_size: int
+    num_edge_kinds: int
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return (self.num_nodes, self.num_features + self.num_nodes)
+
+    def __str__(self) -> str:
+        return f"graphs of up to {self.num_nodes} nodes"
+
+    def check(self, features: np.ndarray, maximum: float, what: str) -> None:
+        super().check(features, maximum, what)
+        if features.dtype.kind not in "iu":
+            raise InputError(f"{what} has graphs of type {features.dtype}; expected integers.")
+        ids, edges = features[..., : self.num_features], features[..., self.num_features :]
+        for values, most, name in (
+            (ids, self.vocabulary_size - 1, "the id of a node"),
+            (edges, self.num_edge_kinds, "the kind of edge"),
+        ):
+            if values.min() < 0 or values.max() > most:
+                wrong = values.min() if values.min() < 0 else values.max()
+                raise InputError(f"{what} has {name} {wrong}; expected 0 to {most}.")
+        is_node = ids[..., 0] > 0
+        joins_none = (edges > 0) & ~(is_node[:, :, np.newaxis] & is_node[:, np.newaxis])
+        wrong = (edges != edges.swapaxes(1, 2)) | joins_none
+        if wrong.any() or not is_node.any(axis=1).all():
+            index = int((wrong.any(axis=(1, 2)) | ~is_node.any(axis=1)).argmax())
+            raise InputError(
+                f"{what} has no graph at example {index}; expected one node or more, and edges between nodes that are "
+                "the same both ways."
+            )
+
+    def takes(self, other: Form) -> bool:
+        return self == other
+
+    def bring(
+        self, features: tf.Tensor, maximum: float, change: Callable[[tf.Tensor], tf.Tensor] | None = None
+    ) -> tf.Tensor:
+        """Return int32 `[batch, num_nodes, num_features + num_nodes]`."""
         return tf.cast(features, tf.int32)
 
 

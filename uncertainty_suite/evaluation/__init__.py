@@ -20,6 +20,7 @@ from uncertainty_suite.evaluation.measurement import (
     posthoc_metrics,
     split_metrics,
 )
+from uncertainty_suite.evaluation.people import HUMAN_METRICS, human_metrics
 from uncertainty_suite.evaluation.prediction import Predictor, predict_splits
 from uncertainty_suite.evaluation.tuning import tune
 from uncertainty_suite.predictions import Predictions
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from uncertainty_suite.training import Run
 
 __all__ = [
+    "HUMAN_METRICS",
     "OOD_METRICS",
     "PARTS",
     "Measured",
@@ -36,6 +38,7 @@ __all__ = [
     "evaluate",
     "fit_posthoc",
     "human_correlation",
+    "human_metrics",
     "label_entropy",
     "ood_metrics",
     "posthoc_metrics",

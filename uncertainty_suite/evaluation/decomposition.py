@@ -8,6 +8,7 @@ import numpy as np
 
 from uncertainty_suite import metrics
 from uncertainty_suite.errors import InputError
+from uncertainty_suite.evaluation.people import join_people
 from uncertainty_suite.metrics.base import tie_groups
 from uncertainty_suite.metrics.label_distribution import DistributionBatch
 from uncertainty_suite.metrics.samples import entropy_of
@@ -102,19 +103,14 @@ def human_correlation(run: RunFolder, data_dir: str | Path | None = None) -> dic
     """
     from scipy.stats import spearmanr  # a second or two to import
 
-    from uncertainty_suite.training.run import data_of  # which imports this package
-
-    likelihood, key = run.task.likelihood, run.task.in_distribution
-    saved = run.predictions(key)
-    data = data_of(run.config["dataset"], run.task.split(key), data_dir)
-    rows = {element_id: row for row, element_id in enumerate(data.element_ids)}
-    counts = data.human_labels[[rows[element_id] for element_id in saved["element_id"]]]
+    likelihood = run.task.likelihood
+    saved, counts = join_people(run, data_dir)
     labelled = counts.sum(axis=1) > 0
     probs = likelihood.metric_input(saved)
     people = tie_groups(entropy_of(DistributionBatch(probs[labelled], counts[labelled]).label_distribution))
     if not people.any():
         raise InputError(
-            f"People disagree equally on all examples of data set '{data.name}': there is nothing to rank."
+            f"People disagree equally on all examples of data set '{run.task.name}': there is nothing to rank."
         )
     parts = likelihood.decomposed(saved) or (entropy_of(probs),)
     ranked = {name: tie_groups(values[labelled]) for name, values in zip(PARTS, parts)}

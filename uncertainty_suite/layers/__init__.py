@@ -14,6 +14,7 @@ from uncertainty_suite.layers.fast_weights import (
     fast_weight_initializer,
 )
 from uncertainty_suite.layers.gaussian_process import RandomFeatureGaussianProcess
+from uncertainty_suite.layers.graphs import SplitGraph
 from uncertainty_suite.layers.inducing_points import GaussianSamples, InducingPointGaussianProcess
 from uncertainty_suite.layers.last_layer_laplace import LastLayerLaplace
 from uncertainty_suite.layers.layer_set import LayerSet
@@ -69,6 +70,7 @@ __all__ = [
     "SelfTuned",
     "SideBySide",
     "SpectralNormalization",
+    "SplitGraph",
     "SplitMembers",
     "StochasticFastWeights",
     "TileMembers",

@@ -126,6 +126,7 @@ label_distribution_brier = function(label_distribution.LabelDistributionBrier)
 label_distribution_ece = function(label_distribution.LabelDistributionECE)
 label_distribution_kl = function(label_distribution.LabelDistributionKL)
 label_distribution_nll = function(label_distribution.LabelDistributionNLL)
+label_set_accuracy = function(label_distribution.LabelSetAccuracy)
 
 # Regression.
 ause = function(regression.AUSE)

@@ -88,6 +88,20 @@ class LabelDistributionBrier(_DistributionMetric):
 
 
 @base.REGISTRY.register
+class LabelSetAccuracy(_DistributionMetric):
+    """The share of examples whose most probable class is one that anybody chose, as the labels of ReaL are used."""
+
+    name = "label_set_accuracy"
+    formula = "mean [q_pred > 0]"
+    value_range = (0.0, 1.0)
+    higher_is_better = True
+    paper = "Beyer 2020"
+
+    def per_example(self, batch: DistributionBatch) -> np.ndarray:
+        return (batch.label_distribution[batch.rows, batch.predicted] > 0).astype(np.float64)
+
+
+@base.REGISTRY.register
 class LabelDistributionECE(ExpectedCalibrationError):
     """The ECE where the share of annotators who chose the predicted class takes the place of correctness.
 

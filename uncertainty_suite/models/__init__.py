@@ -20,6 +20,7 @@ from uncertainty_suite.models.bert import bert
 from uncertainty_suite.models.convnet import convnet
 from uncertainty_suite.models.keras_hub_bert import keras_hub_bert
 from uncertainty_suite.models.lstm import lstm
+from uncertainty_suite.models.message_passing import message_passing
 from uncertainty_suite.models.mlp import mlp
 from uncertainty_suite.models.resnet20 import resnet20
 from uncertainty_suite.models.resnet50 import resnet50
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 REGISTRY: Registry[Callable[..., Any]] = Registry("architecture")
 _IMAGES_AND_VECTORS = (convnet, mlp, resnet20, resnet50, resnet_mlp, vit, wide_resnet)
 _TEXTS = (bert, keras_hub_bert, lstm, text_cnn, transformer)
-for _architecture in (*_IMAGES_AND_VECTORS, *_TEXTS):
+_GRAPHS = (message_passing,)
+for _architecture in (*_IMAGES_AND_VECTORS, *_TEXTS, *_GRAPHS):
     REGISTRY.register(_architecture)
 
 

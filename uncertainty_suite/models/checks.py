@@ -91,6 +91,22 @@ def require_tokens(architecture: str, inputs: Any) -> None:
         )
 
 
+def require_graphs(architecture: str, inputs: Any, num_features: int) -> None:
+    """Refuse examples that are not graphs.
+
+    Raises:
+        InputError: `inputs` are not `[batch, nodes, num_features + nodes]`.
+    """
+    require_one_input(architecture, inputs)
+    shape = inputs.shape[1:]
+    if len(shape) != 2 or shape[1] != shape[0] + num_features:
+        raise InputError(
+            f"Architecture {architecture} takes graphs, rows of num_features={num_features} ids and an edge to each "
+            f"row, and this data set has examples of shape {tuple(shape)}. Choose another --config.model.name, or "
+            "data such as herg/graphs."
+        )
+
+
 def require_heads(name: str, num_heads: int, num_hidden: int) -> None:
     """Raise an `InputError` unless the heads of attention share the units evenly."""
     if num_hidden % num_heads:

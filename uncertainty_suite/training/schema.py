@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from uncertainty_suite import configuration, datasets, likelihoods, metrics, models, ood_scores, posthoc
 from uncertainty_suite.configuration import REQUIRED, Parameter, Section
-from uncertainty_suite.datasets.forms import Tokens
+from uncertainty_suite.datasets.forms import Graphs, Tokens
 from uncertainty_suite.datasets.trees import Tree, leaves
 from uncertainty_suite.errors import InputError, unknown_name
 from uncertainty_suite.training.optimizers import OF_METHODS, OPTIMIZERS, SCHEDULES
@@ -429,9 +429,9 @@ def check_vocabulary(config: Mapping[str, Any], form: Tree) -> None:
     """
     known = config["model"].get("vocabulary_size")
     for _, part in leaves(form):
-        if known is not None and isinstance(part, Tokens) and known < part.vocabulary_size:
+        if known is not None and isinstance(part, Tokens | Graphs) and known < part.vocabulary_size:
             raise InputError(
-                f"config.model.vocabulary_size is {known}, and data set '{config['dataset']['name']}' has token ids up "
+                f"config.model.vocabulary_size is {known}, and data set '{config['dataset']['name']}' has ids up "
                 f"to {part.vocabulary_size - 1}. Set --config.model.vocabulary_size={part.vocabulary_size}."
             )
 
