@@ -242,7 +242,7 @@ def costs(method: str, analyses: Sequence[Analysis]) -> str:
                 cells = [times(relative_cost(analysis, index, *cost)) for cost in _COSTS]
                 compared = escape_markdown(title(names[reference]))
                 lines.append(f"| {analysis.table.task} | {compared} | {' | '.join(cells)} |")
-    text = "How many times what the method it is compared with costs: FLOPs, or seconds where they were not counted."
+    text = "How many times the cost of what it is compared with, in FLOPs, or in seconds where they were not counted."
     return "\n".join([text, "", *lines]) if len(lines) > 2 else ""
 
 
