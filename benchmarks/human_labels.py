@@ -4,7 +4,7 @@
     python benchmarks/language_models.py
     python -m uncertainty_suite.combine runs/published_test/resnet20 runs/published_test/resnet56 \\
         --output_dir=runs/published_test/both
-    python benchmarks/human_labels.py runs/published_test/* runs/language_models/chaosnli_*/*
+    python benchmarks/human_labels.py runs/published_test/*/ runs/language_models/chaosnli_*/*
 
 It takes finished runs of any method on data whose test examples were labelled by many people: `cifar10`,
 `chaosnli_mnli` and `chaosnli_snli`, `davidson_hate` and `toxicity`, and `imagenet`, whose labels of ReaL say which
@@ -71,6 +71,7 @@ def measure(runs: Sequence[RunFolder], data_dir: Path | None) -> dict[str, Rows]
     for run in runs:
         if run.results is None:
             raise InputError(f"{run.path} has no results.json: it is no finished run.")
+    for run in runs:
         found = {**evaluation.human_metrics(run, data_dir), **evaluation.human_correlation(run, data_dir)}
         row = f"{run.method}, {run.config['model']['name']}"
         of_rows.setdefault(run.task.name, {}).setdefault(row, []).append(found)

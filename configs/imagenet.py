@@ -7,13 +7,15 @@ The network and training of Uncertainty Baselines: accuracy 0.762, NLL 0.939 (SN
 0.919), all published, and with all training images; here a hundredth of them is held out. Not run by us but for some
 steps on generated images; it needs accelerators, hours and days of them: docs/scale.md. The variant `vit_s16` has the
 training of "Better plain ViT baselines" (Beyer et al. 2022, arXiv:2205.01580) without its RandAugment and mixup, so
-that its accuracy of 0.765 is not to be expected. DIR has TFDS's imagenet2012, imagenet_v2/matched-frequency,
-imagenet_a, imagenet_r, dtd and places365_small; `--config.evaluation.shifts="()"` and the like leave out what is not
-there.
+that its accuracy of 0.765 is not to be expected. With the variant `c` the 75 published sets of ImageNet-C are the
+shifts, beside V2, A and R, in place of our corruptions; `vit_s16,c` is both. DIR has TFDS's imagenet2012,
+imagenet_v2/matched-frequency, imagenet_a, imagenet_r, dtd and places365_small, and for `c` imagenet2012_corrupted;
+`--config.evaluation.shifts="()"` and the like leave out what is not there.
 """
 
 from ml_collections import ConfigDict
 
+from uncertainty_suite import datasets
 from uncertainty_suite.datasets import corruptions
 from uncertainty_suite.errors import unknown_name
 
@@ -47,8 +49,8 @@ OF_VIT = {"mc_dropout": {"mc_dropout": {"num_samples": 10}, "model": {"dropout_r
 
 
 def get_config(variant=""):
-    if variant not in ("", "vit_s16"):
-        raise unknown_name("variant of configs/imagenet.py", variant, ["vit_s16"])
+    if unknown := set(variant.split(",")) - {"", "vit_s16", "c"}:
+        raise unknown_name("variant of configs/imagenet.py", min(unknown), ["vit_s16", "c"])
     config = ConfigDict()
     config.batch_size = 1024
     config.epochs = 90
@@ -72,7 +74,11 @@ def get_config(variant=""):
     config.evaluation.ood_scores = ("energy", "max_logit")
     config.methods = ConfigDict(METHODS)
 
-    if variant == "vit_s16":
+    if "c" in variant.split(","):
+        splits = [split for split in datasets.find("imagenet").splits if split.startswith("c_")]
+        config.evaluation.shifts += tuple(splits[:75])  # the four other corruptions come last
+        config.evaluation.corruptions = ()
+    if "vit_s16" in variant.split(","):
         config.model = ConfigDict({"name": "vit", "dropout_rate": 0.0})
         config.optimizer = ConfigDict({"name": "adamw", "learning_rate": 1e-3, "weight_decay": 0.1})
         config.optimizer.schedule = "cosine"

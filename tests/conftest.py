@@ -119,7 +119,8 @@ def large_images(tmp_path_factory) -> Path:
                 image = np.full((height or 40 + 9 * i, width or 70 - 4 * i, 3), 255 * i / size)
                 image = np.clip(image + rng.normal(0, 20, image.shape), 0, 255).astype(np.uint8)
                 label = 3 * i % features["label"].num_classes
-                yield {"image": image, "label": label, **dict.fromkeys(texts, f"{name}_{i}")}
+                called = f"ILSVRC2012_val_{i + 1:08}.JPEG" if name == "imagenet2012" else f"{name}_{i}"
+                yield {"image": image, "label": label, **dict.fromkeys(texts, called)}
 
         signature = {
             "image": tf.TensorSpec((None, None, 3), tf.uint8),
@@ -141,6 +142,7 @@ def large_images(tmp_path_factory) -> Path:
     write("imagenet2012", {"train": 16, "validation": 6})
     for name in ("imagenet_v2/matched-frequency", "imagenet_a", "imagenet_r", "dtd"):
         write(name, {"test": 4})
+    write("imagenet2012_corrupted/fog_3", {"validation": 3})
     write("places365_small", {"validation": 4})
     sizes = {"train": 16, "validation": 5, "test": 10}
     write("diabetic_retinopathy_detection/btgraham-300", sizes)

@@ -12,7 +12,7 @@ VARIANTS = {
     "clinc_oos": ("", "transformer"),
     "diabetic_retinopathy": ("", "severity"),
     "herg": ("", "graphs"),
-    "imagenet": ("", "vit_s16"),
+    "imagenet": ("", "vit_s16", "vit_s16,c"),
     "optimization": ("", "hartmann6"),
     "uci": ("yacht", "protein"),
 }

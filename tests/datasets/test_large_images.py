@@ -38,6 +38,15 @@ def test_imagenet_is_made_of_several_sets(large_images):
             np.testing.assert_allclose(mine.mean(axis=(0, 1)), expected, atol=0.05)
 
 
+def test_the_files_of_imagenet_c_are_central_parts_already(large_images):
+    data = datasets.get("imagenet", "c_fog_3", large_images)
+    examples = stored("imagenet2012_corrupted/fog_3", "validation", large_images)
+    np.testing.assert_array_equal(data.labels, [example["label"] for example in examples])
+    features = next(iter(data.load(3)))["features"].numpy() * [0.229, 0.224, 0.225] + [0.485, 0.456, 0.406]
+    np.testing.assert_allclose(features, np.stack([each["image"] for each in examples]) / 255, atol=1e-5)
+    assert sum(split.startswith("c_") for split in data.source.splits) == 95
+
+
 def test_ood_sets_come_in_the_form_of_imagenet(large_images):
     task = datasets.get("imagenet", "test", large_images)
     for name, split in (("dtd", "test"), ("places365_small", "validation")):

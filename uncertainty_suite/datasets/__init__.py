@@ -28,10 +28,11 @@ from uncertainty_suite.datasets.arrays import from_npz
 from uncertainty_suite.datasets.base import Dataset
 from uncertainty_suite.datasets.cifar10h import cifar10h
 from uncertainty_suite.datasets.image_folders import from_images
+from uncertainty_suite.datasets.imagenet_real import imagenet_real
 from uncertainty_suite.datasets.sources import Source, find, from_arrays, names, options, register
 from uncertainty_suite.datasets.tables import from_csv, from_text_csv
 from uncertainty_suite.datasets.texts import from_texts
-from uncertainty_suite.datasets.tfds_images import from_tfds
+from uncertainty_suite.datasets.tfds_builders import from_tfds
 
 __all__ = [
     "Dataset",
@@ -49,6 +50,7 @@ __all__ = [
     "from_texts",
     "from_tfds",
     "get",
+    "imagenet_real",
     "names",
     "options",
     "register",
@@ -83,7 +85,7 @@ def get(name: str, split: str = "train", data_dir: str | os.PathLike | None = No
             has besides (`two_moons`: `grid`, `ood`, `ood_validation`; `toy_regression`: `grid`, `gap`, `ood`; `digits`:
             `photos`, `noise`, `textures`; `noise`: `uniform`, `gaussian`, `constant`, `permuted`; `omniglot28`:
             `small1`, `small2`; `adult`: `female`, `under_25` and so on; `bike_sharing`: `2012`; `herg`:
-            `new_scaffolds`; `imagenet`: `v2`, `a`, `r`; `diabetic_retinopathy/country`: `aptos`;
+            `new_scaffolds`; `imagenet`: `v2`, `a`, `r`, `c_fog_3` and so on; `diabetic_retinopathy/country`: `aptos`;
             `diabetic_retinopathy/severity`: `severe`; `cifar10_corrupted`: `gaussian_noise_3` and so on;
             `mnist_corrupted`: `zigzag` and so on).
             `"unknown"`: the examples of test that belong to none of the known `Dataset.classes`.

@@ -19,7 +19,6 @@ from uncertainty_suite.registry import Registry, parse
 
 if TYPE_CHECKING:
     from uncertainty_suite.datasets.stored import Stored
-    from uncertainty_suite.datasets.streams import Shards
 
 CATEGORICAL = "categorical"
 GAUSSIAN = "gaussian"
@@ -36,7 +35,7 @@ class Source:
         read: `read(split, data_dir)` returns all stored features `[n, ...]` (of the structure of `form`) and labels
             `[n]` of a split, and where the examples have numbers of their own, these, int64 `[n]`.
         stream: In place of `read`, for images that are not kept in memory: `stream(split, data_dir)` returns a split's
-            files and labels; see `streams.index`.
+            files and labels, see `streams.index`, and where the examples have numbers of their own, these, int64 `[n]`.
         likelihood: What a label is: `"categorical"`, the number of a class, or `"gaussian"`, a number in its own units.
         num_classes: Of a categorical set: labels are in [0, num_classes), or -1 where an example belongs to no class.
         maximum: The stored value that stands for 1 in images.
@@ -72,7 +71,7 @@ class Source:
     human_labels: Mapping[str, Callable[[str | os.PathLike | None], np.ndarray]] = dataclasses.field(
         default_factory=dict
     )
-    stream: Callable[[str, str | os.PathLike | None], tuple[Shards, np.ndarray]] | None = None
+    stream: Callable[[str, str | os.PathLike | None], tuple[Any, ...]] | None = None
 
     def __post_init__(self) -> None:
         what = f"Data set '{self.name}'"

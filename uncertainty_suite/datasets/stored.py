@@ -54,12 +54,14 @@ def read(source: Source, split: str, data_dir: str | os.PathLike | None) -> Stor
     key = (source, split, data_dir)
     stored = _in_use.get(key)
     if stored is None and source.stream is not None:
-        shards, labels = source.stream(split, data_dir)
+        shards, labels, *numbers = source.stream(split, data_dir)
         what = f"Split '{split}' of data set '{source.name}'"
         if not len(labels):
             raise InputError(f"{what} has no examples; expected some.")
         _check_classes(source.num_classes, labels, what)
-        stored = _in_use[key] = Stored(None, _read_only(labels.astype(np.int32)), None, shards)
+        stored = _in_use[key] = Stored(
+            None, _read_only(labels.astype(np.int32)), _read_only(numbers[0]) if numbers else None, shards
+        )
     if stored is None:
         features, labels, *original_ids = source.read(split, data_dir)
         _check(source, split, features, labels, *original_ids)

@@ -38,6 +38,7 @@ class Shards:
         turns: How many files are read in turns in the order of the rows.
         checksums: uint64 `[n]`: a fingerprint of each example as it is stored, by row.
         num_bytes: Size of all files.
+        names: What each example is called, bytes by row; None where that was not asked for.
         decode: From a stored example, a string, to its features.
         decode_augmented: From a stored example and a seed, int64 `[2]`, to its features as augmented; None if they are
             augmented as those in memory are, after decoding.
@@ -51,6 +52,7 @@ class Shards:
     num_bytes: int
     decode: Callable[[tf.Tensor], tf.Tensor]
     decode_augmented: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
+    names: np.ndarray | None = None
 
     @property
     def starts(self) -> np.ndarray:
@@ -59,7 +61,12 @@ class Shards:
 
 
 def index(
-    paths: Sequence[str], lengths: Sequence[int], decode: Callable[[tf.Tensor], tf.Tensor], key: str, in_turns: bool
+    paths: Sequence[str],
+    lengths: Sequence[int],
+    decode: Callable[[tf.Tensor], tf.Tensor],
+    key: str,
+    in_turns: bool,
+    name_key: str = "",
 ) -> tuple[Shards, np.ndarray]:
     """Read all files once, decoding nothing.
 
@@ -69,6 +76,7 @@ def index(
         decode: From a stored example, a string, to its features.
         key: Of the labels, integers.
         in_turns: Whether the order of the split is that of files read in turns, or of one after the other.
+        name_key: Of what examples are called, texts, which they may lack; empty where that is not needed.
 
     Returns:
         The shards, and the labels, int64 `[n]`, by row.
@@ -78,9 +86,12 @@ def index(
         tf.errors.OpError: A file is damaged or cannot be read.
     """
 
-    def look(records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        parsed = tf.io.parse_example(records, {key: tf.io.FixedLenFeature([], tf.int64)})
-        return parsed[key], tf.fingerprint(records)
+    def look(records: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        features = {key: tf.io.FixedLenFeature([], tf.int64)}
+        if name_key:
+            features[name_key] = tf.io.FixedLenFeature([], tf.string, "")
+        parsed = tf.io.parse_example(records, features)
+        return parsed[key], tf.fingerprint(records), *([parsed[name_key]] if name_key else [])
 
     starts = np.concatenate([[0], np.cumsum(lengths)])
     ranges = tf.data.Dataset.from_tensor_slices((starts[:-1], starts[1:]))
@@ -89,12 +100,14 @@ def index(
     by_row = next(numbers.as_numpy_iterator())
     records = tf.data.TFRecordDataset(list(paths)).batch(_INDEXED_AT_ONCE)
     parts = list(records.map(look, tf.data.AUTOTUNE).as_numpy_iterator())
-    labels, checksums = (np.concatenate(each) for each in zip(*parts))
+    labels, checksums, *names = (np.concatenate(each) for each in zip(*parts))
     if len(labels) != starts[-1]:
         raise ValueError(f"it has {len(labels)} examples, where its description says {starts[-1]}")
     num_bytes = sum(os.path.getsize(path) for path in paths)
     checksums = checksums.view(np.uint64)[:, 0][by_row]
     shards = Shards(tuple(paths), tuple(lengths), np.argsort(by_row), turns, checksums, num_bytes, decode)
+    if names:
+        shards = dataclasses.replace(shards, names=names[0][by_row])
     return shards, labels[by_row]
 
 
@@ -111,7 +124,8 @@ def keep(shards: Shards, labels: np.ndarray, kept: np.ndarray) -> tuple[Shards, 
     """
     order = np.concatenate([np.flatnonzero(kept), np.flatnonzero(~kept)])  # the others come last, and are skipped
     rows = np.argsort(order)[shards.rows]
-    return dataclasses.replace(shards, rows=rows, checksums=shards.checksums[order]), labels[kept]
+    names = None if shards.names is None else shards.names[order]
+    return dataclasses.replace(shards, rows=rows, checksums=shards.checksums[order], names=names), labels[kept]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,7 +24,7 @@ import dataclasses
 import functools
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ from uncertainty_suite.datasets import augmentation, cifar10h, label_noise, stre
 from uncertainty_suite.datasets.folders import DATA_DIR_VARIABLE
 from uncertainty_suite.datasets.forms import Form, Images
 from uncertainty_suite.datasets.sources import Source
+from uncertainty_suite.datasets.trees import leaves
 from uncertainty_suite.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
@@ -65,11 +66,11 @@ def _prepare(builder: tfds.core.DatasetBuilder) -> str:
     return ""
 
 
-def read_columns(name: str, split: str, data_dir: str | os.PathLike | None) -> dict[str, np.ndarray]:
-    """Read a split into memory: what the examples have under each name, `[n, ...]`.
+def _builder(name: str, data_dir: str | os.PathLike | None) -> tfds.core.DatasetBuilder:
+    """Return the builder of a data set, prepared or not.
 
     Raises:
-        InputError: If the data set is neither prepared nor downloadable, or cannot be read.
+        InputError: There is none and no prepared folder, or that may not be read or contradicts it.
     """
     import tensorflow_datasets as tfds
 
@@ -77,22 +78,72 @@ def read_columns(name: str, split: str, data_dir: str | os.PathLike | None) -> d
     for folder in (data_dir, os.path.join(data_dir, name)) if data_dir else ():
         if os.path.exists(folder) and not os.access(folder, os.R_OK | os.X_OK):  # TFDS would find nothing prepared
             raise InputError(f"No permission to read {folder}, which should hold data set '{name}'.")
-    why_not_prepared = ""
     try:
         with _quiet():
             builder = tfds.builder(name, data_dir=data_dir)
             _check_features(builder)
-            why_not_prepared = _prepare(builder)
-            # Tried even so: this also serves `tfds.testing.mock_data`, and raises where there is nothing to read.
-            examples = builder.as_dataset(split=split, shuffle_files=False)
-            batches = list(tfds.as_numpy(examples.batch(1000)))
-    except InputError:
-        raise
     except tfds.core.DatasetNotFoundError as error:
         raise InputError(
             f"Data set '{name}' is not prepared in {where}, and TFDS has no builder that could make it. Name a folder "
             f"that holds it by --data_dir or {DATA_DIR_VARIABLE}."
         ) from error
+    return builder
+
+
+def read_features(name: str, data_dir: str | os.PathLike | None) -> dict[str, tfds.features.FeatureConnector]:
+    """Return what the examples of a data set have, by name: `label`, and of a column of columns `features/age`.
+
+    Raises:
+        InputError: There is no such data set, or what describes it cannot be read.
+    """
+    import tensorflow_datasets as tfds
+
+    def flat(features: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+        for key, one in features.items():
+            if isinstance(one, tfds.features.FeaturesDict):
+                yield from flat(one, f"{path}{key}/")
+            else:
+                yield f"{path}{key}", one
+
+    try:
+        return dict(flat(_builder(name, data_dir).info.features))
+    except InputError:
+        raise
+    except Exception as error:  # TFDS raises anything
+        raise InputError(f"Cannot read data set '{name}' in {_where(data_dir)} ({_one_line(error)}).") from error
+
+
+def read_columns(
+    name: str, split: str, data_dir: str | os.PathLike | None, columns: Sequence[str] | None = None
+) -> dict[str, np.ndarray]:
+    """Read a split into memory: what the examples have under each name, `[n, ...]`.
+
+    Args:
+        name: Of the data set.
+        split: A stored split.
+        data_dir: Where prepared data sets lie.
+        columns: Names as `read_features` has them, some of which the data set may lack; None: all that are arrays.
+
+    Raises:
+        InputError: If the data set is neither prepared nor downloadable, or cannot be read.
+    """
+    import tensorflow_datasets as tfds
+
+    where, why_not_prepared = _where(data_dir), ""
+
+    def chosen(example: Any) -> dict[str, Any]:
+        flat = {path.removeprefix("/"): one for path, one in leaves(example)}
+        return flat if columns is None else {key: flat[key] for key in columns if key in flat}
+
+    try:
+        builder = _builder(name, data_dir)
+        with _quiet():
+            why_not_prepared = _prepare(builder)
+            # Tried even so: this also serves `tfds.testing.mock_data`, and raises where there is nothing to read.
+            examples = builder.as_dataset(split=split, shuffle_files=False)
+            batches = list(tfds.as_numpy(examples.map(chosen).batch(1000)))
+    except InputError:
+        raise
     except Exception as error:  # from AssertionError to DataLossError
         if why_not_prepared:
             command = f"import tensorflow_datasets as tfds; tfds.load('{name}', data_dir='DIR')"
@@ -101,15 +152,22 @@ def read_columns(name: str, split: str, data_dir: str | os.PathLike | None) -> d
                 f"Name a folder that holds it by --data_dir or {DATA_DIR_VARIABLE}; to make one, run on a connected "
                 f'machine: python -c "{command}"'
             ) from error
+        if re.search("Cannot (batch tensors|add tensor to the batch)", str(error)):
+            raise InputError(
+                f"Split '{split}' of data set '{name}' has examples of several shapes, and in memory all have one. Set "
+                "streamed=True, by which images are resized, or name other columns."
+            ) from error
         raise InputError(
             f"Cannot read split '{split}' of data set '{name}' in {where} ({_one_line(error)}). If its files are "
             f"damaged, delete the folder '{name}' there and run again to prepare it anew."
         ) from error
-    arrays = [key for key, first in batches[0].items() if isinstance(first, np.ndarray)]  # and not dicts of them
+    arrays = [key for key, first in batches[0].items() if isinstance(first, np.ndarray)]
     return {key: np.concatenate([batch[key] for batch in batches]) for key in arrays}
 
 
-def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np.ndarray, ...]:
+def read_images(
+    name: str, split: str, data_dir: str | os.PathLike | None, image: str = "image", label: str = "label"
+) -> tuple[np.ndarray, ...]:
     """Read a split of images into memory.
 
     Returns:
@@ -119,14 +177,26 @@ def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> tuple[np
     Raises:
         InputError: If the data set is neither prepared nor downloadable, or cannot be read, or has no images or labels.
     """
-    columns = read_columns(name, split, data_dir)
-    if lacking := [key for key in ("image", "label") if key not in columns]:
+    columns = read_columns(name, split, data_dir, (image, label, "id"))
+    if image not in columns or label not in columns:
+        check_there(name, (image, label), read_features(name, data_dir))
+    return columns[image], columns[label], *own_numbers(columns)
+
+
+def check_there(name: str, wanted: Sequence[str], known: Iterable[str]) -> None:
+    """Raise an `InputError` unless a data set has some columns."""
+    if lacking := [key for key in wanted if key not in known]:
         raise InputError(
-            f"Data set '{name}' of TFDS has {', '.join(sorted(columns))}, and no '{lacking[0]}'. Take one of images "
-            "with a label each, or give its arrays to from_arrays."
+            f"Data set '{name}' of TFDS has {', '.join(sorted(known))}, and no '{lacking[0]}'. Name what its examples "
+            "are made of by features=... and label=..., or give its arrays to from_arrays."
         )
-    numbers = numbers_in(columns.get("id", [b""]))
-    return columns["image"], columns["label"], *([] if numbers is None else [numbers])
+
+
+def own_numbers(columns: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """Return the numbers in the column `id` where each has one, int64 `[n]`, in a list; else an empty list."""
+    ids = columns.get("id")
+    numbers = numbers_in(ids) if ids is not None and ids.dtype == object else None
+    return [] if numbers is None else [numbers]
 
 
 def numbers_in(ids: Sequence[bytes] | np.ndarray) -> np.ndarray | None:
@@ -152,17 +222,17 @@ def _check_features(builder: tfds.core.DatasetBuilder) -> None:
         return
     mend = f"Delete the folder {path.parent}, and prepare the data set anew."
     try:
-        stored = _described(tfds.features.FeatureConnector.from_config(str(path.parent)))
+        stored = described(tfds.features.FeatureConnector.from_config(str(path.parent)))
     except Exception as error:  # TFDS raises anything
         raise InputError(f"{path} is damaged ({_one_line(error)}). {mend}") from error
-    expected = _described(builder.info.features)
+    expected = described(builder.info.features)
     wrong = sorted(name for name in stored.keys() | expected.keys() if stored.get(name) != expected.get(name))
     if wrong:
         said = " and ".join(f"'{each.get(wrong[0], 'nothing')}'" for each in (stored, expected))
         raise InputError(f"{path} and TFDS differ in the feature '{wrong[0]}', {said}. {mend}")
 
 
-def _described(features: Any) -> dict[str, str]:
+def described(features: Any) -> dict[str, str]:
     """Return what a feature of each name holds: its type, shape, and number of classes where it has one."""
     return {
         name: " ".join(
@@ -196,45 +266,15 @@ def _one_line(error: Exception, max_length: int = 200) -> str:
     return text if len(text) <= max_length else text[:max_length] + "..."
 
 
-def from_tfds(
+def stream_images(
     name: str,
     form: Images,
-    num_classes: int,
-    splits: tuple[str, ...] = ("train", "test"),
-    streamed: bool = False,
+    split: str,
+    data_dir: str | os.PathLike | None,
     crops: bool = False,
-    **fields: Any,
-) -> Source:
-    """Return a set of labelled images that TFDS has a builder for, or that lies prepared in its folder.
-
-    Args:
-        name: Its name in TFDS, with a configuration or without: `"imagenette/160px"`.
-        form: What a model receives. All stored images are of its size, unless they are streamed: then others are
-            resized, with antialiasing, and rounded.
-        num_classes: Labels are in [0, num_classes).
-        splits: Stored splits.
-        streamed: Whether images are read from its files while they are needed, as those of a set that does not fit in
-            memory have to be; see `datasets.streams`. The examples and their ids are the same, their order is another.
-        crops: Of streamed images, as is usual with large ones: the central part of an image is looked at, in place of
-            the whole one, and augmented are random parts; see `datasets.augmentation`.
-        **fields: Further fields of `Source`, such as `augmented=True`.
-
-    Raises:
-        InputError: `crops` is set and the images are not streamed.
-
-    Example:
-        >>> datasets.register(datasets.from_tfds("food101", Images(224, 224, 3), 101, streamed=True, crops=True))
-    """
-    if not streamed:
-        if crops:
-            raise InputError(f"Data set '{name}' is in memory, where images have one size: crops needs streamed=True.")
-        return _source(name, num_classes, form, splits, **fields)
-    stream = functools.partial(stream_images, name, form, crops=crops)
-    return _source(name, num_classes, form, splits, stream=stream, **fields)
-
-
-def stream_images(
-    name: str, form: Images, split: str, data_dir: str | os.PathLike | None, crops: bool = False
+    image: str = "image",
+    label: str = "label",
+    name_key: str = "",
 ) -> tuple[streams.Shards, np.ndarray]:
     """Return the files of a split of a TFDS set and its labels, as `streams.index`.
 
@@ -244,6 +284,9 @@ def stream_images(
         split: A stored split.
         data_dir: Where prepared data sets lie.
         crops: As in `from_tfds`.
+        image: The column of the images.
+        label: The column of the labels.
+        name_key: The column of what images are called; empty where that is not needed.
 
     Raises:
         InputError: If the data set is neither prepared nor downloadable, or its files cannot be read or streamed.
@@ -266,17 +309,17 @@ def stream_images(
         features, size = builder.info.features, (form.height, form.width)
 
         def decode(record: tf.Tensor) -> tf.Tensor:
-            image = features.deserialize_example(record)["image"]
+            pixels = features.deserialize_example(record)[image]
             if crops:
-                return augmentation.central_part(image, size)
-            return image if tuple(image.shape) == form.input_shape else augmentation.resize(image, size)
+                return augmentation.central_part(pixels, size)
+            return pixels if tuple(pixels.shape) == form.input_shape else augmentation.resize(pixels, size)
 
         def decode_augmented(record: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-            return augmentation.random_part(features.deserialize_example(record)["image"], size, seed)
+            return augmentation.random_part(features.deserialize_example(record)[image], size, seed)
 
         in_turns = not builder.info.disable_shuffling
         paths = [str(path) for path in info.filepaths]
-        shards, labels = streams.index(paths, info.shard_lengths, decode, "label", in_turns)
+        shards, labels = streams.index(paths, info.shard_lengths, decode, label, in_turns, name_key)
         return dataclasses.replace(shards, decode_augmented=decode_augmented if crops else None), labels
     except InputError:
         raise
@@ -292,7 +335,7 @@ def _where(data_dir: str | os.PathLike | None) -> str:
 def _source(
     name: str, num_classes: int, form: Form, splits: tuple[str, ...] = ("train", "test"), **fields: Any
 ) -> Source:
-    read = functools.partial(_read, name)
+    read = functools.partial(read_images, name)
     return Source(name, splits, form, read, num_classes=num_classes, maximum=255, **fields)
 
 
@@ -314,7 +357,7 @@ def _corrupted(name: str, form: Form, configs: tuple[str, ...]) -> Source:
         num_classes=10,
         form=form,
         maximum=255,
-        read=lambda config, data_dir: _read(f"{name}/{config}", "test", data_dir),
+        read=lambda config, data_dir: read_images(f"{name}/{config}", "test", data_dir),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,9 +66,9 @@ def human_metrics(run: RunFolder, data_dir: str | Path | None = None) -> dict[st
     labelled = counts.sum(axis=1) > 0
     predictions = {"": likelihood.metric_input(saved)}
     for split in run.task.of("validation")[:1]:
-        fitted = fit_posthoc(likelihood.calibration, run.predictions(split.key), likelihood)
+        fitted: Any = fit_posthoc(likelihood.calibration, run.predictions(split.key), likelihood)
         predictions[f"{likelihood.calibration}/"] = fitted(likelihood.calibration_input(saved))
-    found = {}
+    found: dict[str, float] = {}
     for prefix, probs in predictions.items():
         collection = metrics.Collection(HUMAN_METRICS)
         collection.add_batch(probs[labelled], label=counts[labelled])
