@@ -11,8 +11,8 @@ nothing is traced, and a step is its matrix products and convolutions alone (see
 compare these with stacked ones: a product of all seeds in one operation, and a grouped convolution.
 
 The clock is the processor's, of all threads: that is what a program for several seeds could save, and other work on
-the machine hardly changes it. The numbers are written to `benchmarks/results/seeds.json`. The exit status is 1 if the
-target is missed.
+the machine changes it less than the time on the wall. The numbers are written to `benchmarks/results/seeds.json`. The
+exit status is 1 if the target is missed.
 """
 
 import argparse
