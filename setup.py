@@ -57,7 +57,13 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
-        "benchmarks": ["torch>=2.6"],  # PyTorch's side of benchmarks/speed.py
+        "benchmarks": [  # others' sides of benchmarks/speed.py and benchmarks/peers.py
+            "laplace-torch>=0.3",
+            "mapie>=1.0",
+            "scikit-learn>=1.8",
+            "torch>=2.6",
+            "torch-uncertainty[cpu]>=0.13",
+        ],
         "docs": ["furo>=2024.8.6", "ipykernel>=6.29", "myst-nb>=1.1", "sphinx>=8.0"],  # `make docs`
         "keras-hub": ["keras-hub>=0.32"],  # architecture `keras_hub_bert`
         "molecules": ["rdkit>=2023.9"],  # data set `herg`

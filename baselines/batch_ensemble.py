@@ -1,7 +1,10 @@
 """Train members that share their kernels and differ by a rank-one factor of each, all in one network: BatchEnsemble.
 
-Wen et al. 2020 (arXiv:2002.06715). In member m a layer computes y = activation(((x * r_m) W) * s_m + b_m), that is,
-with the kernel W * (r_m s_m^T): the members' own "fast weights" r, s and biases b are few. Differs from
+Wen et al. 2020 (arXiv:2002.06715). In member m a layer computes
+
+    y = activation(((x * r_m) W) * s_m + b_m),
+
+that is, with the kernel W * (r_m s_m^T): the members' own "fast weights" r, s and biases b are few. Differs from
 `deterministic.py` in the layer set, which repeats each example for every member and puts fast weights around every
 convolution and dense layer, those of attention and the head included, and in `predict`, which mixes the members.
 
@@ -10,6 +13,9 @@ Baselines. Differs from the paper in that all members see every example of a bat
 them: a step costs as much as those of all members. The features of an example, which OOD scores take, are the mean of
 the members'. `fast_weight_factor` is a learning rate under plain gradient descent; Adam undoes it. The paper trains
 longer than a single network needs, by half.
+
+Use it where an ensemble does not fit into memory or on a device: it has the parameters of one network, and takes the
+time of M in training and in prediction.
 
     python baselines/batch_ensemble.py --config=configs/two_moons.py --config.batch_ensemble.size=4
 

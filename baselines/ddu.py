@@ -9,6 +9,9 @@ The probabilities are the softmax; the negative log-density of the features is a
 classification. Differs from the paper in the ridge, `shrinkage`, in place of the least jitter that a Cholesky
 decomposition accepts. The density alone, for any method, is the OOD score `gaussian_density`.
 
+Use it where one pass has to do and unknown inputs are what matters: its probabilities are those of one network. Each
+class needs enough examples for a covariance of its features.
+
     python baselines/ddu.py --config=configs/two_moons.py --config.ddu.spec_norm_bound=0.9
 
 takes seconds on two CPU cores. Every value of the configuration can be overridden in that way. A run that was stopped

@@ -1,8 +1,13 @@
 """Train several networks that differ in their seed alone, and average their predictions: a deep ensemble.
 
+    p(y | x) = 1/M sum_m p(y | x, w_m),    w_m trained from the seed of member m
+
 Lakshminarayanan et al. 2017 (arXiv:1612.01474). Member i of seed s is exactly the network that `deterministic.py`
 trains with `--config.seed` set to `member_seed(s, i)`. The prediction is the mixture of the members'. Differs from the
 paper in that no adversarial examples are used.
+
+Use it first where M times the cost is affordable: it changes no network, has nothing to tune, and its members can be
+trained apart.
 
     python baselines/deep_ensemble.py --config=configs/two_moons.py --config.deep_ensemble.size=10
 

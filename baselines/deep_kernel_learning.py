@@ -9,6 +9,9 @@ prediction), in the divergence that is added to the loss, and in the start of th
 mixture over the draws. Differs from DUE in that outputs share inducing points and length scale, and that in regression
 the noise is an output of its own, as in all methods here, and not one number.
 
+Use it where distance from the data should count and be trained for, with the noise of its draws in the loss. Time grows
+with the cube of the inducing points.
+
     python baselines/deep_kernel_learning.py --config=configs/two_moons.py --config.deep_kernel_learning.num_inducing=10
 
 takes seconds on two CPU cores. Every value of the configuration can be overridden in that way. A run that was stopped

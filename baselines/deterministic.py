@@ -1,9 +1,13 @@
 """Train one network by maximum likelihood: the baseline that every other method is compared with.
 
+    minimised: mean_i -log p(y_i | f(x_i; w)) + l2 |w|^2,    predicted: p(y | f(x; w))
+
 Its uncertainty is that of its likelihood: the softmax of its logits (Hendrycks and Gimpel 2017, arXiv:1610.02136), or a
 Gaussian whose mean and standard deviation are its outputs (Nix and Weigend 1994). To add a method, copy this file: most
 methods change the layer set, the loss or `predict`, and leave the rest as it stands. Blocks marked [shared] are the
 same in every script; `make sync-check` compares them.
+
+Use it where cost is all, with a calibration after it; and beside every other method, which has to be worth its cost.
 
     python baselines/deterministic.py --config=configs/two_moons.py --config.seed=1
 

@@ -10,6 +10,9 @@ probabilities are K_c divided by their sum, of which the paper has no need; the 
 among the uncertainties as `distance`. As in the authors' code, the penalty is on the norm and not on its square, which
 the paper's equation has. For classification. BCE is computed from log K, so that it stays finite.
 
+Use it where unknown inputs have to be told in one pass. Each class has weights of its own, and the penalty a second
+backward pass: it is for few classes.
+
     python baselines/duq.py --config=configs/two_moons.py --config.duq.gradient_penalty=1.0
 
 takes seconds on two CPU cores. Every value of the configuration can be overridden in that way. A run that was stopped

@@ -14,6 +14,9 @@ Differs from the papers in that lambda is not 1 for classes, which keeps evidenc
 outputs for classes too (a ReLU, theirs, has no gradient where there is none); that lambda rises in regression as well;
 and that a Student t is reported by its mean and variance. `--config.evidential.regularization=10` has their 1.
 
+Use it where one pass has to say how little it knows. What it says depends on the regulariser, not on the data alone:
+choose that on validation data, and read vacuity as a score, not as a probability.
+
     python baselines/evidential.py --config=configs/two_moons.py --config.evidential.regularization=10
 
 takes seconds on two CPU cores. Every value of the configuration can be overridden in that way. A run that was stopped

@@ -10,6 +10,9 @@ data for the final weights, and spectral normalisation bounds each residual bran
 variance may be multiplied by a factor chosen on the validation split, as SNGP's is, and that the scale and the factors
 are not drawn from their posterior, as in the code of its authors. For classification, as the paper.
 
+Use it where labels are noisy and unknown inputs come too, as in web-scale classification. Where labels are clean,
+`sngp.py` is cheaper.
+
     python baselines/het_sngp.py --config=configs/two_moons.py --config.het_sngp.temperature=1.5
 
 takes about a minute on two CPU cores. Every value of the configuration can be overridden in that way. A run that was

@@ -8,6 +8,9 @@ prediction has one sample. Differs from `deterministic.py` in the layer set alon
 Differs from the paper in that all of the head is one dense layer (theirs has three, of the same parameters), and that
 two classes have two utilities (theirs have one logit). `--config.heteroscedastic.num_factors=0` is its diagonal form.
 
+Use it where the labels of some inputs are noisier than those of others, and classes are mixed up. It says nothing of
+unknown inputs.
+
     python baselines/heteroscedastic.py --config=configs/two_moons.py --config.heteroscedastic.temperature=1.5
 
 takes about a minute on two CPU cores. Every value of the configuration can be overridden in that way. A run that was

@@ -1,5 +1,7 @@
 """Train members that share their kernels, know how weights depend on l2 factors, and tune these: Hyper-BatchEnsemble.
 
+    y = activation(((x * r_m) (W + V diag(z E))) * s_m + b_m + a_m * z D),    z the logarithms of the l2 factors
+
 Wenzel et al. 2020 (arXiv:2006.13570): BatchEnsemble (`batch_ensemble.py`) of self-tuning networks (MacKay et al. 2019,
 arXiv:1903.03088). Every convolution and dense layer has an l2 factor, and its weights depend on the factors of all
 layers (`layers.SelfTuned`). A member has log-uniform distributions of its own over the factors. A training step draws
@@ -12,6 +14,9 @@ the first, which are not penalised. Differs from both in that kernel and bias of
 layers into groups; in the range, which is in units of `config.optimizer.l2` (theirs, 0.1 to 100, is divided by 47,500
 examples); and in that tuning steps come at the end of each epoch, one for `train_steps` training steps. They count in
 the training's time, but not in its FLOPs. `config.optimizer.l2` is for all else: normalisations, embeddings, LSTMs.
+
+Use it where members shall differ in their regularisation too, and a search for it is too expensive. It has more to set
+than `batch_ensemble.py`, and needs validation data in training.
 
     python baselines/hyper_batch_ensemble.py --config=configs/two_moons.py --config.hyper_batch_ensemble.tau=0.01
 

@@ -1,11 +1,16 @@
 """Train a Gaussian posterior at the cost of Adam, by the improved variational online Newton method: IVON.
 
-Shen et al. 2024 (arXiv:2402.17641). The optimizer fits q(w) = N(m, 1 / (N (h + d))), N the number of training examples
-and d its `weight_decay`, so that the prior is N(0, 1 / (N d)): each step takes the gradient at weights drawn from q.
-`training.samplers.IVON` has the equations. The prediction is the mixture of those of `num_samples` networks drawn from
-q. Differs from `deterministic.py` in the optimizer, in that draw, and in `predict`. Differs from the paper in that the
-networks for predictions are drawn once, after training. Batch normalisation has the statistics of training, which are
-averages over draws.
+Shen et al. 2024 (arXiv:2402.17641). The optimizer fits
+
+    q(w) = N(m, 1 / (N (h + d))),
+
+h being an estimate of the curvature, N the number of training examples and d its `weight_decay`, so that the prior is
+N(0, 1 / (N d)): each step takes the gradient at weights drawn from q. `training.samplers.IVON` has the equations. The
+prediction is the mixture of those of `num_samples` networks drawn from q. Differs from `deterministic.py` in the
+optimizer, in that draw, and in `predict`. Differs from the paper in that the networks for predictions are drawn once,
+after training. Batch normalisation has the statistics of training, which are averages over draws.
+
+Use it where a posterior over all weights may cost one training. A prediction takes `num_samples` passes.
 
     python baselines/ivon.py --config=configs/two_moons.py --config.optimizer.hess_init=0.1
 

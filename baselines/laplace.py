@@ -12,6 +12,9 @@ Differs from `deterministic.py`, whose network it trains to the bit, in what fol
 papers in that the prior precision is chosen on the validation split; `--config.laplace.chosen_by=marginal_likelihood`
 chooses as they do. With `num_samples` above 1 predictions are averaged over draws of the weights instead.
 
+Use it where a network is there already: it needs no other training and one pass to predict. Only the last layer is
+uncertain, so features that map unknown inputs onto known ones hide them.
+
     python baselines/laplace.py --config=configs/two_moons.py --config.laplace.structure=kronecker
 
 takes seconds on two CPU cores. With `--trained=RUN`, a finished run of `deterministic.py` of the same settings, nothing

@@ -1,5 +1,7 @@
 """Train members that use fixed parts of one network, which overlap as much as one chooses: Masksembles.
 
+    p(y | x) = 1/M sum_m p(y | x, w, masks_m),    masks_m fixed, in place of each dropout
+
 Durasov et al. 2021 (arXiv:2012.08334). Wherever the architecture has dropout, member m multiplies the channels by a
 mask of its own, which never changes: a low `scale` makes the members alike, a high one makes them separate networks. In
 training the examples of a batch are shared out to the members, as many to each; in prediction every example is seen by
@@ -9,6 +11,9 @@ all, and what comes before the first mask is computed once. Differs from `determ
 The rate of a dropout only says whether masks take its place: not where it is 0. Masks are drawn from the seed, each
 layer has its own. The features of an example, which OOD scores take, are the mean of the members'. With scale 1 all
 masks are full, and all members are the network without dropout.
+
+Use it in place of MC dropout where predictions shall be few, and the same each time. Members share channels, so that a
+narrow network loses accuracy by it.
 
     python baselines/masksembles.py --config=configs/two_moons.py --config.masksembles.scale=2.0
 

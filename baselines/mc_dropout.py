@@ -1,10 +1,15 @@
 """Train a network with dropout and keep the dropout on when predicting: Monte Carlo dropout.
 
+    p(y | x) = 1/S sum_s p(y | x, w, masks_s),    masks_s ~ Bernoulli(1 - rate) / (1 - rate), drawn in each pass
+
 Gal and Ghahramani 2016 (arXiv:1506.02142). Each of `config.mc_dropout.num_samples` forward passes draws masks of its
 own, for every example; the prediction is the mixture of theirs. Differs from `deterministic.py` in the layer set (a
 dropout layer that is always on, which leaves batch normalisation alone) and in `predict`. Differs from the paper in
 that dropout sits where the architecture puts it, not before every layer; that the weight decay is the configuration's,
 not tied to a prior length scale; and that in regression the noise is an output of the network, not one precision.
+
+Use it where the network has dropout already: it needs no other training. A prediction takes as many passes as it has
+samples, from the first dropout on.
 
     python baselines/mc_dropout.py --config=configs/two_moons.py --config.mc_dropout.num_samples=10
 

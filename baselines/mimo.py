@@ -1,5 +1,7 @@
 """Train one network that maps several inputs to as many outputs, and ask it the same input several times: MIMO.
 
+    minimised: sum_m mean -log p_m(y_m | x_1, ..., x_M),    p(y | x) = 1/M sum_m p_m(y | x, ..., x)
+
 Havasi et al. 2021 (arXiv:2010.06610). The network f(x_1, ..., x_M) -> y_1, ..., y_M has an input and a head for each of
 M members, and all between is shared. In training each member has examples of its own, so that the members become
 independent; in prediction all get the same one, and their mixture is predicted. The loss is the sum over members of the
@@ -10,6 +12,9 @@ Each batch is repeated `batch_repetitions` times, shuffled, and then shuffled an
 `input_repetition_probability`, which is the same for all. So a step costs as much as one of so many batches. The texts
 of all members become one long text. A network that is small for its task has no room for several members; the paper's
 are wide. With one member and one repetition it is the deterministic network, whose batches come in another order.
+
+Use it where a prediction may cost one pass and the network is wider than its task needs. Training takes
+`batch_repetitions` times as long.
 
     python baselines/mimo.py --config=configs/two_moons.py --config.mimo.size=3
 

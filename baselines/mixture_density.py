@@ -7,6 +7,9 @@ alone, and with one component is the same. A prediction is `num_samples` Gaussia
 stands for as many as its weight says, rounded; `--config.mixture_density.num_samples=1000` rounds less. How far the
 means of the components lie apart counts as the epistemic part, as in Choi et al. 2018 (arXiv:1709.02249).
 
+Use it where a target can be one of several values, as in inverse problems, or has heavy tails. For a target with one
+peak a Gaussian is as good, and easier to train.
+
     python baselines/mixture_density.py --config=configs/toy_regression.py --config.mixture_density.num_components=3
 
 takes seconds on two CPU cores. Every value of the configuration can be overridden in that way. A run that was stopped

@@ -9,6 +9,9 @@ in the space of targets says; that takes the place of the divergence from a prio
 in that the expectation over the weights is exact, not by a draw. Standard deviations are in units of inputs as the
 network receives them, and of the standardised target.
 
+Use it where a regression is asked outside of its data, as in active learning, and inputs are few and on one scale: what
+counts as near is its noise.
+
     python baselines/noise_contrastive_prior.py --config=configs/toy_regression.py --config.epochs=50
 
 takes seconds on two CPU cores. Every value of the configuration can be overridden in that way. A run that was stopped

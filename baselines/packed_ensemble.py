@@ -1,5 +1,7 @@
 """Train several small networks side by side in one: Packed-Ensembles.
 
+    p(y | x) = 1/M sum_m p(y | x, w_m),    w_m of layers alpha / M times as wide as those of one network
+
 Laurent et al. 2023 (arXiv:2210.09184). Each of M members has every layer `alpha / M` times as wide as the architecture
 has it, with weights of its own, in which `gamma` groups of channels are apart as well. All members see every example,
 and their losses are averaged. Differs from `deterministic.py` in the layer set and in `predict`. With `alpha` M and
@@ -12,6 +14,8 @@ keeps members apart by itself. A group is a convolution of its own, as TensorFlo
 CPUs. Widths are rounded up to multiples of `gamma`; the first convolution or dense layer and the head have no groups.
 Networks that are narrow already lose by it. The features of an example, which OOD scores take, are the mean of the
 members'.
+
+Use it where a network is wide and an ensemble has to have about its size. Narrow networks lose by it.
 
     python baselines/packed_ensemble.py --config=configs/two_moons.py --config.packed_ensemble.alpha=2.0
 

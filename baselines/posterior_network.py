@@ -8,6 +8,9 @@ no evidence far from the data. Differs from `deterministic.py` in the head and i
 there is, `negative_log_density`, and what a Dirichlet distribution says of itself are uncertainties of the prediction.
 For classification. Differs from the paper in that evidence is at most e^30, for what is computed of it to be exact.
 
+Use it where one pass has to tell unknown inputs from known ones that are hard. The flow needs a latent space
+of few dimensions.
+
     python baselines/posterior_network.py --config=configs/two_moons.py --config.posterior_network.depth=8
 
 takes seconds on two CPU cores. Every value of the configuration can be overridden in that way. A run that was stopped

@@ -8,6 +8,9 @@ can be compared by the metrics of all other methods, a prediction is a mixture o
 as the mean distance to its neighbours. Its NLL says little: the loss does not ask for a density, and what lies beyond
 the outer quantiles is the tail of one Gaussian. Its CRPS, coverage and calibration of quantiles are its own.
 
+Use it where intervals are asked for and the noise is neither Gaussian nor symmetric. For densities take
+`mixture_density.py`.
+
     python baselines/quantile_regression.py --config=configs/toy_regression.py \
         --config.quantile_regression.num_quantiles=9
 

@@ -12,6 +12,9 @@ Farquhar, Osborne and Gal 2020 (arXiv:1907.00865). Differs from the paper in tha
 exact, not estimated by draws, which changes no expectation; that a step has one draw; and that the means are not
 trained alone at first: `annealing_epochs` brings the divergence in instead.
 
+Use it where `variational_inference.py` does not train: with many weights its draws are less noisy. It has as many
+parameters, twice those of one network.
+
     python baselines/radial_bnn.py --config=configs/two_moons.py --config.radial_bnn.num_samples=5
 
 takes a minute on two CPU cores. Every value of the configuration can be overridden in that way. A run that was stopped

@@ -1,7 +1,10 @@
 """Train members whose rank-one factors have a distribution, on kernels that are points: a rank-1 Bayesian network.
 
-Dusenberry et al. 2020 (arXiv:2005.07186). In member m a layer computes y = activation(((x * r) W) * s + b_m), with r
-and s drawn from the member's posteriors for each example anew, by reparameterisation. The objective is the mean
+Dusenberry et al. 2020 (arXiv:2005.07186). In member m a layer computes
+
+    y = activation(((x * r) W) * s + b_m),    r, s ~ q_m,
+
+with r and s drawn from the member's posteriors for each example anew, by reparameterisation. The objective is the mean
 negative log-likelihood over members and examples, plus the l2 penalty of kernels, biases and normalisations, plus the
 divergences of all posteriors from a prior around 1, divided by the number of training examples, which comes in over the
 first steps. Differs from `deterministic.py` in the layer set, in the objective and in `predict`.
@@ -12,6 +15,9 @@ begin at random signs, of which the prior knows one only; with `random_sign_init
 scales of zero it is BatchEnsemble. `cauchy` is the Cauchy distribution for posterior and prior, in place of the normal
 one: the paper's for classifiers with batch normalisation. A draw from its tails, up to 10, goes through a network
 without normalisation undamped, and a Gaussian's squared error has no limit: on toy_regression it ruins the training.
+
+Use it where `batch_ensemble.py` fits and members shall be uncertain themselves. It has a prior to choose, and its
+divergence comes in over most of the training.
 
     python baselines/rank1_bnn.py --config=configs/two_moons.py --config.rank1_bnn.prior_scale=0.05
 

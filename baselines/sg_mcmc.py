@@ -1,13 +1,19 @@
 """Draw networks from the posterior by a Markov chain of minibatch gradients: SGLD, SGHMC and cyclical SG-MCMC.
 
 The potential is U(w) = N loss(w) + |w|^2 / (2 prior_stddev^2), N the number of training examples. With `sghmc`, the
-optimizer (Chen et al. 2014, arXiv:1402.4102), v <- (1 - a) v - l grad U / N + sqrt(2 a l T / N) noise, w <- w + v;
+optimizer (Chen et al. 2014, arXiv:1402.4102),
+
+    v <- (1 - a) v - l grad U / N + sqrt(2 a l T / N) noise,    w <- w + v;
+
 `--config.optimizer.name=sgld` has a = 1 (Welling and Teh 2011). Several cycles of the learning rate are cyclical
 SG-MCMC (Zhang et al. 2020, arXiv:1902.03932): each begins without noise, goes to another mode, and keeps the weights of
 its last epochs. The prediction is the mixture of those of all weights kept. Differs from `deterministic.py` in the
 optimizer, in what is kept, and in `predict`. Differs from the papers in that batch normalisation gets new statistics
 for each sample, by a pass over the training data. With augmentation or dropout the loss is not that of N examples, and
 the posterior not that of a likelihood.
+
+Use it where samples of the posterior itself are wanted, and one training in cycles is affordable. All networks kept are
+stored, and each is a pass of a prediction.
 
     python baselines/sg_mcmc.py --config=configs/two_moons.py --config.optimizer.temperature=0.1
 

@@ -1,11 +1,15 @@
 """Train several heads on one backbone, and mix their predictions: a shallow ensemble, or a network of many heads.
 
+    minimised: mean_m -log p(y | W_m f(x)),    p(y | x) = 1/M sum_m p(y | W_m f(x))
+
 Lee et al. 2015 (arXiv:1511.06314), as trees that share all but the last layer; Kellner and Ceriotti 2024
 (arXiv:2402.16621). Heads m = 1, ..., M see the same features and examples, and differ in how they begin; the loss is
 the mean of theirs. Differs from `deterministic.py` in the head and in `predict`. It costs hardly more than one network,
 and its members are as much more alike. Differs from Kellner and Ceriotti in that each head has a likelihood of its own,
 where they train the mean and the spread of all heads by one. With one head it is the deterministic network, bit for
 bit.
+
+Use it where the backbone is expensive: heads cost next to nothing. What the features do not see, no head sees.
 
     python baselines/shallow_ensemble.py --config=configs/two_moons.py --config.shallow_ensemble.size=16
 

@@ -1,5 +1,7 @@
 """Keep what one network is at several times of its training, and mix their predictions: snapshots, or checkpoints.
 
+    p(y | x) = 1/M sum_m p(y | x, w_m),    w_m the weights at the end of cycle m of one training
+
 Huang et al. 2017 (arXiv:1704.00109). The learning rate goes through its schedule `size` times, and at the end of each
 cycle the weights become a member. Differs from `deterministic.py` in the cycles, in what is kept beside the weights
 (each member's, statistics of batch normalisation included) and in `predict`. All members together cost one training of
@@ -8,6 +10,9 @@ cycle the weights become a member. Differs from `deterministic.py` in the cycles
 Snapshots need a schedule that falls within each cycle, as the paper's: `--config.optimizer.schedule=cosine`. With the
 schedule `constant` there are no cycles, and this is a checkpoint ensemble (Chen et al. 2017, arXiv:1710.03282): the
 network at equal distances on its way. With one member it is the deterministic network.
+
+Use it where an ensemble has to cost one training. Its members are less trained than those of `deep_ensemble.py`, and
+more alike; a prediction costs as much.
 
     python baselines/snapshot_ensemble.py --config=configs/two_moons.py --config.optimizer.schedule=cosine
 

@@ -1,5 +1,8 @@
 """Train a spectral-normalised neural Gaussian process: one network that knows how far an input is from its data.
 
+    phi = cos(W h(x) + b),    v = ridge phi^T (ridge I + sum_i phi_i phi_i^T)^-1 phi,
+    p = softmax(beta phi / sqrt(1 + mean_field_factor v))
+
 Liu et al. 2020 (arXiv:2006.10108), Liu et al. 2022 (arXiv:2205.00403). Differs from `deterministic.py` in the layer set
 (spectral normalisation bounds each residual branch, so that distances survive; a Gaussian process in random features is
 the head), in one pass over the training data after training, which gives the posterior covariance, and in `predict`,
@@ -9,6 +12,9 @@ large variance to zero, of targets by a wider Gaussian.
 Differs from the paper and the tutorial (tensorflow.org/tutorials/understanding/sngp) in that the precision matrix is
 computed for the final weights, exactly, after training: they accumulate it in every step of the last epoch, while the
 weights still move. `--config.sngp.precision=every_step` does as they do.
+
+Use it where one network and one pass have to know what is unlike the training data. It has a spectral
+normalisation in training, and a matrix of `num_features` squared.
 
     python baselines/sngp.py --config=configs/two_moons.py --config.sngp.spec_norm_bound=0.5
 

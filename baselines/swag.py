@@ -14,6 +14,9 @@ training. With `--config.swag.scale="(0.0,)" --config.swag.num_samples=1` it is 
 `python -m uncertainty_suite.combine RUN RUN --predict --output_dir DIR`, are MultiSWAG (Wilson and Izmailov 2020,
 arXiv:2002.08791).
 
+Use it where one training is affordable, with a constant learning rate at its end. Each sample is a network with batch
+statistics of its own, and a pass of a prediction.
+
     python baselines/swag.py --config=configs/two_moons.py --config.swag.rank=10
 
 takes seconds on two CPU cores. Memory and checkpoints hold `rank` + `num_samples` times the number of scales networks.

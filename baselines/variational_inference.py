@@ -11,6 +11,9 @@ sample. Biases and normalisations are plain parameters, which the l2 penalty sti
 divergence. Differs from Blundell et al. in that the prior is one Gaussian, not a mixture of two; that the divergence
 comes in over `annealing_epochs`, as in Uncertainty Baselines; and that its share of a batch is the same for all.
 
+Use it where a posterior over all weights is wanted with a stated prior, for small networks. It doubles the parameters,
+and its gradients are noisier than those of one network.
+
     python baselines/variational_inference.py --config=configs/two_moons.py --config.variational_inference.num_samples=5
 
 takes a minute on two CPU cores. Every value of the configuration can be overridden in that way. A run that was stopped

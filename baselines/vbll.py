@@ -10,6 +10,9 @@ variance of the noise. Differs from the paper in that the noise of a regression 
 method here, not one number with a prior; that predicted classes are by the probit approximation, not by draws; and that
 a prior variance is `prior_scale` divided by the number of features for classes, too.
 
+Use it where a posterior over the last layer shall be trained with the features, in one pass, without draws;
+`laplace.py` has one after the training. A covariance for each of many classes is large.
+
     python baselines/vbll.py --config=configs/two_moons.py --config.vbll.covariance=diagonal
 
 takes seconds on two CPU cores. Every value of the configuration can be overridden in that way. A run that was stopped

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from uncertainty_suite.files import write_atomic
+from uncertainty_suite.files import read_json, write_atomic, write_json
 
 RESULTS = Path(__file__).parent / "results/speed"
 MARKS = "<!-- tables -->\n", "<!-- end of tables -->\n"  # of a page
@@ -35,15 +35,20 @@ UNITS = {
 HEADER = f"{'what':<53} {'ours ms':>8} {'theirs ms':>9} {'spread':>6} {'value':>18} {'target':>7} {'x floor':>7}"
 
 
-def compare(sides: dict[str, Callable[[], Any]], repeats: int, warm_up: bool = True) -> dict[str, np.ndarray]:
+def compare(
+    sides: dict[str, Callable[[], Any]],
+    repeats: int,
+    warm_up: bool = True,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, np.ndarray]:
     """Return the seconds of each side `[repeats]`, taken in turn after a warm-up."""
     seconds = {name: [] for name in sides}
     for repeat in range(repeats + warm_up):
         for name, side in sides.items():
-            started_at = time.perf_counter()
+            started_at = clock()
             side()
             if repeat >= warm_up:
-                seconds[name].append(time.perf_counter() - started_at)
+                seconds[name].append(clock() - started_at)
     return {name: np.array(values) for name, values in seconds.items()}
 
 
@@ -59,6 +64,8 @@ class Row:
         unit: Of the value, one of `UNITS`.
         target: What the value must reach; None for a row that is only for information.
         floor: The seconds that ours takes at least on this machine, or None where nobody knows; see `limits.py`.
+        beside: What ours does beside what theirs does, where that was looked at: operations with the share that each
+            has in the time of all.
     """
 
     what: str
@@ -68,6 +75,7 @@ class Row:
     unit: str
     target: float | None = None
     floor: float | None = None
+    beside: dict[str, float] | None = None
 
     def summarize(self) -> dict[str, Any]:
         """Return medians, spread, value and whether it reaches the target (`met`), as plain values."""
@@ -88,6 +96,7 @@ class Row:
             "spread": max(float((high - low) / 2 / medians[side]) for side, (low, high) in quartiles.items()),
             "repeats": len(self.ours),
             "floor": self.floor,
+            "beside": self.beside,
         }
 
 
@@ -96,6 +105,18 @@ def kind_of(hardware: dict[str, Any]) -> str:
     words = re.findall("[a-z0-9]+", re.sub(r"\((r|tm)\)", "", hardware["processor"].lower()))
     widest = [each for each in WIDEST if each in (hardware.get("instructions") or ())][:1]
     return "_".join([*words, *widest, f"{hardware['cpus']}_cores"])
+
+
+def write_group(path: Path, group: str, made_with: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    """Put the summarized rows of a group, with what they were made with, into a record, in place of older ones."""
+    record = read_json(path) if path.exists() else {}
+    write_json(path, record | {group: {**made_with, "rows": rows}})
+
+
+def draw_record(path: Path) -> None:
+    """Write the figure of a record's rows beside it."""
+    figure = draw(rows_of(read_json(path)))
+    write_atomic(path.with_suffix(".png"), lambda file: figure.savefig(file, format="png"))
 
 
 def rows_of(record: dict[str, Any]) -> list[dict[str, Any]]:
@@ -112,7 +133,7 @@ def format_tables(folder: Path = RESULTS) -> str:
         made = {}
         for group in sorted(record):
             one = record[group]
-            made.setdefault((one["started_at"][:10], one["revision"][:7], format_limits(one)), []).append(f"`{group}`")
+            made.setdefault((one["started_at"][:10], one["revision"][:7], format_machine(one)), []).append(f"`{group}`")
         lines = [
             f"- {', '.join(groups)}: {date}, revision {revision}{limits}."
             for (date, revision, limits), groups in made.items()
@@ -133,8 +154,10 @@ def format_tables(folder: Path = RESULTS) -> str:
     return "\n".join(sections)
 
 
-def format_limits(group: dict[str, Any]) -> str:
-    """Return in words what a machine was seen to do at most, where a group has that."""
+def format_machine(group: dict[str, Any]) -> str:
+    """Return in words what a machine was seen to do at most, or how busy it was before, where a group has that."""
+    if "load" in group:
+        return f"; load average {group['load']:.1f} before"
     if "limits" not in group:
         return ""
     limits = group["limits"]
@@ -147,10 +170,18 @@ def format_line(row: dict[str, Any]) -> str:
     """Return a summarized row's line of the table."""
     theirs = "" if row["theirs"] is None else f"{1000 * row['theirs']:.1f}"
     floor = "" if row["floor"] is None else f"{row['ours'] / row['floor']:.2f}"
+    against = f"against {row['against']}"
+    if not row["met"] and row.get("beside"):
+        against += f": {format_shares(row['beside'])}"
     return (
         f"{row['what']:<53} {1000 * row['ours']:8.1f} {theirs:>9} {row['spread']:6.0%} {row['value']:6.2f} "
-        f"{row['unit']:<11} {_wanted(row):>7} {floor:>7} {'' if row['met'] else 'MISSED':<6} against {row['against']}"
+        f"{row['unit']:<11} {_wanted(row):>7} {floor:>7} {'' if row['met'] else 'MISSED':<6} {against}"
     )
+
+
+def format_shares(shares: dict[str, float]) -> str:
+    """Return operations with their shares in words."""
+    return ", ".join(f"{operation} {share:.0%}" for operation, share in shares.items())
 
 
 def draw(rows: list[dict[str, Any]]) -> Figure:

@@ -4,22 +4,21 @@
     python benchmarks/operations.py --quick
 
 Written to `benchmarks/results/operations.json` for each network and precision: the milliseconds of a step as the script
-and the task's configuration have it, and by operation the share of all operations' time. Two operations may run at the
-same time, each on a core or both on both, so shares say where work is, not what a step would be without it. With
+and the task's configuration have it, and by operation the share of all operations' time (see `profiling.py`). With
 `--quick` it is one small network, written into `runs/speed`.
 """
 
 import argparse
-import collections
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from comparison import format_shares
+from profiling import shares_of_operations
 from scripts import ROOT
 from speed import POLICIES, take, train
-from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from uncertainty_suite import tf
 from uncertainty_suite.files import write_json
@@ -35,22 +34,7 @@ def profile(steps: Callable[[], Any], num_steps: int) -> dict[str, Any]:
     started_at = time.perf_counter()
     steps()
     seconds = time.perf_counter() - started_at
-    with tempfile.TemporaryDirectory() as folder:
-        tf.profiler.experimental.start(folder)
-        steps()
-        tf.profiler.experimental.stop()
-        (path,) = Path(folder).rglob("*.xplane.pb")
-        space = xplane_pb2.XSpace.FromString(path.read_bytes())
-    durations = collections.Counter()
-    for plane in space.planes:
-        for thread in plane.lines:
-            for event in thread.events:
-                # Kernels are called name:Operation; what has no operation is the executor around them.
-                _, _, operation = plane.event_metadata[event.metadata_id].name.partition(":")
-                if thread.name.startswith("tf_Compute") and operation.isidentifier():
-                    durations[operation.removeprefix("_MklNative").removeprefix("_Mkl")] += event.duration_ps
-    total = sum(durations.values())
-    shares = {name: duration / total for name, duration in durations.most_common() if duration >= 0.01 * total}
+    shares = {name: share for name, share in shares_of_operations(steps).items() if share >= 0.01}
     return {"milliseconds": 1000 * seconds / num_steps, "shares": shares}
 
 
@@ -75,7 +59,7 @@ def main() -> None:
                 parts = take(method, name, Path(folder), num_steps, {"precision": POLICIES[precision]})
                 found = profile(train(parts, epochs), num_steps * epochs)
             profiles.append({"what": f"{what}, {name}, {precision}", **found})
-            shares = ", ".join(f"{operation} {share:.0%}" for operation, share in found["shares"].items())
+            shares = format_shares(found["shares"])
             print(f"{profiles[-1]['what']}: {found['milliseconds']:.1f} ms a step. {shares}", flush=True)
     write_json(output_dir / "operations.json", {**made_with, "profiles": profiles})
 

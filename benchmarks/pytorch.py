@@ -2,7 +2,7 @@
 
 It takes a JSON request a line on stdin and answers each by a line on stdout; between requests it waits and takes no
 time from the other side. `{"job": "training", ...}` builds one of `JOBS` from the other values and answers with what is
-known of it; `{}` runs what was built last.
+known of it; `{}` runs what was built last. `peer_torch.py` takes its network from here.
 """
 
 import json
@@ -16,11 +16,13 @@ from torch import nn
 BATCH_SIZE = 128
 
 
-def convnet() -> nn.Module:
-    """Return the network of `uncertainty_suite.models.convnet` for 28 x 28 x 1 images."""
+def convnet(size: int = 28, dropout_rates: tuple[float, float] = (0.25, 0.5)) -> nn.Sequential:
+    """Return the network of `uncertainty_suite.models.convnet` for `size` x `size` x 1 images."""
+    first, second = map(nn.Dropout, dropout_rates)
+    features = 64 * ((size - 4) // 2) ** 2
     return nn.Sequential(
-        *(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25)),
-        *(nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10)),
+        *(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), first),
+        *(nn.Flatten(), nn.Linear(features, 128), nn.ReLU(), second, nn.Linear(128, 10)),
     )
 
 

@@ -23,6 +23,7 @@ The sides:
 - SNGP rows compare our SNGP with our deterministic network, both trained as the task's configuration says; start-up
   rows a script with `import tensorflow` alone.
 - its products alone: the matrix products and convolutions of the script's own graph, and nothing else (`limits.py`).
+  Where that target is missed, the line ends with what takes the most beside them, as shares of all operations' time.
 - one step after another: batches made, predicted, saved and measured as `evaluation` does, but nothing beside anything.
 
 bfloat16 is left out where there is no hardware for it.
@@ -37,6 +38,7 @@ import importlib.metadata
 import importlib.util
 import json
 import math
+import re
 import subprocess
 import sys
 import tempfile
@@ -46,18 +48,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from comparison import HEADER, RESULTS, Row, compare, draw, format_line, kind_of, rows_of
+from comparison import HEADER, RESULTS, Row, compare, draw_record, format_line, kind_of, write_group
 from limits import Limits, Traced, Work, measure, precisions
+from profiling import shares_of_operations
 from scripts import ONLY_TEST, ROOT, Loop, Parts, get_config, get_parts, get_section
 
 from uncertainty_suite import cost, datasets, errors, evaluation, keras, layers, models, tf, training
-from uncertainty_suite.files import read_json, write_atomic, write_json
+from uncertainty_suite.files import write_atomic
 from uncertainty_suite.predictions import Predictions
 from uncertainty_suite.training.run import provenance
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 BATCH_SIZE = 128
 PREDICTION_BATCH_SIZE = 500
+PRODUCT = re.compile("MatMul|Conv|Einsum|MatrixTriangularSolve|Cholesky")  # also with what is fused to it
 SECONDS_A_ROW = 2.0  # of `methods`, more where it takes longer to repeat it as often as other rows
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # of Keras, by precision
 KERAS = layers.LayerSet(norm=keras.layers.BatchNormalization)
@@ -403,8 +407,14 @@ def compare_with_products(method: str, parts: Parts, settings: Settings) -> Iter
         once = sum(float(seconds[0]) for seconds in compare(sides, 1).values())
         repeats = int(np.clip((0 if settings.quick else SECONDS_A_ROW) / once, settings.repeats, 30))
         seconds = compare(sides, repeats, warm_up=False)
-        floor = settings.limits.floor(traced.work)
-        yield Row(f"{what}, {method}", "its products alone", *seconds.values(), "x its time", 1.2, floor)
+        floor, beside = settings.limits.floor(traced.work), beside_products(ours)
+        yield Row(f"{what}, {method}", "its products alone", *seconds.values(), "x its time", 1.2, floor, beside)
+
+
+def beside_products(function: Callable[[], Any]) -> dict[str, float]:
+    """Return the operations that take the most of a call beside products, with their shares: why a target is missed."""
+    shares = shares_of_operations(function)
+    return dict([(name, share) for name, share in shares.items() if not PRODUCT.search(name)][:3])
 
 
 def measure_waiting(settings: Settings, loop: Loop) -> dict[str, np.ndarray]:
@@ -568,12 +578,10 @@ def main() -> int:
             for row in GROUPS[group](settings):
                 rows_of_group.append(row.summarize())
                 print(format_line(rows_of_group[-1]), flush=True)
-                record = read_json(path) if path.exists() else {}
-                write_json(path, record | {group: {**made_with, "rows": rows_of_group}})
+                write_group(path, group, made_with, rows_of_group)
             rows += rows_of_group
     if rows:
-        figure = draw(rows_of(read_json(path)))
-        write_atomic(path.with_suffix(".png"), lambda file: figure.savefig(file, format="png"))
+        draw_record(path)
 
     missed = [row["what"] for row in rows if not row["met"]]
     if missed:

@@ -3,9 +3,12 @@
     pip install -e ".[molecules]"
     python baselines/deterministic.py --config=configs/herg.py
 
-takes about a minute on two CPU cores, half of it for the fingerprints. No records are committed yet, so no result is
-stated here. Of 15 and 40 epochs 15 were better on validation data; nothing else has been tuned. With the variant
-`graphs`, `--config=configs/herg.py:graphs`, a message-passing network sees atoms and bonds in place of fingerprints.
+takes about a minute on two CPU cores, half of it for the fingerprints. With three seeds the deterministic network has a
+test accuracy of 0.777 and an NLL of 0.475, an ensemble of four 0.782 and 0.462; on molecules of new scaffolds 0.696 and
+0.618, 0.700 and 0.598. Of 15 and 40 epochs 15 were better on validation data; nothing else has been tuned.
+
+With the variant `graphs`, `--config=configs/herg.py:graphs`, a message-passing network sees atoms and bonds in place of
+fingerprints; it has not been measured.
 """
 
 from ml_collections import ConfigDict

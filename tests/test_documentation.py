@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax, softmax
 
 from tests.conftest import ROOT
 from uncertainty_suite import __main__ as command
@@ -129,6 +130,20 @@ def test_predictions_are_brought_as_compare_says(tmp_path, monkeypatch, capsys):
     (line,) = re.findall(r"^python -m uncertainty_suite\.score (predictions.*)$", text, re.MULTILINE)
     assert score.main(shlex.split(line)) == 0
     assert "| mine † |" in capsys.readouterr().out
+
+
+def test_a_network_of_yours_is_used_as_posthoc_says(capsys):
+    (block,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/posthoc.md").read_text(), re.DOTALL | re.MULTILINE)
+    found: dict = {}
+    exec(block, found)
+    logits, labels = found["said"]["test"]["logits"], found["test"].labels
+    theirs = found["network"].predict_log_proba(found["pixels"](found["test"]))
+    np.testing.assert_allclose(log_softmax(logits, axis=-1), theirs, rtol=1e-6, atol=1e-6)
+    (temperature, nll), (coverage,), *scores = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert 0.5 < float(temperature) < 2
+    assert float(nll) == pytest.approx(value("nll", softmax(logits / float(temperature), axis=-1), label=labels))
+    assert float(coverage) == pytest.approx(0.9, abs=0.05)
+    assert float(dict(scores)["knn"]) > 0.9 > float(dict(scores)["max_logit"])
 
 
 def value(metric: str, predictions, **labels) -> float:

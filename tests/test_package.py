@@ -74,6 +74,30 @@ def test_imports_no_tensorflow():
     assert process.returncode == 0, process.stderr
 
 
+_WINDOWS = """
+import os, signal, sys
+import matplotlib, multiprocessing, scipy.stats, sklearn, subprocess  # as they are: they know Windows themselves
+for name in ("O_NONBLOCK", "O_NOCTTY", "O_NOFOLLOW", "O_CLOEXEC", "sysconf", "posix_fallocate", "getuid", "fork"):
+    delattr(os, name)
+for name in ("SIGHUP", "SIGKILL", "pthread_sigmask"):
+    delattr(signal, name)
+sys.modules.update(dict.fromkeys(["fcntl", "grp", "pwd", "resource", "termios"]))
+from uncertainty_suite import metrics, posthoc, program
+from uncertainty_suite.leaderboard.__main__ import main
+posthoc.get("temperature_scaling", from_logits=True).fit([[2.0, 0.0], [0.0, 2.0], [1.0, 0.0]], [0, 1, 1])
+assert metrics.accuracy([[0.9, 0.1]], [0]) == 1
+program.run("tables", main)
+"""
+
+
+def test_tables_and_metrics_need_nothing_that_windows_lacks():
+    words = [sys.executable, "-c", _WINDOWS, "leaderboards/toy_regression"]
+    ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "### toy_regression" in ended.stdout
+    assert "| deep_ensemble " in ended.stdout
+
+
 def test_parts_are_imported_when_they_are_used():
     import uncertainty_suite
 

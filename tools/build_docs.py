@@ -183,6 +183,8 @@ def methods(analyses: Sequence[Analysis], findings: Sequence[claims.Finding]) ->
         if section is not None:
             parts += ["## Hyper-parameters", hyper_parameters(section)]
         parts += ["## What it changes", needs_of(path)]
+        if cost := costs(path.stem, analyses):
+            parts += ["## Cost", cost]
         results = [of_method(path.stem, analysis) for analysis in analyses]
         parts += ["## Results", *(filter(None, results) if any(results) else ["There are no records of it yet."])]
         if of_claims := [finding for finding in findings if finding.claim.method == path.stem]:
@@ -227,6 +229,21 @@ def needs_of(path: Path) -> str:
     """Return the same as a table."""
     rows = [f"| {what} | {how} |" for what, how in needs(path).items()]
     return "\n".join(["| | |", "|---|---|", *rows])
+
+
+def costs(method: str, analyses: Sequence[Analysis]) -> str:
+    """Return what a method costs on each task, beside what it is compared with; nothing where it is that itself."""
+    lines = ["| task | compared with | training | prediction | parameters |", "|---|---|---:|---:|---:|"]
+    for analysis in analyses:
+        names = labels(analysis.table.rows)
+        for index, row in enumerate(analysis.table.rows):
+            reference = analysis.references[index]
+            if row.method == method and reference not in (None, index):
+                cells = [times(relative_cost(analysis, index, *cost)) for cost in _COSTS]
+                compared = escape_markdown(title(names[reference]))
+                lines.append(f"| {analysis.table.task} | {compared} | {' | '.join(cells)} |")
+    text = "How many times the cost of what it is compared with, in FLOPs, or in seconds where they were not counted."
+    return "\n".join([text, "", *lines]) if len(lines) > 2 else ""
 
 
 def of_method(method: str, analysis: Analysis) -> str:

@@ -1,13 +1,16 @@
 """Files that are there whole or not at all, and the one door to read those of others."""
 
 import contextlib
+import functools
 import io
 import json
 import math
+import operator
 import os
 import secrets
 import stat
 import struct
+import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,13 +63,21 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays as an `.npz` file, atomically.
+    """Write arrays as an `.npz` file, atomically, with the bytes of `numpy.savez`.
 
     Raises:
         InputError: It cannot be written.
     """
-    named: dict[str, Any] = dict(arrays)
-    write_atomic(path, lambda file: np.savez(file, **named))
+
+    def write(file: BinaryIO) -> None:
+        # In numpy.savez of NumPy 1.26 the archive is not closed where a write fails: that comes too late, and then
+        # an error is printed that nobody can catch.
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+    write_atomic(path, write)
 
 
 def room_for(shape: Sequence[int], dtype: np.dtype, folder: Path) -> np.ndarray:
@@ -129,8 +140,10 @@ def open_regular(path: str | Path, root: str | Path | None = None) -> io.Buffere
     real = os.path.realpath(path, strict=True)
     if root is not None and not Path(real).is_relative_to(os.path.realpath(root)):
         raise ValueError(f"a link leads out of {root}")
-    # Opened so, a FIFO that nobody writes to comes back at once, and is then seen to be one.
-    descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    # Opened so, a FIFO that nobody writes to comes back at once, and is then seen to be one. Windows, which has none of
+    # the other flags, would take the file for a text.
+    flags = [getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_NOFOLLOW", "O_CLOEXEC", "O_BINARY")]
+    descriptor = os.open(real, functools.reduce(operator.or_, flags, os.O_RDONLY))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise ValueError("it is no regular file")
@@ -296,6 +309,8 @@ def _is_mappable(member: zipfile.ZipInfo) -> bool:
 
 
 def _memory() -> int:
+    if not hasattr(os, "sysconf"):  # Windows, where what is too large is found out when it is read
+        return sys.maxsize
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 

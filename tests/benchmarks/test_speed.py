@@ -34,6 +34,13 @@ def test_a_row_is_judged_by_the_medians(unit, target, value, met):
     assert ("MISSED" in comparison.format_line(row)) == (not met)
 
 
+@pytest.mark.parametrize(("target", "reason"), [(1.0, ": Mul 25%, Sin 8%"), (4.0, "")])
+def test_a_missed_target_is_printed_with_what_ours_does_beside(target, reason):
+    beside = {"Mul": 0.251, "Sin": 0.08}
+    row = comparison.Row("this", "that", np.full(3, 2.0), np.ones(3), "x its time", target, None, beside)
+    assert comparison.format_line(row.summarize()).endswith(f"against that{reason}")
+
+
 def test_spread_is_half_the_distance_of_the_quartiles_of_the_wider_side():
     ours, theirs = np.array([1.0, 2.0, 3.0, 4.0, 5.0]), np.array([3.0, 3.0, 3.0])
     assert comparison.Row("this", "that", ours, theirs, "x faster").summarize()["spread"] == pytest.approx(1 / 3)

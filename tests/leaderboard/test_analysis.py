@@ -116,6 +116,25 @@ def test_a_task_of_one_method_does_not_undo_the_ranking_of_the_others(boards, ma
     assert rank([*found, *alone], "test/nll") == rank(found, "test/nll")
 
 
+def test_a_task_that_shares_no_methods_does_not_undo_the_ranking_of_the_others(boards, make_run):
+    found = tables(read_records([boards]))
+    others = [make_run(name, task="another", method=name) for name in ("published", "published_ensemble")]
+    assert rank([*found, *tables(read_records(others))], "test/nll") == rank(found, "test/nll")
+
+
+def test_ranked_is_where_the_critical_difference_is_the_least_part_of_the_range(make_run):
+    methods = {"a": "ABCDE", "b": "ABCDE", "c": "ABC", "d": "ABC", "e": "ABC", "f": "AB"}
+    runs = [
+        make_run(f"{task}-{method}", {"test/nll": 0.1 * k}, task=task, method=method)
+        for task, of_task in methods.items()
+        for k, method in enumerate(of_task)
+    ]
+    # Of 2 tasks x 5 methods, 5 x 3 and 6 x 2: CD / (k - 1) is 4.31 / 4, 1.48 / 2 and 0.80 / 1.
+    ranking = rank(tables(read_records(runs)), "test/nll")
+    assert (ranking.tasks, ranking.methods, ranking.ranks) == (tuple("abcde"), tuple("ABC"), (1, 2, 3))
+    assert ranking.critical_difference == pytest.approx(2.343 * (3 * 4 / (6 * 5)) ** 0.5, abs=1e-3)
+
+
 def test_power_is_of_the_tests_in_the_table(analysis):
     power = analysis.power("test/nll")
     methods = [row.method for row in analysis.table.rows]

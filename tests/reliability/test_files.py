@@ -1,7 +1,10 @@
 import errno
+import gc
 import io
 import os
+import resource
 import socket
+import sys
 import zipfile
 
 import numpy as np
@@ -28,6 +31,28 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch, where):
     assert str(error.value).startswith(FULL.format(path))
     assert files.read_json(path) == {"old": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_arrays_are_written_as_numpy_writes_them(tmp_path):
+    arrays = {"x": np.arange(6.0).reshape(2, 3).T, "run": np.array("a"), "none": np.zeros((0, 3), np.float16)}
+    files.write_arrays(tmp_path / "ours.npz", arrays)
+    np.savez(tmp_path / "theirs.npz", **arrays)
+    assert (tmp_path / "ours.npz").read_bytes() == (tmp_path / "theirs.npz").read_bytes()
+
+
+def test_arrays_for_which_there_is_no_room_leave_nothing_that_is_said_later(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, most[1]))
+    try:
+        with pytest.raises(InputError, match=r"Cannot write .*x\.npz: File too large\. All that was written before"):
+            files.write_arrays(tmp_path / "x.npz", {"x": np.zeros(9), "y": np.zeros(99_999)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    gc.collect()
+    assert said == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Needs Linux's /dev/full.")

@@ -1,6 +1,7 @@
 """The pages that `make docs` makes, and the site as a reader sees it."""
 
 import json
+import re
 import shutil
 import sys
 
@@ -52,6 +53,25 @@ def test_a_method_s_page_has_what_its_script_and_the_records_say(pages):
     plain = pages["methods/deterministic.md"]
     assert "| layers | as `deterministic` |" in plain
     assert "| after training | nothing |" in plain
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_method_s_page_begins_with_its_equation_and_when_to_use_it(method, pages):
+    top = pages[f"methods/{method}.md"].partition("\n## ")[0]
+    blocks = re.findall(r"^```text\n(.*?)^```$", top, re.DOTALL | re.MULTILINE)
+    assert [block for block in blocks if not block.startswith("python ")] != []
+    assert "\nUse it " in top
+
+
+def test_a_method_s_page_has_its_cost_beside_what_it_is_compared_with(pages):
+    def cost(method: str) -> list[str]:
+        page = pages[f"methods/{method}.md"].partition("\n## Cost\n")[2].partition("\n## ")[0]
+        return [line for line in page.splitlines() if line.startswith("| two_moons |")]
+
+    ensemble, wide = "| two_moons | deterministic · num_hidden 128 | 4 | 4 | 4 |", cost("deterministic")
+    assert cost("deep_ensemble") == [ensemble]  # four networks
+    assert len(wide) == 1  # a network of the cost of the ensemble; that of its members is compared with nothing
+    assert cost("swag") == ["| two_moons | deterministic · num_hidden 128 | 1 | 30 | 1 |"]  # 30 draws
 
 
 def test_each_method_has_the_setting_of_its_paper_and_knows_what_is_published():

@@ -109,7 +109,7 @@ for refused in (lambda: lock.hold(Path("run")), lambda: store._locked(Path("."))
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "This system has no flock, by which a run keeps its folder to itself, so nothing can be trained here. On "
+        "This system has no flock, by which a run keeps its folder to itself, so no run can be made here. On "
         "Windows, use WSL 2.",
         "This system has no flock, so no records can be added here. On Windows, use WSL 2.",
     ]

@@ -69,12 +69,12 @@ def from_tfds(
     """
     if crops and not streamed:
         raise InputError(f"Data set '{name}' is in memory, where images have one size: crops needs streamed=True.")
-    if streamed and not isinstance(form, Images):
-        raise InputError(f"Data set '{name}' is of {form}, and only images are streamed: set streamed to False.")
     columns = (features,) if isinstance(features, str) else tuple(features) or (_FEATURES[type(form)],)
     if len(columns) > 1 and not isinstance(form, Vectors):
         raise InputError(f"Data set '{name}' is of {form}, which are in one column; received features={columns!r}.")
     if streamed:
+        if not isinstance(form, Images):
+            raise InputError(f"Data set '{name}' is of {form}, and only images are streamed: set streamed to False.")
         stream = functools.partial(tfds_images.stream_images, name, form, crops=crops, image=columns[0], label=label)
         fields = {"stream": stream, **fields}
     read: Read

@@ -392,9 +392,13 @@ class Ranking:
 
 
 def rank(tables: Sequence[Table], metric: str) -> Ranking | None:
-    """Rank the methods that all tasks have, by their means of a metric; None for fewer than two tasks or methods.
+    """Rank methods by their means of a metric, over tasks that have all of them; None for fewer than two of either.
 
     Nor is there a ranking by a metric without direction.
+
+    Which methods and tasks: tasks are left out one after another, that with the fewest methods first, and of the
+    rankings of what is left the one counts whose critical difference is the least part of the range of ranks, of equals
+    that of the most tasks.
 
     Of each task only rows of the same settings count: the settings with the most methods, then the most runs, then the
     first; and of several rows of a method the one whose architecture most rows have to the letter, then the most runs,
@@ -421,8 +425,8 @@ def rank(tables: Sequence[Table], metric: str) -> Ranking | None:
             )
             if len(chosen) > 1:
                 by_task[table.task] = {method: mean for method, (_, _, mean) in chosen.items()}
-    methods = sorted(set.intersection(*map(set, by_task.values()))) if by_task else []
-    if len(by_task) < 2 or len(methods) < 2:
+    by_task, methods = _complete(by_task)
+    if not methods:
         return None
     values = np.array([[means[method] for method in methods] for means in by_task.values()])
     of_tasks = statistics.ranks(values, direction)
@@ -438,3 +442,16 @@ def rank(tables: Sequence[Table], metric: str) -> Ranking | None:
         statistics.friedman_p(of_tasks),
         tuple(tuple(methods[i] for i in group) for group in statistics.cliques(ranks, difference)),
     )
+
+
+def _complete(by_task: dict[str, dict[str, float]]) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """Return the tasks to rank over and the methods that all of them have; none of either where nothing is ranked."""
+    most_first = sorted(by_task, key=lambda task: -len(by_task[task]))
+    best, chosen, methods = math.inf, set(), []
+    for count in range(len(by_task), 1, -1):
+        common = set.intersection(*(set(by_task[task]) for task in most_first[:count]))
+        if len(common) > 1:
+            part = statistics.critical_difference(len(common), count) / (len(common) - 1)
+            if part < best:
+                best, chosen, methods = part, set(most_first[:count]), sorted(common)
+    return {task: means for task, means in by_task.items() if task in chosen}, methods

@@ -116,7 +116,7 @@ def hold(folder: Path, shared: bool = False, patience: float = 0.0) -> Lock:
     """
     if fcntl is None:
         raise InputError(
-            "This system has no flock, by which a run keeps its folder to itself, so nothing can be trained here. On "
+            "This system has no flock, by which a run keeps its folder to itself, so no run can be made here. On "
             "Windows, use WSL 2."
         )
     key = (os.getpid(), Path(os.path.realpath(folder)))  # a forked child holds nothing of its parent's
