@@ -199,6 +199,6 @@ def test_a_set_of_something_else_is_refused(data_dir):
     with pytest.raises(InputError) as error:
         _ = datasets.Dataset(texts, "test", data_dir).features
     assert str(error.value) == (
-        "Data set 'banking77' of TFDS has id, label, text, and no 'image'. Take one of images with a label each, or "
-        "give its arrays to from_arrays."
+        "Data set 'banking77' of TFDS has id, label, text, and no 'image'. Name what its examples are made of by "
+        "features=... and label=..., or give its arrays to from_arrays."
     )
