@@ -308,7 +308,9 @@ def format_quality(row: dict[str, Any]) -> str:
     ours, theirs = row["processor_seconds"].values()
     texts = [f"processor time {ours:.1f} and {theirs:.1f} s, {theirs / ours:.2f} x"]
     of_us, of_them = row["quality"].values()
-    texts += [f"{name} {of_us[name]:.4f} and {of_them[name]:.4f}" for name in of_us if name in of_them]
+    for name in sorted(of_us.keys() & of_them.keys()):
+        digits = "," if isinstance(of_us[name], int) else ".4f"  # a count, or a metric
+        texts.append(f"{name} {of_us[name]:{digits}} and {of_them[name]:{digits}}")
     texts += [f"NOT EQUAL: {'; '.join(row['unequal'])}"] if row["unequal"] else []
     return f"#   {', '.join(texts)}"
 
