@@ -180,8 +180,9 @@ def format_line(row: dict[str, Any]) -> str:
 
 
 def format_shares(shares: dict[str, float]) -> str:
-    """Return operations with their shares in words."""
-    return ", ".join(f"{operation} {share:.0%}" for operation, share in shares.items())
+    """Return operations with their shares in words, the largest first; a record has them by name."""
+    largest_first = sorted(shares.items(), key=lambda each: (-each[1], each[0]))
+    return ", ".join(f"{operation} {share:.0%}" for operation, share in largest_first)
 
 
 def draw(rows: list[dict[str, Any]]) -> Figure:

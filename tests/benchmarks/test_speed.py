@@ -36,7 +36,7 @@ def test_a_row_is_judged_by_the_medians(unit, target, value, met):
 
 @pytest.mark.parametrize(("target", "reason"), [(1.0, ": Mul 25%, Sin 8%"), (4.0, "")])
 def test_a_missed_target_is_printed_with_what_ours_does_beside(target, reason):
-    beside = {"Mul": 0.251, "Sin": 0.08}
+    beside = {"Sin": 0.08, "Mul": 0.251}  # by another order than that of the shares
     row = comparison.Row("this", "that", np.full(3, 2.0), np.ones(3), "x its time", target, None, beside)
     assert comparison.format_line(row.summarize()).endswith(f"against that{reason}")
 

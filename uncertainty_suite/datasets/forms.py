@@ -207,16 +207,29 @@ class Vectors(Form):
         return tf.cast(features, tf.float32)
 
 
+class _Ids(Form):
+    """Features that are ids, which are used as they are."""
+
+    holds_ids = True
+
+    def takes(self, other: Form) -> bool:
+        return self == other
+
+    def bring(
+        self, features: tf.Tensor, maximum: float, change: Callable[[tf.Tensor], tf.Tensor] | None = None
+    ) -> tf.Tensor:
+        """Return int32 of the same shape."""
+        return tf.cast(features, tf.int32)
+
+
 @dataclasses.dataclass(frozen=True)
-class Tokens(Form):
+class Tokens(_Ids):
     """Texts as sequences of token ids, all of one length.
 
     Attributes:
         length: Tokens in a text, those that fill it up included.
         vocabulary_size: Ids are in [0, vocabulary_size).
     """
-
-    holds_ids = True
 
     length: int
     vocabulary_size: int
@@ -236,18 +249,9 @@ class Tokens(Form):
             wrong = features.min() if features.min() < 0 else features.max()
             raise InputError(f"{what} has the token id {wrong}; expected 0 to {self.vocabulary_size - 1}.")
 
-    def takes(self, other: Form) -> bool:
-        return self == other
-
-    def bring(
-        self, features: tf.Tensor, maximum: float, change: Callable[[tf.Tensor], tf.Tensor] | None = None
-    ) -> tf.Tensor:
-        """Return int32 `[batch, length]`."""
-        return tf.cast(features, tf.int32)
-
 
 @dataclasses.dataclass(frozen=True)
-class Graphs(Form):
+class Graphs(_Ids):
     """Graphs with as many rows as the largest one has nodes, such as molecules.
 
     The row of a node has ids of what it is, the first of them not 0, and then the kind of its edge to each node, 0 for
@@ -259,8 +263,6 @@ class Graphs(Form):
         vocabulary_size: Ids are in [0, vocabulary_size).
         num_edge_kinds: Kinds of edges are 1 to this.
     """
-
-    holds_ids = True
 
     num_nodes: int
     num_features: int
@@ -295,15 +297,6 @@ class Graphs(Form):
                 f"{what} has no graph at example {index}; expected one node or more, and edges between nodes that are "
                 "the same both ways."
             )
-
-    def takes(self, other: Form) -> bool:
-        return self == other
-
-    def bring(
-        self, features: tf.Tensor, maximum: float, change: Callable[[tf.Tensor], tf.Tensor] | None = None
-    ) -> tf.Tensor:
-        """Return int32 `[batch, num_nodes, num_features + num_nodes]`."""
-        return tf.cast(features, tf.int32)
 
 
 def describe(form: Tree) -> str:
