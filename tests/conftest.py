@@ -74,6 +74,7 @@ def stopped_at(monkeypatch):
             patch.setattr(training.Loop, "update", stop)
             patch.setattr(training.Options, "seconds_per_checkpoint", 0)  # after every call
             yield
+        gc.collect()  # what was stopped holds its folder until then
 
     return stopped_at
 
