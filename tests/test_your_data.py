@@ -8,10 +8,13 @@ from PIL import Image
 
 from tests.conftest import ROOT
 from tests.tiny import load_script
+import uncertainty_suite
 from uncertainty_suite import launch, training
 from uncertainty_suite.datasets import sources
+from uncertainty_suite.errors import InputError
 from uncertainty_suite.leaderboard.__main__ import main as leaderboard
 from uncertainty_suite.registry import Registry
+from uncertainty_suite.sweep.__main__ import main as sweep
 
 TEXT = (ROOT / "docs" / "your_data.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^`(\w+\.py)`, beside .*?^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
@@ -92,3 +95,32 @@ def test_from_files_to_a_row(name, text, tmp_path, capsys, forget_models):
     if name == "pets.py":
         assert {"shift/mean/accuracy", "ood/birds/auroc", "ood/noise_uniform/auroc"} <= metrics.keys()
         assert metrics["test/accuracy"] > 0.7  # the classes differ in colour
+
+
+def test_no_run_goes_on_with_data_that_have_changed(tmp_path, stopped_at, capsys, forget_models):
+    make_houses(tmp_path)
+    config_file = tmp_path / "houses.py"
+    config_file.write_text(dict(BLOCKS)["houses.py"], encoding="utf-8")
+
+    def run(where, file=config_file):
+        config = launch.get_config(file, None, "deterministic", ["--config.epochs=2"])
+        return load_script("deterministic").main(config, training.Options(output_dir=tmp_path / where))
+
+    with stopped_at(1):
+        run("stopped")
+    results = run("finished")
+    assert run("finished") == results
+    several = [str(config_file), "--methods=deterministic", "--set", "epochs=2", f"--output_dir={tmp_path / 'sweep'}"]
+    assert sweep(several) == 0
+    rows = (tmp_path / "houses.csv").read_text(encoding="utf-8")
+    (tmp_path / "houses.csv").write_text(rows.replace("Köln", "Zürich"), encoding="utf-8")
+    for where in ("stopped", "finished"):
+        before = (tmp_path / where / "provenance.json").read_bytes()
+        with pytest.raises(InputError, match=rf"The data set 'houses' has changed \(its split '\w+'\) .*{where}"):
+            run(where)
+        assert (tmp_path / where / "provenance.json").read_bytes() == before
+    with pytest.raises(InputError, match="has changed"):
+        uncertainty_suite.load(tmp_path / "finished")
+    assert sweep([*several, "--dry_run"]) == 1
+    assert "sweep/houses/deterministic/seed0 was made." in capsys.readouterr().err
+    assert run("anew")["data_fingerprint"]["train"] != results["data_fingerprint"]["train"]

@@ -50,7 +50,7 @@ _RESULTS_TYPES: dict[str, type] = {
 }
 _PROVENANCE_TYPES: dict[str, type] = {
     **dict.fromkeys(("versions", "hardware", "strategy", "environment", "made_from"), dict),
-    **dict.fromkeys(("script", "config_file", "command", "host", "started_at"), str),
+    **dict.fromkeys(("script", "config_file", "command", "host", "started_at", "training_data"), str),
     **dict.fromkeys(("resumed", "rollbacks", "made_from.runs"), list),
     "protocol_version": int,
 }

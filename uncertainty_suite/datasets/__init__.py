@@ -29,7 +29,7 @@ from uncertainty_suite.datasets.base import Dataset
 from uncertainty_suite.datasets.cifar10h import cifar10h
 from uncertainty_suite.datasets.image_folders import from_images
 from uncertainty_suite.datasets.imagenet_real import imagenet_real
-from uncertainty_suite.datasets.sources import Source, find, from_arrays, names, options, register
+from uncertainty_suite.datasets.sources import Source, find, from_arrays, is_own, names, options, register
 from uncertainty_suite.datasets.tables import from_csv, from_text_csv
 from uncertainty_suite.datasets.texts import from_texts
 from uncertainty_suite.datasets.tfds_builders import from_tfds
@@ -51,6 +51,7 @@ __all__ = [
     "from_tfds",
     "get",
     "imagenet_real",
+    "is_own",
     "names",
     "options",
     "register",

@@ -8,6 +8,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -163,6 +164,15 @@ def register(source: Source | Callable[..., Source]) -> Source | Callable[..., S
     make.__name__ = known.name
     _REGISTRY.register(make)
     return source
+
+
+def is_own(name: str) -> bool:
+    """Return whether a data set was registered by a file of the user's, not by the suite.
+
+    Raises:
+        InputError: If the name is unknown.
+    """
+    return not _REGISTRY.info(name).__module__.startswith((f"{__package__}.", str(Path(__file__).parent)))
 
 
 def names() -> list[str]:

@@ -325,6 +325,7 @@ provenance = _fields(
         **_CONDITIONS,
         "protocol_version": _integer(),
         **dict.fromkeys(("script", "config_file"), _escaped),
+        "training_data": text,
         "trained_here": _flag,
         "made_from": _mapping(_plain),
         "resumed": _list(_fields({}, _CONDITIONS)),

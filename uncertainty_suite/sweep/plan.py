@@ -14,7 +14,7 @@ from uncertainty_suite.configuration import Section
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.leaderboard.records import safe
 from uncertainty_suite.runs import RunFolder
-from uncertainty_suite.training.run import check
+from uncertainty_suite.training.run import check, check_data
 
 MOST_RUNS = 100_000  # of a sweep: more are a slip of the hand
 _OPENING, _CLOSING, _QUOTES = "([{", ")]}", "'\""
@@ -75,7 +75,7 @@ class Planned:
         return run.results if run.config == self.config else None
 
     def check_folder(self) -> None:
-        """Refuse a folder that holds another training.
+        """Refuse a folder that holds another training, or results of data that have changed since.
 
         Raises:
             InputError: It does, and the message says how they differ.
@@ -88,6 +88,8 @@ class Planned:
                 f"{self.folder} holds a run of another configuration "
                 f"({'; '.join(configuration.differences(found, self.config))}). Choose another --output_dir."
             )
+        if self.results is not None:
+            check_data(self.results["data_fingerprint"], self.config["dataset"], self.folder, self.data_dir)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -137,6 +137,8 @@ class Run:
                 if self.options.deterministic_ops:
                     tf.config.experimental.enable_op_determinism()
                 self._open(shared)
+            elif self.results is not None:
+                check_data(self.results["data_fingerprint"], self.config.dataset, self.path, self.options.data_dir)
             if self.results is None and not self.options.restore_only and self.chief:
                 precision.warn_if_slow(self.config.precision)
         except OSError as error:
@@ -265,6 +267,7 @@ class Run:
             check_folder(self.path)
             if self._provenance is None:
                 raise InputError(f"{self.path} holds no run that could be restored.")
+            check_data(self._trained_on(), self.config.dataset, self.path, self.options.data_dir)
             self.results = None  # or the script would return them, and hand over no predict function
             return
         if self.results is None and not self.options.train_only:
@@ -276,6 +279,9 @@ class Run:
         if self.results is not None:
             self._lock.release()
             return
+        training_data = self._data("train").fingerprint()
+        if self._trained_on().get("train", training_data) != training_data:
+            raise _other_data(self.path, self.config.dataset["name"], "train")
         if not self._lock.shared:
             remove_partial(self.path)
         for name, content in (("config.json", self.saved_config), ("task.json", self.task.to_json())):
@@ -283,12 +289,17 @@ class Run:
                 write_json(self.path / name, content)
         self.folder = RunFolder(self.path)
         if self._provenance is None:
-            self._provenance = self._new_provenance()
+            self._provenance = {**self._new_provenance(), "training_data": training_data}
         elif not self._lock.shared:  # those who share the folder would overwrite what the others note
             self._note_resume()
         else:
             return
         write_json(self.path / "provenance.json", self._provenance)
+
+    def _trained_on(self) -> dict[str, str]:
+        """Return the fingerprint of the training data that the folder's network is trained on, where it says so."""
+        digest = (self._provenance or {}).get("training_data")
+        return {"train": digest} if digest else {}
 
     def _read_folder(self) -> None:
         """Read `provenance.json` and `results.json`, and refuse a folder that is not this run's."""
@@ -506,6 +517,41 @@ def data_of(
         source, _, part = config["outliers"].rpartition("/")
         data = data.with_outliers(datasets.get(source, part, data_dir).like(data))
     return data.with_label_noise(config["label_noise"]).corrupted(split.corruption or None, split.severity)
+
+
+def check_data(
+    fingerprints: Mapping[str, str],
+    config: Mapping[str, Any] | ConfigDict,
+    path: Path,
+    data_dir: str | Path | None = None,
+) -> None:
+    """Refuse to go on with a run on data of the user's own that have changed since.
+
+    Those of the suite are not read for that: they stay what they are.
+
+    Args:
+        fingerprints: Of the run's data, by split.
+        config: The configuration's part `dataset`.
+        path: The run folder.
+        data_dir: Folder of prepared data sets.
+
+    Raises:
+        InputError: A split of the data set is another one, or is gone.
+    """
+    if not datasets.is_own(config["name"]):
+        return
+    for split, digest in fingerprints.items():
+        if "/" in split:  # a corrupted split, or one of another data set
+            continue
+        if data_of(config, split, data_dir).fingerprint() != digest:
+            raise _other_data(path, config["name"], split)
+
+
+def _other_data(path: Path, name: str, split: str) -> InputError:
+    return InputError(
+        f"The data set '{name}' has changed (its split '{split}') since the run in {path} was made. Choose "
+        "another --output_dir, or bring back the data."
+    )
 
 
 def provenance() -> dict[str, Any]:
