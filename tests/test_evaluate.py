@@ -58,6 +58,7 @@ def test_metrics_are_reproduced_and_added_without_tensorflow(results_of):
     new = results()["metrics"]
     added = {"test/mce", "test/ece(num_bins=5)", "shift/mean/mce", "ood/photos/max_logit/auroc", "test/aps/coverage"}
     assert added <= new.keys() - old.keys()
+    assert f"; test/mce {new['test/mce']:.6g}; " in process.stdout
     assert old.items() <= new.items()
 
 
@@ -157,6 +158,15 @@ def test_more_splits_and_arrays_are_predicted_without_training(method, finished,
     capsys.readouterr()
     assert evaluate.main([str(again), "--save", "logits"]) == 0
     assert "has all of that already" in capsys.readouterr().out
+
+
+def test_a_configuration_of_another_data_set_is_refused(finished, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(finished("deterministic")[0], run)
+    before = (run / "results.json").read_bytes()
+    assert evaluate.main([str(run), "--config", str(ROOT / "configs/digits.py")]) == 1
+    assert "is for the data set 'digits', and this run was trained on 'two_moons'." in capsys.readouterr().err
+    assert (run / "results.json").read_bytes() == before
 
 
 def test_corruptions_are_predicted_without_training(finished, tmp_path, capsys):

@@ -56,7 +56,7 @@ def test_predictions_are_tied_to_the_configuration(run):
 
 
 def test_missing_and_damaged_files_are_one_line(run):
-    with pytest.raises(InputError, match=r"There are no predictions .*test.npz; run the script again to make them"):
+    with pytest.raises(InputError, match=r"There are no predictions .*; make them by: .*evaluate .* --predict"):
         run.predictions("test")
     run.save_predictions("test", {"labels": np.zeros(100)})
     path = run.path / "predictions/test.npz"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import uncertainty_suite
 from tests.conftest import ROOT
 from tests.tiny import load_script
-import uncertainty_suite
 from uncertainty_suite import launch, training
 from uncertainty_suite.datasets import sources
 from uncertainty_suite.errors import InputError

@@ -31,6 +31,7 @@ from uncertainty_suite.runs import RunFolder
 from uncertainty_suite.training import lock
 
 _PATIENCE = 60.0  # seconds that one command waits for another to write its results
+_MOST_PRINTED = 10  # values of metrics that are new
 _MEASURED = ("metrics", "ood_scores", "posthoc")
 _PREDICTED = {
     "ood": "ood_far",
@@ -101,6 +102,8 @@ def measure_anew(run: RunFolder, metrics: Sequence[str], ood_scores: Sequence[st
         _add(run, results, computed, left_out, tuned)
     report = f"{len(computed)} metrics, {len(added)} added, {len(changed)} changed"
     report += f" ({', '.join(changed)})" if changed else ""
+    report += "".join(f"; {name} {computed[name]:.6g}" for name in added[:_MOST_PRINTED])
+    report += f"; and {len(added) - _MOST_PRINTED} more in results.json" if len(added) > _MOST_PRINTED else ""
     return report + "".join(f"; no {name}: {reason}" for name, reason in left_out.items())
 
 
@@ -134,7 +137,13 @@ def predict_anew(run: RunFolder, more: dict[str, Any]) -> str:
     before = configuration.to_json(config)
     if more.get("config") is not None:
         section = getattr(script, "CONFIG", None)
-        config.evaluation = launch.get_config(more["config"], section, Path(script.__file__).stem).evaluation
+        given = launch.get_config(more["config"], section, Path(script.__file__).stem)
+        if given.dataset.name != config.dataset.name:
+            raise InputError(
+                f"--config={more['config']} is for the data set '{given.dataset.name}', and this run was trained on "
+                f"'{config.dataset.name}'. Give a configuration file of that one."
+            )
+        config.evaluation = given.evaluation
     for name, field in {**dict(zip(_MEASURED, _MEASURED)), **_PREDICTED}.items():
         config.evaluation[field] = tuple(dict.fromkeys([*config.evaluation[field], *more[name]]))
     if configuration.to_json(config) == before and run.results is not None:

@@ -209,7 +209,10 @@ class RunFolder:
             saved = read_arrays(path, self.path, mapped=True)
             owner = str(saved.pop("run"))
         except FileNotFoundError as error:
-            raise InputError(f"There are no predictions {path}; run the script again to make them.") from error
+            raise InputError(
+                f"There are no predictions {path}; make them by: python -m uncertainty_suite.evaluate {self.path} "
+                "--predict"
+            ) from error
         except OSError as error:
             raise InputError(f"The predictions {path} cannot be read ({error.strerror}).") from error
         except (ValueError, KeyError) as error:

@@ -174,10 +174,10 @@ def test_ood_files_need_no_target(tmp_path):
         ("", "FILE is empty."),
         (" \n\n", "FILE is empty."),
         (HOUSES.splitlines()[0], "FILE has a header and no rows."),
-        (HOUSES + "4,Oslo, Norway,50,2,100\n", "FILE, line 5, has 6 cells, and the header has 5. A cell that holds ',' "
-         "has to stand in quotation marks."),
-        (HOUSES + "4,Oslo\n", "FILE, line 5, has 2 cells, and the header has 5. A cell that holds ',' has to stand in "
-         "quotation marks."),
+        (HOUSES + "4,Oslo, Norway,50,2,100\n", "FILE, line 5, has 6 cells, and there are 5 columns. A cell that holds "
+         "',' has to stand in quotation marks."),
+        (HOUSES + "4,Oslo\n", "FILE, line 5, has 2 cells, and there are 5 columns. Write id, city, country, "
+         "size, rooms, price, with ',' between them."),
         (HOUSES + '4,"Oslo,50,2,100\n', "FILE, the row that begins in line 5 is no CSV (unexpected end of data). "
          "Within quotation marks, write two of them for one."),
         (HOUSES.replace("rooms", "size"), "FILE has two columns named 'size'. Rename or remove one."),
@@ -314,7 +314,7 @@ def test_texts_without_header_and_quotation(tmp_path):
         ("text,label\nhi,a\n,b\n", {}, "FILE, line 3, has no text. Fill it in, or remove the row."),
         ("text,label\nhi,a\nho,\n", {}, "FILE, line 3, has no label. Fill it in, or remove the row."),
         ("text,label\nhi,a\nho,a\n", {}, "has only the class 'a' in its training examples; expected two or more."),
-        ("hi,a\nho,b,c\n", {"columns": ("text", "label")}, "FILE, line 2, has 3 cells, and the header has 2. A cell "
+        ("hi,a\nho,b,c\n", {"columns": ("text", "label")}, "FILE, line 2, has 3 cells, and there are 2 columns. A cell "
          "that holds ',' has to stand in quotation marks."),
     ],
 )  # fmt: skip

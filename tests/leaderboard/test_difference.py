@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
+from tests.tiny import CORE
 from uncertainty_suite import evaluation, likelihoods, metrics
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.leaderboard import read_record
@@ -83,6 +85,17 @@ def test_records_have_intervals_of_what_they_have_scores_for(boards):
     first, second = (str(next(boards.glob(f"toy/{method}-*-seed0.json"))) for method in ("twin", "sngp"))
     with_interval = {d.metric for d in differences(read_record(first), read_record(second)) if d.interval}
     assert with_interval == {"test/accuracy", "test/nll", "test/brier", "test/ece"}
+
+
+@pytest.mark.parametrize("task", ["two_moons", "toy_regression"])
+def test_published_records_are_compared_after_their_calibration_too(task):
+    records = [sorted((ROOT / "leaderboards" / task).glob(f"{method}-*-seed0.json"))[0] for method in CORE[:2]]
+    calibrated = {d.metric: d for d in differences(*map(read_record, records)) if "_scaling/" in d.metric}
+    assert calibrated
+    for metric, difference in calibrated.items():
+        if metric.endswith("nll"):
+            assert difference.interval[0] < difference.second - difference.first < difference.interval[1]
+    assert "b - a" in diff(*records)
 
 
 def test_runs_of_other_tasks_or_data_are_not_compared(make_finished):

@@ -119,9 +119,13 @@ def read_rows(
         raise InputError(f"{what}: {path} has a header and no rows.")
     for row, line in zip(cells, lines):
         if len(row) != len(header):
+            spelled = _DELIMITERS.get(delimiter, repr(delimiter))
+            advice = f"Write {', '.join(header)[:200]}, with {spelled} between them."
+            if len(row) > len(header) and quoted:
+                advice = f"A cell that holds {spelled} has to stand in quotation marks."
             raise InputError(
-                f"{what}: {path}, line {line}, has {len(row)} cells, and the header has {len(header)}. A cell that "
-                f"holds '{delimiter}' has to stand in quotation marks."
+                f"{what}: {path}, line {line}, has {len(row)} {'cell' if len(row) == 1 else 'cells'}, and there are "
+                f"{len(header)} columns. {advice}"
             )
     return Rows(str(path), header, cells[1:], lines[1:], list(range(len(cells) - 1)))
 

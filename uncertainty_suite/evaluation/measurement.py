@@ -174,7 +174,7 @@ def split_metrics(saved: Saved, names: Iterable[str], likelihood: Likelihood) ->
         further = _measure(missing, operator.itemgetter("samples"), saved, likelihood)
         measured = Measured({**measured.metrics, **further.metrics}, {**measured.left_out, **further.left_out})
     elif missing:
-        reason = "it compares samples, and none are saved: --config.evaluation.save=\"('samples',)\""
+        reason = "it compares samples, and none are saved: of a method that has several, evaluate --save samples does"
         measured = Measured(measured.metrics, {**measured.left_out, **dict.fromkeys(missing, reason)})
     found = {**measured.metrics, **{name: there[name] for name in compared if name in there}}
     return Measured({name: found[name] for name in [*names, *found] if name in found}, measured.left_out)

@@ -138,7 +138,7 @@ def _possible(runs: Sequence[RunFolder], data_dir: str | Path | None) -> Iterato
     form = _form(task.name)
     for split in splits:
         if split.role in ("validation", "test"):
-            for name, draw_split in _OF_SPLIT[likelihood.name].items():
+            for name, draw_split in _OF_SPLIT.get(likelihood.name, {}).items():
                 yield f"{name}_{split.key}", partial(draw_split, split=split.key)
             if likelihood.name == "categorical" and likelihood.num_outputs == 2:
                 yield f"referral_{split.key}", partial(referral, split=split.key)
@@ -179,7 +179,7 @@ def _against_in_distribution(runs: Sequence[RunFolder], splits: Sequence[Split])
                 yield f"failures_{score}", partial(failure_detection, score=score)
     corrupted = [split for split in shifts if split.derived]
     if corrupted and all([split for split in run.task.of("shift") if split.derived] == corrupted for run in runs):
-        for metric in _SHIFT_METRICS[runs[0].task.likelihood.name]:
+        for metric in _SHIFT_METRICS.get(runs[0].task.likelihood.name, ()):
             yield f"shift_{metric}", partial(shift_by_severity, metric=metric)
     elif any(split.derived for run in runs for split in run.task.of("shift")):
         _leave_out("figures of shifts, which are means over corruptions, and not all runs have predicted all of them")

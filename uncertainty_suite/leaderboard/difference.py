@@ -126,7 +126,7 @@ class Resampled:
     @staticmethod
     def _finished(kind: str, means: np.ndarray) -> np.ndarray | None:
         """Return a metric's value of each mean over examples; a root mean has something left to do."""
-        metric = metrics.get(kind)
+        metric = metrics.get(kind.rpartition("/")[2])  # without a calibration before it
         return np.array([metric.finish(float(mean)) for mean in means]) if isinstance(metric, MeanMetric) else None
 
     def _ece(self, key: str) -> np.ndarray | None:

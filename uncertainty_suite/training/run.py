@@ -431,6 +431,7 @@ class Run:
             "provenance": {**(self._provenance or {}), **rollbacks, "finished_at": _now()},
         }
         write_json(self.path / "results.json", self.results)
+        logging.info("All of this run is in %s.", self.path)
         self._lock.release()
         if is_cluster(self.strategy):
             gather([0], self.strategy)
