@@ -181,6 +181,14 @@ def bert_preset(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def in_float32():
+    """The precision that a run has set does not outlive its test."""
+    yield
+    if "keras" in sys.modules:
+        sys.modules["keras"].config.set_dtype_policy("float32")
+
+
 @pytest.fixture
 def forget_models():
     """Free what Keras keeps of the models that a test makes."""

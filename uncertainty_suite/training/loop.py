@@ -342,8 +342,12 @@ class Loop:
             yield
             return
         self._writer = tf.summary.create_file_writer(str(self._path / "tensorboard"))
-        with contextlib.closing(self._writer):
+        try:
             yield
+        finally:
+            # Eagerly: an iterator that nobody exhausts is closed by the garbage collector, while a graph may be traced.
+            with tf.init_scope():
+                self._writer.close()
 
     def _end_epoch(self, bar: tqdm) -> None:
         epoch = self.step // self._steps_per_epoch
