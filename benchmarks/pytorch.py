@@ -65,10 +65,51 @@ def residual_network(widths: tuple[int, ...], blocks: int, wide: bool) -> nn.Mod
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10))
 
 
+class EncoderBlock(nn.Module):
+    """A block of `uncertainty_suite.models.encoder.encode`: attention, and two dense layers."""
+
+    def __init__(self, num_hidden: int, num_heads: int, dropout_rate: float) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.norms = nn.ModuleList([nn.LayerNorm(num_hidden, eps=1e-6) for _ in range(2)])
+        self.query_key_value, self.mixed = nn.Linear(num_hidden, 3 * num_hidden), nn.Linear(num_hidden, num_hidden)
+        self.dense = nn.Sequential(
+            nn.Linear(num_hidden, 4 * num_hidden), nn.GELU(), nn.Linear(4 * num_hidden, num_hidden)
+        )
+        self.dropout = nn.Dropout(dropout_rate)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        by_head = self.query_key_value(self.norms[0](x)).unflatten(-1, (3, self.num_heads, -1))
+        query, key, value = by_head.permute(2, 0, 3, 1, 4)  # [batch, heads, length, dimension of a head] each
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        x = x + self.dropout(self.mixed(mixed))
+        return x + self.dropout(self.dense(self.norms[1](x)))
+
+
+class VisionTransformer(nn.Module):
+    """The network of `uncertainty_suite.models.vit` for 32 x 32 x 3 images, of ten classes."""
+
+    def __init__(
+        self, patch_size: int, num_layers: int, num_hidden: int, num_heads: int, dropout_rate: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, num_hidden, patch_size, patch_size)
+        self.positions = nn.Parameter(0.02 * torch.randn(1 + (32 // patch_size) ** 2, num_hidden))
+        self.dropout = nn.Dropout(dropout_rate)
+        self.blocks = nn.Sequential(*(EncoderBlock(num_hidden, num_heads, dropout_rate) for _ in range(num_layers)))
+        self.head = nn.Sequential(nn.LayerNorm(num_hidden, eps=1e-6), nn.Linear(num_hidden, 10))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.patches(x).flatten(2).transpose(1, 2)
+        tokens = nn.functional.pad(tokens, (0, 0, 1, 0))  # the token of the class before them
+        return self.head(self.blocks(self.dropout(tokens + self.positions))[:, 0])
+
+
 ARCHITECTURES = {
     "convnet": ((1, 28, 28), convnet),
     "resnet20": ((3, 32, 32), lambda: residual_network((16, 32, 64), 3, wide=False)),
     "wide_resnet 16-4": ((3, 32, 32), lambda: residual_network((64, 128, 256), 2, wide=True)),
+    "vit": ((3, 32, 32), lambda: VisionTransformer(patch_size=4, num_layers=4, num_hidden=128, num_heads=4)),
 }
 
 

@@ -71,6 +71,11 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {  # a file of configs/, and w
     "convnet": ("mnist", {**MADE_UP, "dataset.size": 28, "dataset.channels": 1}),
     "resnet20": ("cifar10", {**MADE_UP, "model.name": "resnet20"}),
     "wide_resnet 16-4": ("cifar10", {**MADE_UP, "model.depth": 16, "model.width": 4}),
+    "vit": (
+        "cifar10",
+        {**MADE_UP, "model.name": "vit", "model.patch_size": 4}
+        | {"model.num_layers": 4, "model.num_hidden": 128, "model.num_heads": 4},
+    ),
 }
 AS_PEERS = {  # the optimizer that fit and PyTorch have
     "optimizer.name": "adam",
@@ -221,7 +226,7 @@ def training_throughput(settings: Settings) -> Iterator[Row]:
     if not HAS_TORCH:
         print("# PyTorch is not installed, so training is compared with Keras only.")
     with PyTorch() if HAS_TORCH else contextlib.nullcontext() as pytorch:
-        num_batches = {"convnet": 20, "resnet20": 8, "wide_resnet 16-4": 2}
+        num_batches = {"convnet": 20, "resnet20": 8, "wide_resnet 16-4": 2, "vit": 4}
         for name in ["convnet"] if settings.quick else num_batches:
             for precision in precisions():
                 overrides = {**AS_PEERS, "precision": POLICIES[precision]}
