@@ -2,11 +2,16 @@
 
     python benchmarks/disentanglement.py
     python benchmarks/disentanglement.py --tasks fashion_mnist --seeds 1 --data_dir=... --results_dir=...
+    python benchmarks/disentanglement.py --tasks cifar10 --labels clean aggregate random1 worst --methods mc_dropout
 
 Methods with several samples are trained with a share of the training labels replaced by other classes, and with a share
 of the training examples; test and OOD examples stay as they are. The number of training steps is the same everywhere:
 with a tenth of the examples there are ten times as many epochs, or a network would be uncertain for want of training.
 Runs that are finished are not repeated, and one that was stopped goes on, so the command can be given again.
+
+With `--labels` the noise is that of people, CIFAR-10N's: its level is the share of the training labels that are not the
+clean ones, and the entropy of the label that of the given ones within each clean class, a mean over examples. There is
+no figure then.
 
 What should be seen (Mucsanyi et al. 2024, arXiv:2402.19460; de Jong et al. 2024, arXiv:2408.12175) is judged by the
 mean uncertainty on the test split. It rises or falls with the level where the rank correlation of the two is at least
@@ -16,7 +21,8 @@ is at no level more than 10 % above that of the plain data, or away from it: a r
 what rises first and then falls a little.
 
 Beside the run folders, in `--output_dir`, it writes the tables that it prints, `disentanglement.md`; and into
-`--results_dir` the numbers, `disentanglement.json`, and a figure for each task, `disentanglement_<task>.svg`.
+`--results_dir` the numbers, `disentanglement.json` (`disentanglement_labels.json` with `--labels`), and a figure for
+each task, `disentanglement_<task>.svg`.
 """
 
 import argparse
@@ -79,6 +85,10 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["deep_ensemble", "mc_dropout"], help="scripts of baselines/")
     parser.add_argument("--label_noise", nargs="+", type=float, default=[0.0, 0.1, 0.2, 0.4], help="with all examples")
     parser.add_argument("--train_fraction", nargs="+", type=float, default=[0.1, 0.25, 0.5, 1.0], help="without noise")
+    parser.add_argument("--labels", nargs="+", default=[], help="label sets of cifar10, in place of both sweeps")
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="FIELD=VALUE", help="what differs from the task's settings"
+    )
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0 to N - 1 are run")
     parser.add_argument("--output_dir", type=Path, default=ROOT / "runs" / "disentanglement", help="of the run folders")
     parser.add_argument("--results_dir", type=Path, default=ROOT / "benchmarks" / "results")
@@ -90,45 +100,51 @@ def main() -> None:
     try:
         for task in arguments.tasks:
             runs = {method: sweep(task, method, arguments) for method in arguments.methods}
-            rows = [measure(run) for of_method in runs.values() for run in of_method]
+            rows = [measure(run, arguments.data_dir) for of_method in runs.values() for run in of_method]
             tasks[task] = {"levels": summarize(rows), "claims": judge(rows)}
-            figure = figures.decomposition_sweep({method: [run.path for run in runs[method]] for method in runs})
-            print(figures.save(figure, arguments.results_dir / f"disentanglement_{task}.svg"))
+            if not arguments.labels:
+                figure = figures.decomposition_sweep({method: [run.path for run in runs[method]] for method in runs})
+                print(figures.save(figure, arguments.results_dir / f"disentanglement_{task}.svg"))
             text += (
                 f"### {task}\n\n{table_of_levels(tasks[task]['levels'])}\n{table_of_claims(tasks[task]['claims'])}\n"
             )
     except InputError as error:
         sys.exit(f"benchmarks/disentanglement.py: {error}")
-    write_json(arguments.results_dir / "disentanglement.json", {**made_with, "tasks": tasks})
+    name = "disentanglement_labels.json" if arguments.labels else "disentanglement.json"
+    write_json(arguments.results_dir / name, {**made_with, "tasks": tasks})
     write_atomic(arguments.output_dir / "disentanglement.md", lambda file: file.write(text.encode()))
     print(f"\n{text}\n{time.perf_counter() - started_at:.0f} seconds.")
 
 
 def sweep(task: str, method: str, arguments: argparse.Namespace) -> list[RunFolder]:
     """Train a method at every level with every seed, and return the runs."""
-    levels = [(noise, 1.0) for noise in arguments.label_noise]
-    levels += [(0.0, fraction) for fraction in arguments.train_fraction]
+    levels = [{**NOTHING_SWEPT, "label_noise": noise} for noise in arguments.label_noise]
+    levels += [{**NOTHING_SWEPT, "train_fraction": fraction} for fraction in arguments.train_fraction]
+    if arguments.labels:
+        levels = [{**NOTHING_SWEPT, "labels": labels} for labels in arguments.labels]
+    settings = dict(setting.split("=", 1) for setting in arguments.set)
     script = configuration.load_module(ROOT / f"baselines/{method}.py")
     runs = []
-    for noise, fraction in dict.fromkeys(levels):
+    for level in [each for index, each in enumerate(levels) if each not in levels[:index]]:
         for seed in range(arguments.seeds):
-            level = {"dataset.label_noise": noise, "dataset.train_fraction": fraction, "seed": seed}
-            config = get_config(method, task, {**LEFT_OUT, **level})
+            of_data = {f"dataset.{field}": value for field, value in level.items()}
+            config = get_config(method, task, {**LEFT_OUT, **settings, **of_data, "seed": seed})
             of_all = {**config.dataset, "train_fraction": 1.0}
             in_part, in_all = (
                 data_of(dataset, "train", arguments.data_dir).steps_per_epoch(config.batch_size)
                 for dataset in (config.dataset, of_all)
             )
             config.epochs = round(config.epochs * in_all / in_part)  # the same number of steps
-            folder = arguments.output_dir / task / method / f"noise{noise:g}-fraction{fraction:g}" / f"seed{seed}"
-            print(f"{task}: {method}, label noise {noise:g}, train fraction {fraction:g}, seed {seed}", flush=True)
+            name = level.get("labels", f"noise{level['label_noise']:g}-fraction{level['train_fraction']:g}")
+            folder = arguments.output_dir / task / method / name / f"seed{seed}"
+            print(f"{task}: {method}, {name}, seed {seed}", flush=True)
             script.main(config, launch.Options(output_dir=folder, data_dir=arguments.data_dir))
             keras.utils.clear_session()
             runs.append(RunFolder(folder))
     return runs
 
 
-def measure(run: RunFolder) -> dict[str, Any]:
+def measure(run: RunFolder, data_dir: Path | None = None) -> dict[str, Any]:
     """Return what a run is of, and its metrics; `ood/<metric>` is the mean over OOD sets."""
     recorded = run.results["metrics"]
     found = {name: recorded[name] for name in RECORDED if name in recorded} | evaluation.uncertainty_parts(run)
@@ -138,7 +154,20 @@ def measure(run: RunFolder) -> dict[str, Any]:
             found[f"ood/{name}"] = float(np.mean([found[f"{key}/{name}"] for key in sets]))
     data = {name: run.config["dataset"][name] for name in NOTHING_SWEPT}
     entropy = evaluation.label_entropy(data["label_noise"], run.task.likelihood.num_outputs)
+    if run.config["dataset"].get("labels", "clean") != "clean":
+        given, clean = (
+            data_of({**run.config["dataset"], "labels": labels}, "train", data_dir).labels
+            for labels in (run.config["dataset"]["labels"], "clean")
+        )
+        data["label_noise"], entropy = float(np.mean(given != clean)), conditional_entropy(given, clean)
     return {"method": run.method, **data, "label_entropy": entropy, "seed": run.config["seed"], "metrics": found}
+
+
+def conditional_entropy(given: np.ndarray, clean: np.ndarray) -> float:
+    """Return the entropy in nats of given labels `[n]` where the clean ones `[n]` are known."""
+    counts = np.zeros((clean.max() + 1, given.max() + 1))
+    np.add.at(counts, (clean, given), 1)
+    return float(np.average(scipy.stats.entropy(counts, axis=1), weights=counts.sum(axis=1)))
 
 
 def summarize(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

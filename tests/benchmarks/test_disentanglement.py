@@ -1,12 +1,15 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 
 from tests.conftest import ROOT
 
 sys.path.append(str(ROOT / "benchmarks"))
 import disentanglement
+
+from uncertainty_suite import evaluation
 
 LEVELS = (0.0, 0.1, 0.2, 0.4)
 
@@ -43,3 +46,12 @@ def test_the_page_quotes_the_committed_results():
     for task in json.loads((ROOT / "benchmarks/results/disentanglement.json").read_text())["tasks"].values():
         assert disentanglement.table_of_levels(task["levels"]) in page
         assert disentanglement.table_of_claims(task["claims"]) in page
+
+
+def test_the_entropy_of_symmetric_noise_is_that_of_the_option():
+    rng = np.random.default_rng(0)
+    clean = rng.integers(0, 10, 200_000)
+    given = np.where(rng.random(len(clean)) < 0.2, (clean + rng.integers(1, 10, len(clean))) % 10, clean)
+    expected = evaluation.label_entropy(0.2, num_classes=10)
+    assert disentanglement.conditional_entropy(given, clean) == pytest.approx(expected, abs=2e-3)
+    assert disentanglement.conditional_entropy(clean, clean) == 0
