@@ -64,7 +64,7 @@ def _markdown_of(found: Sequence[_Column]) -> str:
         cells = [(escape_markdown(text), bold) for text, bold in column.cells]
         columns.append([escape_markdown(column.header), *(f"**{text}**" if bold else text for text, bold in cells)])
     names = sum(column.is_name for column in found)
-    widths = [max(map(len, column)) for column in columns]
+    widths = [max(2, *map(len, column)) for column in columns]  # room for the dash and the colon of a rule
     lines = _aligned(columns, widths, names)
     rule = ["-" * width if i < names else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
     lines.insert(1, rule)
