@@ -207,6 +207,5 @@ def test_links_lead_somewhere(path):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_rules_of_tables_have_dashes(page):
     """A column of dashes and colons without a dash makes text of the whole table."""
-    rules = [line for line in page.read_text(encoding="utf-8").splitlines() if re.fullmatch(r"\|[|: -]*-[|: -]*\|", line)]
-    for rule in rules:
+    for rule in re.findall(r"^\|[|: -]*-[|: -]*\|$", page.read_text(encoding="utf-8"), re.MULTILINE):
         assert all(re.fullmatch(r" *:?-+:? *", cell) for cell in rule.strip("|").split("|")), rule
