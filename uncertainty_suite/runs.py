@@ -43,7 +43,7 @@ _CONFIG_TYPES: dict[str, type] = {
     "evaluation.ensemble_curve": bool,
 }
 _RESULTS_TYPES: dict[str, type] = {
-    **dict.fromkeys(("config", "metrics", "provenance", "left_out", "tuned", "likelihood"), dict),
+    **dict.fromkeys(("config", "metrics", "provenance", "left_out", "tuned", "likelihood", "data_fingerprint"), dict),
     **dict.fromkeys(("method", "task", "in_distribution"), str),
     **dict.fromkeys(("protocol_version", "seed"), int),
     "splits": list,

@@ -89,7 +89,7 @@ class Planned:
                 f"({'; '.join(configuration.differences(found, self.config))}). Choose another --output_dir."
             )
         if self.results is not None:
-            check_data(self.results["data_fingerprint"], self.config["dataset"], self.folder, self.data_dir)
+            check_data(self.results.get("data_fingerprint", {}), self.config["dataset"], self.folder, self.data_dir)
 
 
 @dataclasses.dataclass(frozen=True)
