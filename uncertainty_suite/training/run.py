@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _PACKAGES = ("keras", "ml_collections", "numpy", "scikit-learn", "scipy", "tensorflow", "tensorflow-datasets")
 # What is said of a run that is finished already.
-_RESULTS = ("method", "task", "seed", "likelihood", "in_distribution", "left_out", "tuned")
+_RESULTS = ("method", "task", "seed", "likelihood", "in_distribution", "left_out", "tuned", "data_fingerprint")
 _MOST_NUMBERS = 2**30  # of the inputs of one call of predict: 4 GB
 # How the names of environment variables begin that may change bits; and of those among them that do not: of what is
 # printed, who the other processes are, what scikit-learn sets itself, and what Terraform reads, secrets among it.
