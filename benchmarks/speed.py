@@ -65,7 +65,13 @@ PRODUCT = re.compile("MatMul|Conv|Einsum|MatrixTriangularSolve|Cholesky")  # als
 SECONDS_A_ROW = 2.0  # of `methods`, more where it takes longer to repeat it as often as other rows
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # of Keras, by precision
 KERAS = layers.LayerSet(norm=keras.layers.BatchNormalization)
-MADE_UP = {**ONLY_TEST, "dataset.name": "made_up_images"}
+MADE_UP = {  # all of them are trained on, so that an epoch has the batches that are asked for, on each side
+    **ONLY_TEST,
+    "dataset.name": "made_up_images",
+    "dataset.validation_percent": 0.0,
+    "evaluation.splits": ("test",),
+    "evaluation.posthoc": (),
+}
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {  # a file of configs/, and what differs from it
     "resnet_mlp": ("two_moons", {}),
     "convnet": ("mnist", {**MADE_UP, "dataset.size": 28, "dataset.channels": 1}),
@@ -276,7 +282,8 @@ def sngp(settings: Settings) -> Iterator[Row]:
     """
     networks = {"resnet_mlp": 8, "convnet": 4} | ({} if settings.quick else {"wide_resnet 16-4": 1})
     for name, num_batches in networks.items():
-        ours, theirs = (take(method, name, settings.folder, num_batches) for method in ("sngp", "deterministic"))
+        ours = take("sngp", name, settings.folder, num_batches, {"sngp.mean_field_factor": (1.0,)})
+        theirs = take("deterministic", name, settings.folder, num_batches)
         inputs = make_inputs(ours, PREDICTION_BATCH_SIZE)
         for what, make, work in (
             ("training", train, work_of_training(ours)),
