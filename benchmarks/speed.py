@@ -266,7 +266,7 @@ def predict_by_covariance(model: keras.Model, inputs: np.ndarray) -> Callable[[]
     """Return a function that predicts as the SNGP tutorial does: the covariance of all points, for its diagonal."""
     head = model.get_layer("head")
     backbone = keras.Model(model.input, model.output["features"])
-    covariance = tf.cast(tf.linalg.inv(head.precision), tf.float32)  # kept by the tutorial's layer, too
+    covariance = tf.cast(head.ridge_penalty * tf.linalg.inv(head.precision), tf.float32)  # kept by its layer, too
 
     def predict() -> np.ndarray:
         features = head.random_features(backbone(inputs, training=False))
