@@ -103,8 +103,12 @@ class Row:
 def kind_of(hardware: dict[str, Any]) -> str:
     """Return what a kind of processor is called, for a file: its name, its widest instructions and how many cores."""
     words = re.findall("[a-z0-9]+", re.sub(r"\((r|tm)\)", "", hardware["processor"].lower()))
-    widest = [each for each in WIDEST if each in (hardware.get("instructions") or ())][:1]
-    return "_".join([*words, *widest, f"{hardware['cpus']}_cores"])
+    return "_".join([*words, *_widest(hardware), f"{hardware['cpus']}_cores"])
+
+
+def _widest(hardware: dict[str, Any]) -> list[str]:
+    """Return the widest instructions of a processor, or nothing if none are known."""
+    return [each for each in WIDEST if each in (hardware.get("instructions") or ())][:1]
 
 
 def write_group(path: Path, group: str, made_with: dict[str, Any], rows: list[dict[str, Any]]) -> None:
@@ -142,7 +146,7 @@ def format_tables(folder: Path = RESULTS) -> str:
         sections.append(
             "\n".join(
                 [
-                    f"### {hardware['processor']}, {hardware['cpus']} cores\n",
+                    f"### {', '.join([hardware['processor'], *_widest(hardware), str(hardware['cpus'])])} cores\n",
                     f"[{path.name}](../benchmarks/results/speed/{path.name}):\n",
                     *[*lines, ""],
                     *["```", *table, "```\n"],
