@@ -132,16 +132,19 @@ class _Neighbours:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._seen: tuple[int, int, int] | None = None  # the folder when its files were last looked at
         self._known: dict[Path, tuple[tuple[int, int, int], Record | None]] = {}
         self._agreement = Agreement()
 
     def check(self, record: Record, path: Path) -> None:
         """Refuse a record that cannot stand beside the others; `path` is where it shall lie, in place of any there."""
-        found = {each: _stamp(each) for each in sorted(self._folder.glob("*.json"))}
-        if found != {each: stamp for each, (stamp, _) in self._known.items()}:  # others were at it
+        # Whoever adds renames a file into the folder, which changes it: no need to look at every file each time.
+        if _stamp(self._folder) != self._seen:  # others were at it
+            found = {each: _stamp(each) for each in sorted(self._folder.glob("*.json"))}
             known = {each: self._known[each] for each in found if self._known.get(each, (None,))[0] == found[each]}
             self._known = {each: known.get(each) or (stamp, _readable(each)) for each, stamp in found.items()}
             self._agreement = self._all_but(None)
+            self._seen = _stamp(self._folder)
         agreement = self._all_but(path) if path in self._known else self._agreement
         if problem := agreement.problem(record):
             raise InputError(problem)
@@ -155,6 +158,7 @@ class _Neighbours:
         """Count a record in that was written."""
         replaces = record.folder in self._known
         self._known[record.folder] = _stamp(record.folder), record
+        self._seen = _stamp(self._folder)
         if replaces:
             self._agreement = self._all_but(None)
         else:
@@ -169,7 +173,7 @@ class _Neighbours:
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
-    """Return what changes when a file is written anew."""
+    """Return what changes when a file is written anew, or when a folder gets one."""
     status = path.lstat()
     return status.st_ino, status.st_mtime_ns, status.st_size
 
