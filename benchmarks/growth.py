@@ -6,8 +6,7 @@
 Each point is a process of its own, which says how much processor time the work took, which other work on the machine
 hardly changes, and by how much the most memory it held is beyond what it held before. What is linear in the work has an
 exponent of 1: it is the slope of the logarithms over the larger sizes, where what every run costs no longer counts. The
-exit status is 1 where an exponent is above 1.1. The numbers are written to `benchmarks/results/growth.json`; nobody has
-run it whole yet.
+exit status is 1 where an exponent is above 1.1. The numbers are written to `benchmarks/results/growth.json`.
 """
 
 import argparse

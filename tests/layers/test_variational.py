@@ -191,6 +191,25 @@ def test_which_examples_share_a_draw():
             assert np.any(predicted != layer(x, training=training_))
 
 
+def test_the_stddev_is_computed_once_for_all_samples():
+    inputs = keras.Input((4,))
+    layer = Variational(keras.layers.Dense(3), initial_stddev=0.5, seed=1)
+    model = keras.Model(inputs, layer(inputs))
+    x = tf.ones((2, 4))
+    passes = [model(x).numpy() for _ in range(3)]
+    layers.seed_draws([model], 0)
+    expected = [model(x).numpy() for _ in range(3)]
+    layers.seed_draws([model], 0)
+    predict = tf.function(lambda x: layers.draw_samples(model, x, num_samples=3)).get_concrete_function(x)
+    np.testing.assert_allclose(predict(x), expected, rtol=1e-6)
+    assert np.any(np.not_equal(passes, expected))
+
+    functions = predict.graph.as_graph_def().library.function
+    assert not [node for function in functions for node in function.node_def if node.op == "Softplus"]
+    layer.rho.assign(layer.rho - 100.0)  # what was kept is not kept for later
+    np.testing.assert_allclose(layer.stddev, 0, atol=1e-6)
+
+
 def test_replicas_draw_different_kernels():
     strategy = two_replicas()
     with strategy.scope():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from uncertainty_suite import keras, tf
+from uncertainty_suite.layers.variational import Variational
 
 _BYTES_PER_PASS = 16 * 2**20  # of copies of the hidden tensors: with more, passes leave the processor's caches
 
@@ -136,12 +138,16 @@ def draw_samples(rest: keras.Model, hidden: Any, num_samples: int) -> Any:
                 variable.assign(value)
         return outputs
 
-    outputs = tf.map_fn(
-        one_pass,
-        tf.range(num_samples // copies),
-        fn_output_signature=keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), rest.output),
-        parallel_iterations=1,  # the passes draw from the same generators, so their order must be fixed
-    )  # [passes, copies * batch, ...]
+    with contextlib.ExitStack() as kept:
+        for layer in _stochastic_layers(rest):
+            if isinstance(layer, Variational):
+                kept.enter_context(layer.kept_stddev())
+        outputs = tf.map_fn(
+            one_pass,
+            tf.range(num_samples // copies),
+            fn_output_signature=keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), rest.output),
+            parallel_iterations=1,  # the passes draw from the same generators, so their order must be fixed
+        )  # [passes, copies * batch, ...]
     return keras.tree.map_structure(
         lambda x: tf.reshape(x, tf.concat([[num_samples, tf.shape(x)[1] // copies], tf.shape(x)[2:]], axis=0)), outputs
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -132,6 +133,7 @@ class Variational(keras.layers.Wrapper):
         self.estimator = estimator
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed, name=self.name)
+        self._kept_stddev: tf.Tensor | None = None
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         super().build(input_shape)
@@ -151,7 +153,18 @@ class Variational(keras.layers.Wrapper):
     @property
     def stddev(self) -> tf.Tensor:
         """The scale of the posterior, of the shape of its mean; a Gaussian's standard deviation."""
+        if self._kept_stddev is not None:
+            return self._kept_stddev
         return tf.nn.softplus(tf.convert_to_tensor(self.rho))
+
+    @contextlib.contextmanager
+    def kept_stddev(self) -> Iterator[None]:
+        """Compute the scale once for all calls within, between which nothing is trained."""
+        self._kept_stddev = self.stddev
+        try:
+            yield
+        finally:
+            self._kept_stddev = None
 
     def kl_divergence(self) -> tf.Tensor:
         """Return the Kullback-Leibler divergence of the posterior from the prior in nats, a scalar, exactly.
