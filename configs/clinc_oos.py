@@ -4,13 +4,14 @@
     python baselines/sngp.py --config=configs/clinc_oos.py:transformer
     python baselines/sngp.py --config=configs/clinc_oos.py:minilm
 
-The text CNN takes 90 CPU-seconds in all, measured on two shared cores with the deterministic network; an ensemble of
-four trains four of them. With three seeds the deterministic network had a test accuracy of 0.907, an NLL of 0.363 and
-an AUROC of 0.928 for queries that are out of scope (`ood/near/auroc`), SNGP 0.908, 0.382 and 0.917. Out-of-scope
-queries are never trained on.
+The text CNN takes half a minute of one core in all with the deterministic network; an ensemble of four trains four of
+them. With three seeds the deterministic network has a test accuracy of 0.908, an NLL of 0.363 and an AUROC of 0.928 for
+queries that are out of scope (`ood/near/auroc`), SNGP 0.907, 0.381 and 0.916, an ensemble of four 0.918, 0.323 and
+0.935. Out-of-scope queries are never trained on.
 
 The variant `minilm` fine-tunes a trained encoder of sentences, which has to be installed (`models/pretrained.py` says
-how). It has not been run by us with these settings.
+how). That takes a quarter of an hour of one core; with three seeds the deterministic network has a test accuracy of
+0.953, an NLL of 0.219 and an AUROC of 0.966 for queries that are out of scope.
 
 The variant `keras_hub=<preset>` fine-tunes a BERT of keras-hub, from a folder or a preset that keras-hub downloads
 (`models/keras_hub_presets.py`); `sngp` is then SNGP-BERT. It is tested with a tiny network of random weights.
