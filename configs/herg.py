@@ -8,7 +8,8 @@ test accuracy of 0.777 and an NLL of 0.475, an ensemble of four 0.782 and 0.462;
 0.618, 0.700 and 0.598. Of 15 and 40 epochs 15 were better on validation data; nothing else has been tuned.
 
 With the variant `graphs`, `--config=configs/herg.py:graphs`, a message-passing network sees atoms and bonds in place of
-fingerprints; it has not been measured.
+fingerprints. With three seeds the deterministic network has a test accuracy of 0.710 and an NLL of 0.564, on molecules
+of new scaffolds 0.658 and 0.625: worse than by fingerprints. Nothing of it has been tuned.
 """
 
 from ml_collections import ConfigDict
