@@ -72,7 +72,9 @@ def main() -> int:
             seconds = compare(sides, arguments.repeats, warm_up=False, clock=processor_seconds)
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", earlier], cwd=ROOT, check=True)
-    row = Row("24 runs of the benchmark, processor time", f"revision {REVISION}", **seconds, unit="x faster", target=TARGET)
+    row = Row(
+        "24 runs of the benchmark, processor time", f"revision {REVISION}", **seconds, unit="x faster", target=TARGET
+    )
     summary = row.summarize()
     print(f"{HEADER}\n{format_line(summary)}")
     path = arguments.output_dir / f"{kind_of(made_with['hardware'])}.json"
