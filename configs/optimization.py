@@ -3,8 +3,8 @@
     python baselines/decisions/bayesian_optimization.py --method=deep_ensemble --config=configs/optimization.py \\
         --output_dir=runs/branin
 
-A network predicts what a candidate gives; `datasets/test_functions.py` says what these are. Results and times are in
-`docs/decisions.md`. Nothing is held out for validation: all candidates can be tried.
+A network predicts what a candidate gives; `datasets/test_functions.py` says what these are. Nothing is held out for
+validation: all candidates can be tried. There are no results of it yet.
 """
 
 from ml_collections import ConfigDict

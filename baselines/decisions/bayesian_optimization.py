@@ -8,7 +8,7 @@ tried, asks it about all other candidates, and tries the one with the highest sc
 Curves are of the simple regret: what the best of all candidates gives more than the best that was tried. Candidates are
 fixed points, so that regret can be nothing. `uniform` is not trained.
 
-A round that is finished is not repeated, so the command can be given again. `docs/decisions.md` has results and times.
+A round that is finished is not repeated, so the command can be given again.
 """
 
 import numpy as np
