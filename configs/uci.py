@@ -39,6 +39,16 @@ def get_methods(table):
             "search": {"model": {"dropout_rate": (0.005, 0.2, "log")}},
         },
         "deep_ensemble": {"deep_ensemble": {"size": 5}},
+        # Learning rates of gradient descent on the mean loss.
+        "ivon": {
+            "optimizer": {"learning_rate": 0.1, "hess_init": 0.5, "beta_2": 0.999},
+            "search": {"optimizer": {"learning_rate": (0.01, 1.0, "log")}},
+        },
+        "masksembles": {"model": {"dropout_rate": 0.05}},  # masks take the place of dropout
+        "sg_mcmc": {
+            "optimizer": {"learning_rate": 0.03},
+            "search": {"optimizer": {"learning_rate": (1e-3, 0.3, "log")}},
+        },
         "sngp": {
             **epochs["sngp"],
             "sngp": {

@@ -140,7 +140,8 @@ def test_curves_of_several_seeds_are_pooled(boards):
         bins = row["curves"]["reliability"]
         assert sum(count for count, _, _ in bins) == 3 * 300
         accuracy = sum(count * accuracy for count, _, accuracy in bins) / 900
-        assert accuracy == pytest.approx(row["values"]["test/accuracy"]["mean"], abs=1e-3)
+        (of_accuracy,) = (k for k, metric in enumerate(toy["metrics"]) if metric["name"] == "test/accuracy")
+        assert accuracy == pytest.approx(row["values"][of_accuracy]["mean"], abs=1e-3)
 
 
 def test_regression_has_quantiles_and_folds(fold_boards):
@@ -182,6 +183,24 @@ def test_the_page_is_told_where_metrics_were_measured(boards):
     }
     assert told("shift/fog_3/nll")["severity"] is None
     assert told("num_parameters")["section"] is None
+
+
+def test_a_corruption_of_one_severity_comes_without_intervals_and_tests(boards):
+    text = page(read_records([boards]))
+    task = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])["tasks"][0]
+    (row,) = (row for row in task["rows"] if row["method"] == "deterministic")
+    cells = {metric["name"]: cell for metric, cell in zip(task["metrics"], row["values"])}
+    assert cells["shift/fog_3/nll"].keys() - {"best", "tied"} == {"mean", "runs", "error"}
+    assert cells["shift/severity_3/nll"].keys() >= {"mean", "runs", "error", "interval"}
+
+
+def test_what_all_runs_of_a_row_have_in_common_comes_once(fold_boards):
+    text = page(read_records([fold_boards]))
+    (task,) = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])["tasks"]
+    row = task["rows"][0]
+    assert [run["fold"] for run in row["runs"]] == [0, 1, 2, 3, 4, 5]
+    assert "versions" in row["all_runs"]
+    assert all(row["all_runs"].keys().isdisjoint(run) for run in row["runs"])
 
 
 @pytest.fixture

@@ -54,6 +54,9 @@ const shapeOf = (method) => SHAPES[[...colorOf.keys()].indexOf(method) % SHAPES.
 for (const task of DATA.tasks) {
   const seen = new Map();
   for (const row of task.rows) {
+    // Cells come in the order of the metrics, and what all runs of a row have in common comes once.
+    row.values = Object.fromEntries(task.metrics.map((metric, i) => [metric.name, row.values[i]]).filter(([, value]) => value));
+    row.runs = row.runs.map((run) => ({ ...row.all_runs, ...run }));
     if (!colorOf.has(row.method)) colorOf.set(row.method, COLORS[colorOf.size % COLORS.length]);
     const color = colorOf.get(row.method);
     const earlier = seen.get(color) || 0;

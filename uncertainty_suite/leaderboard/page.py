@@ -124,15 +124,10 @@ def _task(table: Table) -> dict[str, Any]:
                 "count": count(table, row),
                 "reference": analysis.reference(i),
                 **_row(row),
-                "values": {
-                    metric: {
-                        **_value(estimate, analysis.example_intervals.get(metric, [None] * (i + 1))[i]),
-                        **_detectable(powers.get(metric), i),
-                    }
-                    for metric, estimates in columns.items()
-                    if (estimate := estimates[i])
-                }
-                | _equivalent(analysis.ensemble_equivalents[i], len(row.records)),
+                "values": [
+                    *(_cell(analysis, metric, i, powers.get(metric)) for metric in columns),
+                    *([_equivalent(found, len(row.records))] if (found := analysis.ensemble_equivalents[i]) else []),
+                ],
             }
             for i, row in enumerate(table.rows)
         ],
@@ -153,6 +148,23 @@ def _measured(place: Place | None, name: str) -> dict[str, Any]:
     if not place.is_mean:
         return found
     return {**found, "mean": True, **({} if place.severity is None else {"severity": place.severity})}
+
+
+def _cell(analysis: Analysis, metric: str, row: int, power: Power | None) -> dict[str, Any] | None:
+    """Return what a cell shows; None where a row has no such metric.
+
+    Intervals and tests of each corruption of each severity are left out: there may be a hundred of them, which would
+    be most of the page.
+    """
+    estimate = analysis.estimates(metric)[row]
+    if estimate is None:
+        return None
+    examples = analysis.example_intervals.get(metric)
+    value = {**_value(estimate, examples[row] if examples else None), **_detectable(power, row)}
+    place, _ = analysis.table.places.of(metric)
+    if place and any(split.key == place.key and split.derived for split in place.splits):
+        return {name: value[name] for name in ("mean", "runs", "error", "best", "tied") if name in value}
+    return value
 
 
 def _value(estimate: Estimate, examples: tuple[float, float] | None) -> dict[str, Any]:
@@ -179,11 +191,9 @@ def _detectable(power: Power | None, row: int) -> dict[str, Any]:
     return {"detectable": _short(power.to_reference[row]), "needed": needed(power.needed[row])}
 
 
-def _equivalent(found: Equivalent | None, runs: int) -> dict[str, Any]:
+def _equivalent(found: Equivalent, runs: int) -> dict[str, Any]:
     """Return the cell of the ensemble equivalent, a number to sort by and what is shown."""
-    if found is None:
-        return {}
-    return {_EQUIVALENT: {"mean": _short(min(found.members, found.largest + 1)), "runs": runs, "text": str(found)}}
+    return {"mean": _short(min(found.members, found.largest + 1)), "runs": runs, "text": str(found)}
 
 
 def _row(row: Row) -> dict[str, Any]:
@@ -198,7 +208,7 @@ def _row(row: Row) -> dict[str, Any]:
         "tuned": tuned_on(row),
         "tuned_method": tuned(row),
         "config": {name: json.dumps(flat[name], ensure_ascii=False) for name in sorted(flat) if name != "seed"},
-        "runs": [_run(record) for record in row.records],
+        **_runs([_run(record) for record in row.records]),
         "curves": _mean_curves([record.curves for record in row.records if record.curves]),
     }
 
@@ -215,6 +225,13 @@ def _run(record: Record) -> dict[str, Any]:
         "hardware": f"{hardware.get('cpus', '?')} x {hardware.get('processor', 'unknown')}",
         "versions": ", ".join(f"{name} {value}" for name, value in provenance.get("versions", {}).items()),
     }
+
+
+def _runs(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what all runs have in common, and what else each of them has."""
+    shared = {name: value for name, value in runs[0].items() if all(run.get(name) == value for run in runs)}
+    each = [{name: value for name, value in run.items() if name not in shared} for run in runs]
+    return {"all_runs": shared, "runs": each}
 
 
 def _mean_curves(curves: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
