@@ -378,6 +378,44 @@ def test_without_one_of_its_own_settings_it_is_the_one_with_the_most_seeds(two_p
     assert [rows[i].settings["precision"] for i in analysis.references] == ["float32"] * len(rows)
 
 
+@pytest.fixture
+def two_searches(make_run):
+    """Two tasks, on which three methods were trained as they are and after a search of eight trials."""
+
+    def searched(rate):
+        said = {"values": [rate] * 8, "chosen": rate, "criterion": "nll", "split": "validation"}
+        return {"optimizer.learning_rate": {**said, "range": [1e-3, 1e-1, "log"]}}
+
+    runs = []
+    for task in ("one", "two"):
+        for rate, gain in {0.01: 0.0, 0.05: 0.1}.items():
+            for method, nll in {"a": 0.4, "b": 0.3, "deterministic": 0.5}.items():
+                own = {} if method == "deterministic" else {method: {"size": 4}}
+                for seed in range(2):
+                    config = {"optimizer": {"learning_rate": rate}, "method": method, "seed": seed, **own}
+                    metrics = {"test/nll": nll - gain + 0.001 * seed}
+                    changes = {"tuned": searched(rate)} if gain else {}
+                    name = f"{task}-{method}-{rate}-{seed}"
+                    runs.append(make_run(name, metrics, task=task, method=method, seed=seed, config=config, **changes))
+    return tables(read_records(runs))
+
+
+def test_a_row_is_compared_with_the_deterministic_network_of_a_search_as_long(two_searches):
+    (table, _) = two_searches
+    assert sorted((row.method, row.trials) for row in table.rows) == [
+        (method, trials) for method in ("a", "b", "deterministic") for trials in (0, 8)
+    ]
+    for row, estimate in zip(table.rows, Analysis(table).estimates("test/nll")):
+        if row.method != "deterministic":
+            assert estimate.difference == pytest.approx({"a": -0.1, "b": -0.2}[row.method])
+
+
+def test_ranks_are_of_one_search(two_searches):
+    ranking = rank(two_searches, "test/nll")
+    assert ranking.methods == ("b", "a", "deterministic")
+    assert ranking.ranks == (1, 2, 3)
+
+
 def test_ranks_are_of_one_setting(two_precisions):
     ranking = rank(two_precisions, "test/nll")
     assert (ranking.methods, ranking.ranks) == (("b", "a", "deterministic"), (1, 2, 3))
@@ -411,6 +449,26 @@ def test_folds_are_compared_in_pairs(fold_boards):
     assert found["sngp"].best
     assert not found["twin"].tied
     assert analysis.example_intervals == {}  # each fold has examples of its own
+
+
+def test_the_best_row_is_that_of_the_folds_that_all_rows_have(make_run):
+    rmse_of_fold = {"deterministic": [1.0, 1.1, 5.0, 5.2], "lucky": [2.0, 2.2]}  # the folds of the one were easy
+    runs = [
+        make_run(
+            f"{method}-{fold}",
+            {"test/rmse": rmse},
+            method=method,
+            fold=fold,
+            config={"seed": 0, "dataset": {"fold": fold}, **({} if method == "deterministic" else {method: {}})},
+        )
+        for method, values in rmse_of_fold.items()
+        for fold, rmse in enumerate(values)
+    ]
+    (table,) = tables(read_records(runs))
+    found = {row.method: estimate for row, estimate in zip(table.rows, Analysis(table).estimates("test/rmse"))}
+    assert found["deterministic"].statistic.mean > found["lucky"].statistic.mean
+    assert found["deterministic"].best
+    assert not found["lucky"].best
 
 
 def test_a_task_with_one_fold_is_compared_over_its_seeds(make_run):

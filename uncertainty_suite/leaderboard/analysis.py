@@ -164,7 +164,7 @@ class Analysis:
             return result
 
         comparison = self._comparison(metric, list(statistic_of.values()), present)
-        means = np.array([statistic_of[i].mean for i in present])
+        means = np.array(self._comparable_means(list(statistic_of.values())))
         best = int(means.argmax() if direction else means.argmin())
         p_best = statistics.holm_pairs(comparison.p)[best]
         tied = p_best >= SIGNIFICANCE  # NaN is not
@@ -191,6 +191,13 @@ class Analysis:
                 difference_interval=(float(low[k, against]), float(high[k, against])) if tested else None,
             )
         return result
+
+    def _comparable_means(self, found: Sequence[Statistic]) -> list[float]:
+        """Return the means that tell which row is the best: over the folds that all rows have, if there are such."""
+        folds = [fold for fold in found[0].by_fold if all(fold in statistic.by_fold for statistic in found)]
+        if self.table.num_folds < 2 or not folds:
+            return [statistic.mean for statistic in found]
+        return [float(np.mean([statistic.by_fold[fold] for fold in folds])) for statistic in found]
 
     def _comparison(self, metric: str, found: Sequence[Statistic], present: Sequence[int]) -> statistics.Comparison:
         if metric not in self._comparisons:
@@ -232,7 +239,8 @@ class Analysis:
             return None
         # The rows that have a reference, with it, and the difference that is shown.
         against = {i: j for i in present if (j := self.references[i]) in present and j != i}
-        order = sorted(present, key=lambda i: statistic_of[i].mean, reverse=direction)
+        mean_of = dict(zip(present, self._comparable_means(list(statistic_of.values()))))
+        order = sorted(present, key=mean_of.__getitem__, reverse=direction)
         seen = next(((i, against[i]) for i in order if i in against), (order[0], order[1]))
         pairs = [*against.items(), seen]
         place_of = {i: k for k, i in enumerate(present)}
@@ -283,14 +291,17 @@ class Analysis:
         several it is one with the row's own settings, then that with the largest ensembles, then the first.
         """
         curves = {i: curve for i in range(len(self.table.rows)) if (curve := self._ensembles(i))}
+        ensembles = {i: self.table.rows[i] for i in curves}
         result: list[Equivalent | None] = []
         for row in self.table.rows:
             statistic = row.statistic(self.table.inside(self.table.calibrated_loss))
             if not (curves and statistic):
                 result.append(None)
                 continue
-            same = {i: self.table.rows[i].settings == row.settings for i in curves}
-            curve = curves[min(curves, key=lambda i: (not same[i], -max(curves[i]), i))]
+            differs = {
+                i: (other.settings != row.settings, other.trials != row.trials) for i, other in ensembles.items()
+            }
+            curve = curves[min(curves, key=lambda i: (*differs[i], -max(curves[i]), i))]
             result.append(Equivalent(statistics.ensemble_equivalent(curve, statistic.mean), max(curve)))
         return result
 
@@ -366,14 +377,16 @@ def _reference(row: Row, rows: Sequence[Row]) -> int | None:
     """Return the row that a row is compared with: that of the method without hyper-parameters of its own.
 
     Of several the one with the row's own settings, then the one whose architecture most rows have to the letter (so a
-    wider network is no reference but compared with one), then the first method in alphabetical order, then the row with
-    the most replicates, then the first.
+    wider network is no reference but compared with one), then one whose search had as many trials, then the first
+    method in alphabetical order, then the row with the most replicates, then the first.
     """
     candidates = [i for i, other in enumerate(rows) if other.records[0].config.keys() <= _SHARED]
     models = [other.records[0].config.get("model") for other in rows]
 
     def preference(i: int) -> tuple:
-        return rows[i].settings != row.settings, -models.count(models[i]), rows[i].method, -len(rows[i].records), i
+        other = rows[i]
+        differs = other.settings != row.settings, -models.count(models[i]), other.trials != row.trials
+        return *differs, other.method, -len(other.records), i
 
     return min(candidates, key=preference, default=None)
 
@@ -400,9 +413,9 @@ def rank(tables: Sequence[Table], metric: str) -> Ranking | None:
     rankings of what is left the one counts whose critical difference is the least part of the range of ranks, of equals
     that of the most tasks.
 
-    Of each task only rows of the same settings count: the settings with the most methods, then the most runs, then the
-    first; and of several rows of a method the one whose architecture most rows have to the letter, then the most runs,
-    then the first. No choice looks at the results.
+    Of each task only rows of the same settings and number of trials count: those of the most methods, then the most
+    runs, then the first; and of several rows of a method the one whose architecture most rows have to the letter, then
+    the most runs, then the first. No choice looks at the results.
     Tasks without the metric are left out, and so are tasks of one method, in which nothing is ranked.
     """
     direction = higher_is_better(metric)
@@ -412,10 +425,10 @@ def rank(tables: Sequence[Table], metric: str) -> Ranking | None:
     for table in tables:
         models = [row.records[0].config.get("model") for row in table.rows]
         # By method: how many rows have its architecture, its number of runs, and its mean.
-        by_settings: dict[tuple[str, ...], dict[str, tuple[int, int, float]]] = {}
+        by_settings: dict[tuple[object, ...], dict[str, tuple[int, int, float]]] = {}
         for row, model in zip(table.rows, models):
             if statistic := row.statistic(metric):
-                of_method = by_settings.setdefault(tuple(row.settings.values()), {})
+                of_method = by_settings.setdefault((*row.settings.values(), row.trials), {})
                 weight = models.count(model), len(row.records)
                 if weight > of_method.get(row.method, (0, 0, 0.0))[:2]:
                     of_method[row.method] = *weight, statistic.mean

@@ -122,6 +122,12 @@ class Row:
                 found.setdefault(field, []).append(said)
         return found
 
+    @property
+    def trials(self) -> int:
+        """How many trials a search had that chose its hyper-parameters; 0 for values that nobody searched."""
+        searched = (said for said in self.records[0].tuned.values() if "range" in said)
+        return max((len(said["values"]) for said in searched), default=0)
+
     def statistic(self, metric: str) -> Statistic | None:
         """Return the statistic of a metric over the replicates that have it, None if none has."""
         return self._statistics.get(metric)
