@@ -99,6 +99,15 @@ def test_numbers_have_the_digits_they_deserve(records, metric, values, text):
     assert list(row.values())[-1] == text
 
 
+def test_a_row_beside_all_others_takes_no_digits_from_them(records):
+    rows = cells(
+        render(
+            records({"a": {"test/rmse": [2.8, 3.2]}, "b": {"test/rmse": [3.1, 3.5]}, "c": {"test/rmse": [5e3, 1e3]}})
+        )
+    )
+    assert [list(row.values())[-1].strip("*") for row in rows] == ["3.00 ± 0.20", "3.30 ± 0.20", "3,000.00 ± 2,000.00"]
+
+
 def test_a_metric_that_some_seeds_lack_says_how_many_have_it(records):
     (row,) = cells(render(records({"a": {"test/nll": [0.1, 0.3, None], "test/ece": [0.1, 0.1, 0.1]}})))
     assert row["seeds"] == "3"

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from uncertainty_suite import configuration
 from uncertainty_suite.errors import unknown_name
 from uncertainty_suite.leaderboard import statistics
@@ -114,12 +116,13 @@ def number(value: float, decimals: int) -> str:
 def decimals(metric: str, statistics: Sequence[Statistic]) -> int:
     """Return how many decimals a column deserves.
 
-    Four significant digits of its largest mean (where 1.0000 counts as 0.9999 does), and no more than two significant
-    digits of its smallest standard error.
+    Four significant digits of its largest mean (where 1.0000 counts as 0.9999 does) but for a row that is beside all
+    others, a hundred times their median, and no more than two significant digits of its smallest standard error.
     """
     if metric in EXACT_COSTS or not statistics:
         return 0
-    largest = max(abs(statistic.mean) for statistic in statistics)
+    means = [abs(statistic.mean) for statistic in statistics]
+    largest = max(mean for mean in means if mean <= 100 * np.median(means))
     count = 3 - _exponent(largest) + (1 <= largest < 10) if largest else 4
     errors = [statistic.standard_error for statistic in statistics if statistic.standard_error]
     if errors:
