@@ -1,6 +1,6 @@
 """Say of classifiers of toxicity how they treat groups of people, and how far they can be trusted.
 
-    python benchmarks/toxicity.py runs/toxicity/*/seed*
+    python benchmarks/toxicity.py runs/toxicity/*/seed*/
 
 Takes finished runs of configs/toxicity.py, prints a row for each method, the mean over its runs, and trains nothing.
 

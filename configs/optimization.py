@@ -4,7 +4,7 @@
         --output_dir=runs/branin
 
 A network predicts what a candidate gives; `datasets/test_functions.py` says what these are. Nothing is held out for
-validation: all candidates can be tried. There are no results of it yet.
+validation: all candidates can be tried. Results are in `docs/decisions.md`.
 """
 
 from ml_collections import ConfigDict

@@ -1,7 +1,7 @@
 """Toxicity of texts: trained on tweets, tested by identity and under identity swaps, with the votes of people.
 
     python baselines/sngp.py --config=configs/toxicity.py
-    python benchmarks/toxicity.py runs/toxicity/*/seed*
+    python benchmarks/toxicity.py runs/toxicity/*/seed*/
 
 `hatecheck` and its parts by identity, and the comments of Wikipedia with and without their identities swapped, are from
 elsewhere: with other definitions of their labels, too, see `datasets/tfds_texts.py`. The second command says how the

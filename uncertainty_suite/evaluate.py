@@ -1,6 +1,6 @@
 """Evaluate finished runs anew.
 
-    python -m uncertainty_suite.evaluate runs/digits/*/seed*
+    python -m uncertainty_suite.evaluate runs/digits/*/seed*/
     python -m uncertainty_suite.evaluate RUN --metrics mce sce --ood_scores energy --posthoc temperature_scaling raps
     python -m uncertainty_suite.evaluate RUN --ood noise/uniform --corruptions fog --save logits
     python -m uncertainty_suite.evaluate runs/sweep/trials/digits/sngp/*/seed0 --config configs/digits.py

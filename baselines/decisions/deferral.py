@@ -1,6 +1,6 @@
 """Deferral: which decisions to leave to an expert who can take only some of them, by what a method says of its own.
 
-    python baselines/decisions/deferral.py runs/digits/mc_dropout/seed* --output_dir=runs/deferral
+    python baselines/decisions/deferral.py runs/digits/mc_dropout/seed*/ --output_dir=runs/deferral
     python baselines/decisions/deferral.py runs/published/resnet20 --expert=human --output_dir=runs/deferral_cifar10
 
 It takes the run folders of any method on a task of classes, one a seed, and trains nothing. The expert answers the

@@ -20,7 +20,9 @@ def test_names_and_shapes_need_neither_tensorflow_nor_files():
     process = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert process.stdout.split() == [
         *("adult", "bandit/digits", "bandit/wheel", "banking77", "bike_sharing", "chaosnli_mnli", "chaosnli_snli"),
-        *("cifar10", "cifar100", "cifar10_corrupted", "clinc_oos", "davidson_hate"),
+        *("cifar10", "cifar100", "cifar10_corrupted"),
+        *("cifar10n/aggregate", "cifar10n/random1", "cifar10n/random2", "cifar10n/random3", "cifar10n/worst"),
+        *("clinc_oos", "davidson_hate"),
         *("diabetic_retinopathy/country", "diabetic_retinopathy/severity", "digits", "dtd", "dtd32", "fashion_mnist"),
         *(
             "herg",

@@ -115,6 +115,8 @@ def test_labels_that_people_gave(data_dir):
     for labels, rate in NOISE_RATES.items():
         noisy = datasets.get("cifar10", data_dir=data_dir, labels=labels)
         assert (noisy.labels != whole.labels).mean() == pytest.approx(rate, abs=3e-4)
+        by_name = datasets.get(f"cifar10n/{labels}", data_dir=data_dir)
+        np.testing.assert_array_equal(by_name.labels, noisy.labels)
     noisy = noisy.holding_out(0.1)
     assert noisy.fingerprint() != clean.fingerprint()
     np.testing.assert_array_equal(noisy.element_ids, clean.element_ids)

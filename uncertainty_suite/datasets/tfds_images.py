@@ -9,7 +9,8 @@ is a split here: `get("cifar10_corrupted", split="gaussian_noise_3")`, `get("mni
 
 `cifar10` has the option `labels`: with `aggregate`, `random1`, `random2`, `random3` or `worst` the labels that are
 trained on are those that people gave (CIFAR-10N, Wei et al., 2022, https://arxiv.org/abs/2110.12088), of which 9, 17,
-18, 18 and 40 % are wrong; those of validation and test stay the right ones.
+18, 18 and 40 % are wrong; those of validation and test stay the right ones. `cifar10n/worst` and so on are the same
+data under a name of their own, so that their results are a board of their own.
 
 For out-of-distribution examples there are two sets without a stock builder, which have to be there as prepared
 folders: `omniglot28`, characters of the two small background sets of Omniglot (Lake et al., 2015) as white ink on
@@ -348,6 +349,7 @@ def _cifar10(labels: str = "clean") -> Source:
 
 
 _cifar10.__name__ = "cifar10"
+_CIFAR10N = [dataclasses.replace(_cifar10(labels), name=f"cifar10n/{labels}") for labels in label_noise.CIFAR10N]
 
 
 def _corrupted(name: str, form: Form, configs: tuple[str, ...]) -> Source:
@@ -375,6 +377,7 @@ SOURCES: list[Source | Callable[..., Source]] = [
     _source("mnist", 10, _GRAY),
     _source("fashion_mnist", 10, _GRAY),
     _cifar10,
+    *_CIFAR10N,
     _source("cifar100", 100, _COLOUR, augmented=True),
     # Not augmented: a flipped digit is another shape.
     _source("svhn_cropped", 10, _COLOUR),
