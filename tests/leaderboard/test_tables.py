@@ -79,6 +79,15 @@ def test_a_lone_value_is_not_best(records):
     assert a["test/nll ↓"] == "**0.1000**"
 
 
+def test_rows_that_differ_in_much_are_told_apart_by_their_trials(make_run):
+    said = {"values": [1] * 8, "chosen": 1, "criterion": "nll", "split": "validation", "range": [0.1, 10.0, "log"]}
+    runs = [
+        make_run("a", config={"a": 0, "b": 0, "c": 0}),
+        make_run("b", config={"a": 1, "b": 1, "c": 1}, tuned={"a": said, "b": said, "c": said}),
+    ]
+    assert sorted(row["trials"] for row in cells(render(read_records(runs)))) == ["0", "8"]
+
+
 @pytest.mark.parametrize(
     ("metric", "values", "text"),
     [

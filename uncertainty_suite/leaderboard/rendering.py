@@ -134,7 +134,7 @@ def labels(rows: Sequence[Row]) -> list[dict[str, str]]:
     """Return what names each row: its method, and the model and settings of training in which rows of a table differ.
 
     Rows that are still alike are told apart by the few options in which they differ, such as a width or a number of
-    members, or else by the hash of their configuration.
+    members, or else by the number of trials of their search, or else by the hash of their configuration.
     """
     names = [{"method": row.method} for row in rows]
     for setting in rows[0].settings:
@@ -143,6 +143,8 @@ def labels(rows: Sequence[Row]) -> list[dict[str, str]]:
             names = [{**name, setting: value} for name, value in zip(names, values)]
     for field, values in _told_apart_by(rows, names).items():
         names = [{**name, field: value} for name, value in zip(names, values)]
+    if len({tuple(name.values()) for name in names}) < len(rows) and len({row.trials for row in rows}) > 1:
+        names = [{**name, "trials": str(row.trials)} for name, row in zip(names, rows)]
     if len({tuple(name.values()) for name in names}) < len(rows):
         hashes = {row.config_hash for row in rows}
         longest = max(map(len, hashes))
