@@ -10,6 +10,7 @@ import pytest
 from tests.leaderboard.conftest import SPLITS
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.leaderboard import read_records, render, tables
+from uncertainty_suite.leaderboard.rendering import title
 from uncertainty_suite.leaderboard.tables import HEADLINE
 
 
@@ -79,13 +80,18 @@ def test_a_lone_value_is_not_best(records):
     assert a["test/nll ↓"] == "**0.1000**"
 
 
-def test_rows_that_differ_in_much_are_told_apart_by_their_trials(make_run):
+def test_what_a_search_chose_is_no_name_of_a_row_but_its_trials_are(make_run):
     said = {"values": [1] * 8, "chosen": 1, "criterion": "nll", "split": "validation", "range": [0.1, 10.0, "log"]}
-    runs = [
-        make_run("a", config={"a": 0, "b": 0, "c": 0}),
-        make_run("b", config={"a": 1, "b": 1, "c": 1}, tuned={"a": said, "b": said, "c": said}),
-    ]
-    assert sorted(row["trials"] for row in cells(render(read_records(runs)))) == ["0", "8"]
+    runs = [make_run("a", config={"rate": 0.1}), make_run("b", config={"rate": 0.5}, tuned={"rate": said})]
+    rows = cells(render(read_records(runs)))
+    assert sorted(row["trials"] for row in rows) == ["0", "8"]
+    assert "rate" not in rows[0]
+
+
+def test_numbers_in_a_title_are_named():
+    assert title({"method": "sngp", "precision": "float32", "epochs": "30", "rate": "1e-05"}) == (
+        "sngp · float32 · epochs 30 · rate 1e-05"
+    )
 
 
 @pytest.mark.parametrize(

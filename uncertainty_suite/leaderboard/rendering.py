@@ -21,6 +21,7 @@ from uncertainty_suite.leaderboard.tables import EXACT_COSTS, Row, Statistic, Ta
 
 NOTE = "Mean ± standard error over {replicates}. ↑ higher is better, ↓ lower is better, the best in bold"
 TIES_NOTE = ", with what the tests do not tell from it (5 %, Holm-corrected)"
+_NUMBER = re.compile(r"[-+.\d]+(e[-+]?\d+)?")
 _MOST_OPTIONS = 2  # that tell rows apart in columns of their own
 
 _ARROWS = {True: " ↑", False: " ↓", None: ""}
@@ -133,8 +134,9 @@ def decimals(metric: str, statistics: Sequence[Statistic]) -> int:
 def labels(rows: Sequence[Row]) -> list[dict[str, str]]:
     """Return what names each row: its method, and the model and settings of training in which rows of a table differ.
 
-    Rows that are still alike are told apart by the few options in which they differ, such as a width or a number of
-    members, or else by the number of trials of their search, or else by the hash of their configuration.
+    Rows that are still alike are told apart by the few options in which they differ and that no search chose, such as a
+    width or a number of members, or else by the number of trials of their search, or else by the hash of their
+    configuration.
     """
     names = [{"method": row.method} for row in rows]
     for setting in rows[0].settings:
@@ -155,18 +157,18 @@ def labels(rows: Sequence[Row]) -> list[dict[str, str]]:
 
 def title(name: Mapping[str, str]) -> str:
     """Return one of `labels` in a line: numbers with what they are, `sngp · float32 · epochs 30`."""
-    return " · ".join(f"{key} {value}" if value.isdecimal() else value for key, value in name.items())
+    return " · ".join(f"{key} {value}" if _NUMBER.fullmatch(value) else value for key, value in name.items())
 
 
 def _told_apart_by(rows: Sequence[Row], names: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
-    """Return the values of the options in which rows of one name differ, if they are few."""
+    """Return the values of the options in which rows of one name differ, if they are few; not of those searched."""
     flat = [configuration.flatten(dict(row.records[0].config)) for row in rows]
     differing = {
         field
         for i, one in enumerate(flat)
         for k, other in enumerate(flat[:i])
         if names[i] == names[k]
-        for field in one.keys() | other.keys()
+        for field in (one.keys() | other.keys()) - rows[i].searched - rows[k].searched
         if one.get(field) != other.get(field) and field not in ("seed", "dataset.fold")
     }
     if len(differing) > _MOST_OPTIONS:

@@ -125,8 +125,12 @@ class Row:
     @property
     def trials(self) -> int:
         """How many trials a search had that chose its hyper-parameters; 0 for values that nobody searched."""
-        searched = (said for said in self.records[0].tuned.values() if "range" in said)
-        return max((len(said["values"]) for said in searched), default=0)
+        return max((len(self.records[0].tuned[field]["values"]) for field in self.searched), default=0)
+
+    @property
+    def searched(self) -> set[str]:
+        """The fields of the configuration whose values a search chose."""
+        return {field for field, said in self.records[0].tuned.items() if "range" in said}
 
     def statistic(self, metric: str) -> Statistic | None:
         """Return the statistic of a metric over the replicates that have it, None if none has."""
