@@ -104,5 +104,6 @@ def test_it_trains_goes_on_and_is_loaded(method, architecture, likelihood, datas
     _, options = ARCHITECTURES[architecture]
     model = {"model.name": architecture, **{f"model.{name}": value for name, value in options.items()}}
     task = {"dataset.name": dataset(architecture, likelihood), "batch_size": 16, "evaluation.ood_far": ()}
-    overrides = {**small_values(section), **model, **task}
+    stable = {"optimizer.clip_radius": 0.2} if method == "ivon" else {}  # its first steps are long
+    overrides = {**small_values(section), **model, **task, **stable}
     testing.check_method(load_script(method).__file__, tmp_path, [likelihood], overrides)
