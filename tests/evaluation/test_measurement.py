@@ -62,6 +62,27 @@ def test_targets_are_told_apart_by_the_spread_of_the_mixture(tmp_path):
     assert not any(name.endswith(("max_prob", "oscr")) for name in results)
 
 
+def test_an_ood_score_without_a_value_for_the_network_is_left_out_by_name(tmp_path):
+    run = make_run(
+        tmp_path / "run",
+        "digits",
+        corruptions=(),
+        ood_scores=("energy", "vim"),
+        ood_far=("digits/noise",),
+        fit_examples=700,
+    )
+
+    def with_logits_below_zero(images):
+        found = predict_images(images)
+        return found._replace(logits=found.logits - 100)
+
+    measured = evaluation.evaluate(with_logits_below_zero, run)
+    reason = "OOD score 'vim' needs largest logits above zero on average in training; use 'knn'."
+    assert measured.left_out == {"ood/noise/vim/auroc": reason}
+    assert "ood/noise/vim/auroc" not in measured.metrics
+    assert "ood/noise/energy/auroc" in measured.metrics
+
+
 def test_a_metric_without_a_value_is_left_out_by_name(tmp_path):
     run = make_run(tmp_path / "run", metrics=("accuracy", "calibration_auc", "nll"))
     data = datasets.get("two_moons", "test")

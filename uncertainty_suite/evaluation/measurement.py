@@ -386,19 +386,22 @@ def _ood(run: RunFolder, inside: Saved, names: Iterable[str], failures: Failures
     for name in names:
         _check_defined(name, ood_scores.info(name), task.likelihood)
     scores = {name: ood_scores.get(name) for name in dict.fromkeys(names)}
+    reasons: dict[str, str] = {}
     if any(score.fit_needs for score in scores.values()):
         train = run.predictions(task.of("fit")[0].key if task.of("fit") else "fit")
         head = run.predictions(HEAD) if run.has_predictions(HEAD) else None
         weights = (head["weights"], head["bias"]) if head else None
-        scores = {name: score.fit(train, weights) for name, score in scores.items()}
+        scores, reasons = _fitted(scores, train, weights)
     scored = {name: task.likelihood.by_example(score, inside) for name, score in scores.items()}
     # Scores are chosen by telling the OOD validation set from the validation split: a folder of others may lack either.
     can_choose = task.of("ood_validation") and task.of("validation")
     choices = _Choices(run, inside, scores) if can_choose else None
     results: dict[str, float] = {}
+    left_out: dict[str, str] = {}
     for role in ("near_ood", "far_ood"):
         aurocs = []
         for split in task.of(role):
+            left_out |= {f"{split.key}/{name}/auroc": reason for name, reason in reasons.items()}
             outside = run.predictions(split.key)
             results |= _prefixed(split.key, ood_metrics(inside, outside, task.likelihood, scores, scored))
             if choices:
@@ -408,8 +411,21 @@ def _ood(run: RunFolder, inside: Saved, names: Iterable[str], failures: Failures
         if aurocs:
             results[f"ood/{role.removesuffix('_ood')}/auroc"] = float(np.mean(aurocs))
     if not choices:
-        return Measured(results, {})
-    return Measured({**results, **choices.gaps()}, {}, choices.tuned)
+        return Measured(results, left_out)
+    return Measured({**results, **choices.gaps()}, left_out, choices.tuned)
+
+
+def _fitted(
+    scores: Mapping[str, ood_scores.Score], train: Saved, head: tuple[np.ndarray, np.ndarray] | None
+) -> tuple[dict[str, ood_scores.Score], dict[str, str]]:
+    """Return the scores fitted, and why there are none of those that have no value for this network."""
+    fitted, reasons = {}, {}
+    for name, score in scores.items():
+        try:
+            fitted[name] = score.fit(train, head)
+        except metrics.NoValueError as error:
+            reasons[name] = str(error)
+    return fitted, reasons
 
 
 class _Choices:

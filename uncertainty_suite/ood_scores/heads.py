@@ -10,7 +10,7 @@ several samples, features and logits are their means, for which the head of an M
 import numpy as np
 
 from uncertainty_suite.errors import InputError
-from uncertainty_suite.metrics.base import check_number, check_positive_integer, to_finite
+from uncertainty_suite.metrics.base import NoValueError, check_number, check_positive_integer, to_finite
 from uncertainty_suite.ood_scores.base import REGISTRY, Head, Saved, Score, features_of, logits_of
 from uncertainty_suite.ood_scores.logits import mean_energy
 
@@ -99,7 +99,7 @@ class ViM(Score):
         length = max(length, np.finfo(np.float32).eps * np.linalg.norm(centred, axis=1).mean()) or 1.0
         self._alpha = logits.max(axis=-1).mean() / length
         if self._alpha <= 0:
-            raise InputError("OOD score 'vim' needs largest logits above zero on average in training; use 'knn'.")
+            raise NoValueError("OOD score 'vim' needs largest logits above zero on average in training; use 'knn'.")
 
     def _score(self, saved: Saved) -> np.ndarray:
         features, logits = features_of(saved, len(self._origin)), logits_of(saved)
