@@ -51,13 +51,18 @@ EXCLUDED = {
 
 
 def combinations():
-    """Give each method with each architecture and each of its likelihoods."""
-    for method in METHODS:
+    """Give each method with each architecture and the likelihoods it has, another one first from one to the next."""
+    for i, method in enumerate(METHODS):
         section = section_of(load_script(method))
-        for architecture in ARCHITECTURES:
+        likelihoods = (section and section.likelihoods) or ("categorical", "gaussian")
+        for j, architecture in enumerate(ARCHITECTURES):
             if (method, architecture) not in EXCLUDED:
-                for likelihood in (section and section.likelihoods) or ("categorical", "gaussian"):
-                    yield method, architecture, likelihood
+                first = (i + j) % len(likelihoods)
+                yield method, architecture, (*likelihoods[first:], *likelihoods[:first])
+
+
+FIRST = [(method, architecture, likelihoods[0]) for method, architecture, likelihoods in combinations()]
+OTHERS = [(method, architecture, other) for method, architecture, (_, *others) in combinations() for other in others]
 
 
 @pytest.fixture(scope="module")
@@ -98,12 +103,22 @@ def dataset():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "architecture", "likelihood"), list(combinations()))
+@pytest.mark.parametrize(("method", "architecture", "likelihood"), FIRST)
 def test_it_trains_goes_on_and_is_loaded(method, architecture, likelihood, dataset, tmp_path):
+    check(method, architecture, likelihood, dataset, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "architecture", "likelihood"), OTHERS)
+def test_so_it_does_with_its_other_likelihood(method, architecture, likelihood, dataset, tmp_path):
+    check(method, architecture, likelihood, dataset, tmp_path)
+
+
+def check(method, architecture, likelihood, dataset, folder):
     section = section_of(load_script(method))
     _, options = ARCHITECTURES[architecture]
     model = {"model.name": architecture, **{f"model.{name}": value for name, value in options.items()}}
     task = {"dataset.name": dataset(architecture, likelihood), "batch_size": 16, "evaluation.ood_far": ()}
     stable = {"optimizer.clip_radius": 0.2} if method == "ivon" else {}  # its first steps are long
     overrides = {**small_values(section), **model, **task, **stable}
-    testing.check_method(load_script(method).__file__, tmp_path, [likelihood], overrides)
+    testing.check_method(load_script(method).__file__, folder, [likelihood], overrides)
