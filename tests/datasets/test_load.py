@@ -263,7 +263,9 @@ def test_no_augmentation_where_it_is_off_or_not_training():
 def test_default_augmentation():
     splits = {name: datasets.sources.find(name).splits for name in datasets.names()}
     trainable = [name for name in splits if "train" in splits[name]]
-    assert [name for name in trainable if datasets.get(name).augment] == ["cifar10", "cifar100", "imagenet"]
+    augmented = [name for name in trainable if datasets.get(name).augment]
+    assert [name for name in augmented if not name.startswith("cifar10n/")] == ["cifar10", "cifar100", "imagenet"]
+    assert sum(name.startswith("cifar10n/") for name in augmented) == 5
     assert not datasets.get("cifar10").augmented(False).augment
 
 
