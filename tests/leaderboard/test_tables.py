@@ -88,6 +88,12 @@ def test_what_a_search_chose_is_no_name_of_a_row_but_its_trials_are(make_run):
     assert "rate" not in rows[0]
 
 
+def test_a_search_that_does_not_say_what_it_tried_is_none(make_run):
+    run = make_run("a", tuned={"rate": {"chosen": 1, "range": [0.1, 10.0]}})
+    (table,) = tables(read_records([run]))
+    assert [row.trials for row in table.rows] == [0]
+
+
 def test_numbers_in_a_title_are_named():
     assert title({"method": "sngp", "precision": "float32", "epochs": "30", "rate": "1e-05"}) == (
         "sngp · float32 · epochs 30 · rate 1e-05"
@@ -114,7 +120,7 @@ def test_numbers_have_the_digits_they_deserve(records, metric, values, text):
     assert list(row.values())[-1] == text
 
 
-def test_a_row_beside_all_others_takes_no_digits_from_them(records):
+def test_an_outlying_row_takes_no_digits_from_the_others(records):
     rows = cells(
         render(
             records({"a": {"test/rmse": [2.8, 3.2]}, "b": {"test/rmse": [3.1, 3.5]}, "c": {"test/rmse": [5e3, 1e3]}})

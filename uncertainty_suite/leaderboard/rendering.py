@@ -117,8 +117,8 @@ def number(value: float, decimals: int) -> str:
 def decimals(metric: str, statistics: Sequence[Statistic]) -> int:
     """Return how many decimals a column deserves.
 
-    Four significant digits of its largest mean (where 1.0000 counts as 0.9999 does) but for a row that is beside all
-    others, a hundred times their median, and no more than two significant digits of its smallest standard error.
+    Four significant digits of its largest mean (where 1.0000 counts as 0.9999 does) leaving out those that are more
+    than a hundred times the median, and no more than two significant digits of its smallest standard error.
     """
     if metric in EXACT_COSTS or not statistics:
         return 0

@@ -125,7 +125,7 @@ class Row:
     @property
     def trials(self) -> int:
         """How many trials a search had that chose its hyper-parameters; 0 for values that nobody searched."""
-        return max((len(self.records[0].tuned[field]["values"]) for field in self.searched), default=0)
+        return max((len(self.records[0].tuned[field].get("values", ())) for field in self.searched), default=0)
 
     @property
     def searched(self) -> set[str]:
