@@ -11,7 +11,10 @@ from ml_collections import ConfigDict
 # What differs from the task's settings, for some methods.
 METHODS = {
     "deep_ensemble": {"evaluation": {"ensemble_curve": True}},
+    # Learning rates of gradient descent on the mean loss; Adam's is far too small for it.
+    "ivon": {"optimizer": {"learning_rate": 0.1, "hess_init": 0.5, "beta_2": 0.999}},
     "mc_dropout": {"search": {"model": {"dropout_rate": (0.02, 0.5, "log")}}},
+    "sg_mcmc": {"optimizer": {"learning_rate": 0.03}, "sg_mcmc": {"num_samples": 6}},  # two cycles of five epochs
 }
 
 

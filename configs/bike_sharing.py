@@ -12,7 +12,10 @@ from ml_collections import ConfigDict
 # What differs from the task's settings, for some methods.
 METHODS = {
     "deep_ensemble": {"deep_ensemble": {"size": 5}},
+    # Learning rates of gradient descent on the mean loss, and steps that are clipped, as for the tables of UCI.
+    "ivon": {"optimizer": {"learning_rate": 0.1, "hess_init": 0.5, "beta_2": 0.999, "clip_radius": 0.2}},
     "mc_dropout": {"search": {"model": {"dropout_rate": (0.01, 0.3, "log")}}},
+    "sg_mcmc": {"optimizer": {"learning_rate": 0.03}},
     "sngp": {
         "sngp": {  # as for the tables of UCI
             "spec_norm_bound": 0.9,

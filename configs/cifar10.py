@@ -22,6 +22,7 @@ from uncertainty_suite.errors import unknown_name
 METHODS = {
     "deep_ensemble": {"evaluation": {"ensemble_curve": True}},
     "mc_dropout": {"mc_dropout": {"num_samples": 10}, "model": {"dropout_rate": 0.1}},
+    "sg_mcmc": {"sg_mcmc": {"num_samples": 9}},  # three cycles of five epochs
 }
 METHODS_28_10 = {
     "mc_dropout": {
@@ -36,6 +37,9 @@ METHODS_28_10 = {
         "batch_size": 256,
         "epochs": 250,
     },
+    # Each cycle is half a cosine: the steps are those of one training.
+    "sg_mcmc": {"optimizer": {"schedule": "cosine"}},
+    "snapshot_ensemble": {"optimizer": {"schedule": "cosine"}},
 }
 
 

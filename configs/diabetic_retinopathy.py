@@ -22,6 +22,9 @@ METHODS = {
         "optimizer": {"learning_rate": 0.02725, "momentum": 1 - 0.035193, "l2": 1.4128e-05},
         "batch_size": 128,  # 16 on each device
     },
+    # Each cycle is half a cosine: the steps are those of one training.
+    "sg_mcmc": {"optimizer": {"schedule": "cosine"}, "sg_mcmc": {"num_samples": 9}},
+    "snapshot_ensemble": {"optimizer": {"schedule": "cosine"}},
 }
 SHIFTS = {"": ("country", "aptos"), "severity": ("severity", "severe")}
 

@@ -30,7 +30,7 @@ METHODS = {
     "posterior_network": {"posterior_network": {"entropy_regularization": 3.5e-6}},
     "radial_bnn": {"radial_bnn": {"kl_weight": 0.019}},
     "rank1_bnn": {"rank1_bnn": {"prior_scale": 0.11}},
-    "sg_mcmc": {"optimizer": {"learning_rate": 0.056}},
+    "sg_mcmc": {"optimizer": {"learning_rate": 0.056}, "sg_mcmc": {"num_samples": 6}},  # two cycles of five epochs
     "swag": {"swag": {"learning_rate_factor": 0.15}},
     "variational_inference": {"variational_inference": {"kl_weight": 0.019}},
     "vbll": {"vbll": {"prior_scale": 1.4}},

@@ -44,8 +44,14 @@ METHODS = {
         "optimizer": {"decay_epochs": (60, 120, 160)},
         "epochs": 180,
     },
+    # Each cycle is half a cosine: the steps are those of one training.
+    "sg_mcmc": {"optimizer": {"schedule": "cosine"}, "sg_mcmc": {"num_samples": 9}},
+    "snapshot_ensemble": {"optimizer": {"schedule": "cosine"}},
 }
-OF_VIT = {"mc_dropout": {"mc_dropout": {"num_samples": 10}, "model": {"dropout_rate": 0.1}}}
+OF_VIT = {
+    "mc_dropout": {"mc_dropout": {"num_samples": 10}, "model": {"dropout_rate": 0.1}},
+    "sg_mcmc": {"sg_mcmc": {"num_samples": 9}},
+}
 
 
 def get_config(variant=""):

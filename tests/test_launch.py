@@ -1,6 +1,7 @@
 """The scripts as programs: what a user who mistypes sees."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -347,3 +348,27 @@ def test_overrides_are_read_as_absl_reads_flags():
     assert wide.model.to_dict() == {"name": "wide_resnet", "depth": 16, "width": 10, "dropout_rate": 0.0}
     with pytest.raises(InputError, match=r"Unknown configuration field 'model.num_hidden'"):
         get("--config.model.name=wide_resnet", "--config.model.num_hidden=3")
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "overrides", "warned"),
+    [
+        ({"name": "adam", "learning_rate": 1e-3}, [], True),
+        ({"name": "adam", "learning_rate": 1e-3}, ["--config.optimizer.learning_rate=0.1"], False),
+        ({"name": "sgd", "learning_rate": 0.1}, [], False),  # whose rates are theirs, too
+    ],
+)
+def test_a_learning_rate_that_is_of_another_optimizer_is_said(tmp_path, caplog, optimizer, overrides, warned):
+    section = configuration.load_module(ROOT / "baselines/ivon.py").CONFIG
+    path = tmp_path / "mine.py"
+    task = {"batch_size": 64, "epochs": 2, "dataset": {"name": "digits"}, "model": {"name": "mlp"}}
+    text = {**task, "optimizer": {**optimizer, "schedule": "cosine"}}
+    path.write_text(f"from ml_collections import ConfigDict\ndef get_config():\n    return ConfigDict({text})\n")
+    config = launch.get_config(path, section, "ivon", overrides)
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        launch._warn_of_a_rate(config, str(path))
+    said = (
+        f"config.optimizer.learning_rate=0.001 is what {path} gives adam. Rates of ivon are those of gradient descent"
+    )
+    assert (said in caplog.text) == warned
+    assert bool(caplog.records) == warned

@@ -19,6 +19,7 @@ from uncertainty_suite import configuration, program, shipped, training
 from uncertainty_suite.configuration import Section
 from uncertainty_suite.errors import InputError, unknown_name
 from uncertainty_suite.leaderboard.tables import COSTS, headline
+from uncertainty_suite.training.optimizers import OF_METHODS
 from uncertainty_suite.training.options import STRATEGIES, Options
 from uncertainty_suite.training.schema import CHOICES, OPTIONAL, complete
 
@@ -65,6 +66,7 @@ def _run(main: Callable[..., Any], section: Section | None, script_flags: Mappin
         if not values["verbosity"].present:
             logging.set_verbosity(logging.INFO)
             python_logging.getLogger("tensorflow").setLevel("WARNING")  # it says how it adds up, for each variable
+        _warn_of_a_rate(config, file)
         given: dict[str, Any] = {name: values[name].value for name in _OPTION_FLAGS}
         tuned = configuration.read_tuned(configuration.tuned_path(file), Path(sys.argv[0]).stem)
         options = Options(**given, config_file=file, tuned=tuned)
@@ -245,6 +247,19 @@ def _parse_flags(values: flags.FlagValues, argv: Sequence[str]) -> None:
         raise InputError(" ".join(str(error).split())) from error
     if len(rest) > 1:
         raise InputError(f"Cannot read the argument '{rest[1]}': flags are written --name=value.")
+
+
+def _warn_of_a_rate(config: ConfigDict, file: str) -> None:
+    """Say so where the optimizer of a method's own has the learning rate that the file gives Adam."""
+    path, _, variant = file.partition(":")
+    of_file = configuration.load(path, *[variant] if variant else []).get("optimizer", ConfigDict())
+    rate, name, another = config.optimizer.learning_rate, config.optimizer.name, of_file.get("name")
+    if name in OF_METHODS and another in ("adam", "adamw") and rate == of_file.get("learning_rate"):
+        logging.warning(
+            f"config.optimizer.learning_rate={rate:g} is what {path} gives {another}. Rates of {name} are those of "
+            "gradient descent on the mean loss, mostly 10 to 1,000 times as large: with this one the network may learn "
+            "next to nothing."
+        )
 
 
 def _main_to_its_end(main: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
 from tests.tiny import (
     CORE,
     METHODS,
@@ -23,8 +24,23 @@ from tests.tiny import (
     tiny_config,
     untimed,
 )
-from uncertainty_suite import configuration, datasets, metrics, training
+from uncertainty_suite import configuration, datasets, launch, metrics, training
 from uncertainty_suite.errors import InputError
+
+VARIANTS_OF_FILES = (
+    *("adult", "bandit", "bike_sharing", "cifar10", "cifar10:wide_resnet_28_10", "clinc_oos", "clinc_oos:minilm"),
+    *("clinc_oos:transformer", "diabetic_retinopathy", "digits", "fashion_mnist", "herg", "herg:graphs", "imagenet"),
+    *(
+        "imagenet:vit_s16",
+        "mnist",
+        "optimization",
+        "toxicity",
+        "toy_regression",
+        "two_moons",
+        "uci:energy",
+        "uci:yacht",
+    ),
+)
 
 
 def train(method, folder, task="two_moons", options=None, **overrides) -> dict:
@@ -384,3 +400,31 @@ def test_the_precision_is_a_part_of_the_checkpoint_and_not_computed_again(finish
     arrays = predictor.arrays(datasets.get("two_moons", "test").features)
     np.testing.assert_array_equal(arrays["uncertainty/variance"], test["uncertainty/variance"])
     assert np.any(saved[name] != np.eye(len(saved[name])))
+
+
+@pytest.mark.parametrize("task", VARIANTS_OF_FILES)
+@pytest.mark.parametrize("method", ["sg_mcmc", "snapshot_ensemble", "swag"])
+def test_the_epochs_of_every_task_are_enough_for_a_method_that_shares_them_out(method, task, tmp_path, monkeypatch):
+    """Up to its first step, on two moons: the epochs, the optimizer and the method's own values are the task's."""
+    name, _, variant = task.partition(":")
+    script = load_script(method)
+    file = f"{ROOT / 'configs' / name}.py"
+    of_task = launch.get_config(f"{file}:{variant}" if variant else file, section_of(script), method)
+    config = tiny_config(method)
+    for key in ("epochs", "optimizer", method):
+        config[key] = of_task[key]
+
+    class Reached(Exception):
+        pass
+
+    def reach(*arguments, **options):
+        raise Reached
+
+    monkeypatch.setattr(training.loop.Loop, "__init__", reach)
+    with pytest.raises(Reached):
+        script.main(config, training.Options(output_dir=tmp_path / "run"))
+
+
+@pytest.mark.parametrize("task", [task for task in VARIANTS_OF_FILES if task.startswith(("clinc_oos", "toxicity"))])
+def test_duq_has_no_penalty_on_gradients_with_regard_to_tokens(task):
+    assert tiny_config("duq", task).duq.gradient_penalty == 0

@@ -56,6 +56,16 @@ def test_what_is_chosen_by_name_brings_its_options():
     assert "beta_1" not in config.optimizer
 
 
+def test_what_the_table_of_a_task_chooses_by_name_brings_its_options_and_no_others():
+    config = task(optimizer__schedule="step")
+    config.optimizer.update({"decay_epochs": (3,), "beta_1": 0.5})
+    config.methods = ConfigDict({"m": {"optimizer": {"name": "sgd", "momentum": 0.5, "schedule": "cosine"}}})
+    of_method = training.complete(config, None, "m").optimizer
+    assert (of_method.schedule, of_method.name, of_method.momentum) == ("cosine", "sgd", 0.5)
+    assert not of_method.to_dict().keys() & {"decay_epochs", "decay_ratio", "beta_1"}
+    assert training.complete(config, None, "another").optimizer.decay_epochs == (3,)
+
+
 def test_what_the_file_chose_already_keeps_its_options():
     config = training.complete(task(), None, "m", {"model.name": "resnet_mlp"})
     assert config.model.num_layers == 6

@@ -208,7 +208,8 @@ def search_ranges(config: ConfigDict, section: Section | None, method: str) -> d
 def _of_method(config: ConfigDict, own: str, section: Section | None) -> dict[str, Any]:
     """Return what a configuration file gives a method: its piece of the table `methods` over the rest.
 
-    Where the method has optimizers of its own, the first of them takes the place of the file's.
+    A choice by name in the piece takes away the options of what the rest has chosen. Where the method has optimizers of
+    its own, the first of them takes the place of the file's.
     """
     values = copy.deepcopy(config.to_dict())
     parts = {field.partition(".")[0] for field in (*FIELDS, *OPTIONAL) if "." in field}
@@ -218,14 +219,16 @@ def _of_method(config: ConfigDict, own: str, section: Section | None) -> dict[st
     table = values.pop("methods", {})
     if section and section.optimizers and values.get("optimizer", {}).get("name") not in section.optimizers:
         _choose(values, {"optimizer.name": section.optimizers[0]})
-    _merge(values, table.get(own, {}))
+    piece = table.get(own, {})
+    if not isinstance(piece, dict):
+        raise InputError(f"The configuration's table 'methods' must hold pieces of configuration, received {piece}.")
+    _choose(values, {field: name for field, name in configuration.flatten(piece).items() if field in CHOICES})
+    _merge(values, piece)
     return values
 
 
 def _merge(values: dict[str, Any], piece: Mapping[str, Any]) -> None:
     """Put a piece of configuration over a configuration."""
-    if not isinstance(piece, Mapping):
-        raise InputError(f"The configuration's table 'methods' must hold pieces of configuration, received {piece}.")
     for key, value in piece.items():
         if isinstance(value, Mapping):
             if not isinstance(values.setdefault(key, {}), dict):
