@@ -12,7 +12,7 @@ import pytest
 import scipy.stats
 
 from tests.leaderboard.conftest import EVALUATION
-from tests.tiny import probs_of
+from tests.tiny import arrays_of, probs_of
 from uncertainty_suite import evaluation, metrics
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.leaderboard import add, load_scores, read_record, read_records, store
@@ -133,6 +133,21 @@ def test_a_metric_that_its_predictions_do_not_give_is_refused(make_finished, tmp
     edit(run / "results.json", metrics=metrics | {"test/nll": metrics["test/nll"] * 1.0001})
     message = r"field metrics\['test/nll'\] is 0\.\d+, and its predictions give 0\.\d+$"
     assert re.search(message, refusal(run, tmp_path / "boards", capsys))
+
+
+@pytest.mark.parametrize(("examples", "added"), [(0.4, True), (2, False)])
+def test_a_rank_that_another_processor_finds_may_differ_by_an_example(make_finished, tmp_path, capsys, examples, added):
+    run = make_finished()
+    record = read_record(run)
+    name = "ood/far/auroc"
+    smallest = min(len(arrays_of(path)["element_id"]) for path in run.glob("predictions/**/*.npz"))
+    metrics = record.metrics | {name: record.metrics[name] - examples / smallest}
+    edit(run / "results.json", metrics=metrics)
+    if added:
+        add([run], tmp_path / "boards")
+        assert read_records([tmp_path / "boards"])[0].metrics[name] == metrics[name]
+    else:
+        assert f"field metrics['{name}'] is " in refusal(run, tmp_path / "boards", capsys)
 
 
 def test_a_metric_that_the_configuration_does_not_name_is_left_out(make_finished, tmp_path, capsys):
