@@ -25,8 +25,10 @@ configuration.
 
 import functools
 
-from uncertainty_suite import evaluation, launch, layers, models, replicas, tf, training
+from uncertainty_suite import evaluation, keras, launch, layers, models, replicas, tf, training
 from uncertainty_suite.configuration import Parameter, Section
+from uncertainty_suite.datasets.forms import Graphs
+from uncertainty_suite.errors import InputError
 
 CONFIG = Section(
     "mimo",
@@ -73,6 +75,11 @@ def main(config, options=None):
         return run.results
     config, data, likelihood = run.config, run.get_data("train"), run.task.likelihood
     size = config.mimo.size
+    if any(isinstance(form, Graphs) for form in keras.tree.flatten(data.form)):
+        raise InputError(
+            "MIMO joins the inputs of its members along their last axis, where graphs have their edges. Take another "
+            f"method for '{config.dataset.name}'."
+        )
     layer_set = get_layer_set(config.mimo)
 
     # Model. [shared]

@@ -114,6 +114,11 @@ def test_so_it_does_with_its_other_likelihood(method, architecture, likelihood, 
     check(method, architecture, likelihood, dataset, tmp_path)
 
 
+def test_mimo_refuses_graphs(dataset, tmp_path):
+    with pytest.raises(AssertionError, match="MIMO joins the inputs of its members along their last axis"):
+        check("mimo", "message_passing", "categorical", dataset, tmp_path)
+
+
 def check(method, architecture, likelihood, dataset, folder):
     section = section_of(load_script(method))
     _, options = ARCHITECTURES[architecture]
