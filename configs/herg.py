@@ -10,7 +10,8 @@ learning rates of IVON and SG-MCMC.
 
 With the variant `graphs`, `--config=configs/herg.py:graphs`, a message-passing network sees atoms and bonds in place of
 fingerprints. With three seeds the deterministic network has a test accuracy of 0.710 and an NLL of 0.564, on molecules
-of new scaffolds 0.658 and 0.625: worse than by fingerprints. Nothing of it has been tuned.
+of new scaffolds 0.658 and 0.625: worse than by fingerprints. SNGP has 0.725 and 0.540, and 0.680 and 0.597. Nothing of
+it has been tuned.
 """
 
 from ml_collections import ConfigDict
