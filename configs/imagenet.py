@@ -44,14 +44,10 @@ METHODS = {
         "optimizer": {"decay_epochs": (60, 120, 160)},
         "epochs": 180,
     },
-    # Each cycle is half a cosine: the steps are those of one training.
-    "sg_mcmc": {"optimizer": {"schedule": "cosine"}, "sg_mcmc": {"num_samples": 9}},
+    "sg_mcmc": {"optimizer": {"schedule": "cosine"}, "sg_mcmc": {"num_samples": 9}},  # half a cosine a cycle
     "snapshot_ensemble": {"optimizer": {"schedule": "cosine"}},
 }
-OF_VIT = {
-    "mc_dropout": {"mc_dropout": {"num_samples": 10}, "model": {"dropout_rate": 0.1}},
-    "sg_mcmc": {"sg_mcmc": {"num_samples": 9}},
-}
+OF_VIT = {"mc_dropout": {"mc_dropout": {"num_samples": 10}, "model": {"dropout_rate": 0.1}}}
 
 
 def get_config(variant=""):
@@ -89,5 +85,5 @@ def get_config(variant=""):
         config.optimizer = ConfigDict({"name": "adamw", "learning_rate": 1e-3, "weight_decay": 0.1})
         config.optimizer.schedule = "cosine"
         config.optimizer.warmup_epochs = 8.0
-        config.methods = ConfigDict(OF_VIT)
+        config.methods = ConfigDict(OF_VIT | {"sg_mcmc": METHODS["sg_mcmc"]})
     return config

@@ -1,7 +1,6 @@
 """The scripts as programs: what a user who mistypes sees."""
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -358,17 +357,21 @@ def test_overrides_are_read_as_absl_reads_flags():
         ({"name": "sgd", "learning_rate": 0.1}, [], False),  # whose rates are theirs, too
     ],
 )
-def test_a_learning_rate_that_is_of_another_optimizer_is_said(tmp_path, caplog, optimizer, overrides, warned):
-    section = configuration.load_module(ROOT / "baselines/ivon.py").CONFIG
-    path = tmp_path / "mine.py"
+def test_a_learning_rate_that_is_of_another_optimizer_is_said(tmp_path, optimizer, overrides, warned):
     task = {"batch_size": 64, "epochs": 2, "dataset": {"name": "digits"}, "model": {"name": "mlp"}}
     text = {**task, "optimizer": {**optimizer, "schedule": "cosine"}}
-    path.write_text(f"from ml_collections import ConfigDict\ndef get_config():\n    return ConfigDict({text})\n")
-    config = launch.get_config(path, section, "ivon", overrides)
-    with caplog.at_level(logging.WARNING, logger="absl"):
-        launch._warn_of_a_rate(config, str(path))
-    said = (
-        f"config.optimizer.learning_rate=0.001 is what {path} gives adam. Rates of ivon are those of gradient descent"
+    file, script = tmp_path / "mine.py", tmp_path / "ivon.py"
+    file.write_text(f"from ml_collections import ConfigDict\ndef get_config():\n    return ConfigDict({text})\n")
+    script.write_text(
+        "from uncertainty_suite import launch\n"
+        "from uncertainty_suite.configuration import Section\n"
+        "launch.run(lambda config, options: None, Section('ivon', optimizers=('ivon',)))\n"
     )
-    assert (said in caplog.text) == warned
-    assert bool(caplog.records) == warned
+    command = [sys.executable, str(script), f"--config={file}", *overrides]
+    process = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    said = (
+        f"config.optimizer.learning_rate=0.001 is what {file} gives adam. Rates of ivon are those of gradient descent"
+    )
+    assert (said in process.stderr) == warned
+    assert ("config.optimizer.learning_rate" in process.stderr) == warned

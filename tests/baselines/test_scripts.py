@@ -30,16 +30,8 @@ from uncertainty_suite.errors import InputError
 VARIANTS_OF_FILES = (
     *("adult", "bandit", "bike_sharing", "cifar10", "cifar10:wide_resnet_28_10", "clinc_oos", "clinc_oos:minilm"),
     *("clinc_oos:transformer", "diabetic_retinopathy", "digits", "fashion_mnist", "herg", "herg:graphs", "imagenet"),
-    *(
-        "imagenet:vit_s16",
-        "mnist",
-        "optimization",
-        "toxicity",
-        "toy_regression",
-        "two_moons",
-        "uci:energy",
-        "uci:yacht",
-    ),
+    *("imagenet:vit_s16", "mnist", "optimization", "toxicity", "toy_regression", "two_moons", "uci:energy"),
+    "uci:yacht",
 )
 
 

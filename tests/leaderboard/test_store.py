@@ -6,13 +6,14 @@ import json
 import multiprocessing
 import re
 import shlex
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import scipy.stats
 
 from tests.leaderboard.conftest import EVALUATION
-from tests.tiny import arrays_of, probs_of
+from tests.tiny import probs_of
 from uncertainty_suite import evaluation, metrics
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.leaderboard import add, load_scores, read_record, read_records, store
@@ -135,19 +136,27 @@ def test_a_metric_that_its_predictions_do_not_give_is_refused(make_finished, tmp
     assert re.search(message, refusal(run, tmp_path / "boards", capsys))
 
 
-@pytest.mark.parametrize(("examples", "added"), [(0.4, True), (2, False)])
-def test_a_rank_that_another_processor_finds_may_differ_by_an_example(make_finished, tmp_path, capsys, examples, added):
-    run = make_finished()
-    record = read_record(run)
-    name = "ood/far/auroc"
-    smallest = min(len(arrays_of(path)["element_id"]) for path in run.glob("predictions/**/*.npz"))
-    metrics = record.metrics | {name: record.metrics[name] - examples / smallest}
-    edit(run / "results.json", metrics=metrics)
-    if added:
-        add([run], tmp_path / "boards")
-        assert read_records([tmp_path / "boards"])[0].metrics[name] == metrics[name]
+@pytest.mark.parametrize(
+    ("name", "examples", "same"),
+    [
+        ("ood/far/vim/auroc", 0.4, True),
+        ("ood/mnist/knn(k=5)/tuned/auroc", 0.4, True),
+        ("ood/far/vim/auroc", 2, False),
+        ("ood/far/energy/auroc", 0.4, False),
+        ("ood/far/auroc", 0.4, False),
+        ("test/accuracy", 0.4, False),
+    ],
+)
+def test_only_scores_that_are_fitted_on_features_may_differ_by_an_example(name, examples, same):
+    record = SimpleNamespace(
+        metrics={name: 0.5 - examples / 1000}, config={"evaluation": {"ood_scores": ("vim", "knn(k=5)", "energy")}}
+    )
+    splits = {"test": {"num_examples": 2000}, "ood/mnist": {"num_examples": 1000}}
+    if same:
+        assert store._recomputed("run", record, {name: 0.5}, splits) == record.metrics
     else:
-        assert f"field metrics['{name}'] is " in refusal(run, tmp_path / "boards", capsys)
+        with pytest.raises(InputError, match=r"and its predictions give 0\.5"):
+            store._recomputed("run", record, {name: 0.5}, splits)
 
 
 def test_a_metric_that_the_configuration_does_not_name_is_left_out(make_finished, tmp_path, capsys):
