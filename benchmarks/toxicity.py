@@ -3,6 +3,7 @@
     python benchmarks/toxicity.py runs/toxicity/*/seed*/
 
 Takes finished runs of configs/toxicity.py, prints a row for each method, the mean over its runs, and trains nothing.
+The numbers are written to `--results_dir`, `toxicity.json`.
 
 - Groups: of the parts of HateCheck by the people whom a text is about, the least AUROC and the largest ECE, and how far
   these are from those of the group that fares best. A gap without its level says little: a classifier that knows
@@ -19,36 +20,42 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from uncertainty_suite import evaluation, metrics
 from uncertainty_suite.errors import InputError
+from uncertainty_suite.files import write_json
 from uncertainty_suite.runs import RunFolder
-from uncertainty_suite.training.run import data_of
+from uncertainty_suite.training.run import data_of, provenance
 
+ROOT = Path(__file__).parent.parent
 TASK = "toxicity"
 GROUP = "hatecheck_"
 PAIRS = ("wikipedia", "wikipedia_swapped")
 REVIEWED = (0.01, 0.05, 0.2)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="run folders")
+    parser.add_argument("--results_dir", type=Path, default=ROOT / "benchmarks/results")
     parser.add_argument("--data_dir", type=Path, help="prepared TFDS data sets, for the votes")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     try:
         measured: dict[str, list[dict[str, float]]] = {}
         for path in arguments.runs:
             run = RunFolder(path)
             method = check(run)
             measured.setdefault(method, []).append(measure(run, arguments.data_dir))
-        print(table(measured))
     except InputError as error:
         sys.exit(f"benchmarks/toxicity.py: {error}")
+    rows = means(measured)
+    made_with = {name: value for name, value in provenance().items() if name != "host"}
+    write_json(arguments.results_dir / "toxicity.json", {**made_with, "rows": rows})
+    print(table(rows))
 
 
 def check(run: RunFolder) -> str:
@@ -129,13 +136,20 @@ def in_order(probs: np.ndarray, labels: np.ndarray, ids: np.ndarray) -> tuple[np
     return probs[order], labels[order], ids[order]
 
 
-def table(measured: Mapping[str, list[dict[str, float]]]) -> str:
-    """Return a Markdown table of a row for each method: means over its runs."""
-    columns = list(next(iter(measured.values()))[0])
-    lines = [f"| method | runs | {' | '.join(columns)} |", "|" + "---|" * (len(columns) + 2)]
-    for method, runs in sorted(measured.items()):
-        means = [f"{np.mean([run[column] for run in runs]):.4f}" for column in columns]
-        lines.append(f"| {method} | {len(runs)} | {' | '.join(means)} |")
+def means(measured: Mapping[str, list[dict[str, float]]]) -> dict[str, dict[str, float]]:
+    """Return the number of runs of each method, and the means over them."""
+    return {
+        method: {"runs": len(runs), **{name: float(np.mean([run[name] for run in runs])) for name in runs[0]}}
+        for method, runs in sorted(measured.items())
+    }
+
+
+def table(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """Return a Markdown table: a row for each quantity, a column for each method."""
+    names = [name for name in next(iter(rows.values())) if name != "runs"]
+    lines = [f"| | {' | '.join(rows)} |", f"| --- |{' ---: |' * len(rows)}"]
+    lines.append(f"| runs | {' | '.join(str(values['runs']) for values in rows.values())} |")
+    lines += [f"| {name} | {' | '.join(f'{values[name]:.4f}' for values in rows.values())} |" for name in names]
     return "\n".join(lines)
 
 

@@ -53,5 +53,8 @@ def get_config(variant=""):
         *("accuracy_at_coverage(coverage=0.5)", "macro_auroc_at_coverage(coverage=0.5)"),
     )
     config.evaluation.shifts = (shift,)
+    config.evaluation.ood_far = ("places365_small/validation",)
+    config.evaluation.ood_validation = ("dtd/validation",)
+    config.evaluation.ood_scores = ("energy", "max_logit")
     config.methods = ConfigDict(METHODS)
     return config

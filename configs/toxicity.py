@@ -45,8 +45,9 @@ def get_config():
         *("wikipedia", "wikipedia_swapped"),
     )
     config.evaluation.metrics = (
-        *("accuracy", "nll", "brier", "ece", "macro_auroc", "calibration_auc"),
-        *("oracle_collaborative_accuracy(fraction=0.05)", "oracle_collaborative_auc(fraction=0.05, target='class1')"),
+        *("accuracy", "nll", "brier", "ece", "macro_auroc", "macro_auroc_at_coverage", "calibration_auc"),
+        *(f"oracle_collaborative_accuracy(fraction={share})" for share in (0.01, 0.05, 0.2)),
+        *(f"oracle_collaborative_auc(fraction={share}, target='class1')" for share in (0.01, 0.05, 0.2)),
     )
     config.methods = ConfigDict(METHODS)
     config.search = ConfigDict({"optimizer": {"learning_rate": (3e-4, 1e-2, "log")}})

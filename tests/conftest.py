@@ -141,8 +141,10 @@ def large_images(tmp_path_factory) -> Path:
         ).download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=2))
 
     write("imagenet2012", {"train": 16, "validation": 6})
-    for name in ("imagenet_v2/matched-frequency", "imagenet_a", "imagenet_r", "dtd"):
+    for name in ("imagenet_v2/matched-frequency", "imagenet_a", "imagenet_r"):
         write(name, {"test": 4})
+    write("dtd", {"test": 4, "validation": 4})
+    write("svhn_cropped", {"test": 4})
     write("imagenet2012_corrupted/fog_3", {"validation": 3})
     write("places365_small", {"validation": 4})
     sizes = {"train": 16, "validation": 5, "test": 10}

@@ -6,7 +6,8 @@
 It takes the run folders of any method on a task of classes, one a seed, and trains nothing. The expert answers the
 examples of the test split about which the method is least certain, by each of the uncertainties that its predictions
 have; all others the network answers. The expert is right with a probability that is given, whatever the example, or is
-one of the people who labelled it (`human`: CIFAR-10H, whose answers are compared with the label of the data set).
+one of the people who labelled it (`human`: CIFAR-10H, whose answers are compared with the label of the data set);
+examples that nobody labelled are left out.
 Curves are the accuracy of both together (Madras, Pitassi and Zemel 2018, arXiv:1711.06664, without learning to defer).
 `random` defers at random, `oracle` those first where the expert has most to add.
 """
@@ -56,8 +57,9 @@ def main(argv=None):
             **likelihood.uncertainties(saved),
             "oracle": expert - correct,
         }
+        labelled = ~np.isnan(expert)  # ReaL has images that nobody gave a class
         for name, order in orders.items():
-            of_seed = team_accuracy(correct, expert, order, arguments.budgets)
+            of_seed = team_accuracy(correct[labelled], expert[labelled], order[labelled], arguments.budgets)
             curves.setdefault(name, {})[str(run.config["seed"])] = of_seed
 
     config = runs[0].config
@@ -76,6 +78,9 @@ def main(argv=None):
 
 def check(runs):
     """Refuse runs that are no replicates of each other, and those without right and wrong."""
+    for run in runs:
+        if run.results is None:
+            raise InputError(f"{run.path} is no finished run. Name folders that have a results.json.")
     first = runs[0]
     if first.task.likelihood.name != "categorical":
         raise InputError(f"{first.path} is on labels that are {first.task.likelihood.name}: nothing is right or wrong.")

@@ -87,8 +87,12 @@ LARGE = {
             "evaluation.shift_examples": 3,
         },
     },
-    "diabetic_retinopathy": {"shifts": {"aptos"}, "ood": set(), "overrides": {}},
-    "diabetic_retinopathy:severity": {"shifts": {"severe"}, "ood": set(), "overrides": {}},
+    "diabetic_retinopathy": {"shifts": {"aptos"}, "ood": {"places365_small_validation", "far"}, "overrides": {}},
+    "diabetic_retinopathy:severity": {
+        "shifts": {"severe"},
+        "ood": {"places365_small_validation", "far"},
+        "overrides": {},
+    },
 }
 NETWORKS = {
     "resnet50": {"model.num_filters": 4, "model.num_blocks": (1, 1, 1, 1)},

@@ -1,3 +1,4 @@
+import json
 import sys
 
 import numpy as np
@@ -61,6 +62,14 @@ def test_review_and_votes_are_those_of_plain_formulas(run, data_dir):
     assert found["votes KL"] == pytest.approx(scipy.stats.entropy(people, probs, axis=1).mean(), rel=1e-4)
     entropies = [scipy.stats.entropy(each, axis=1) for each in (people, probs)]
     assert found["votes correlation"] == pytest.approx(scipy.stats.spearmanr(*entropies).statistic, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_it_writes_what_it_prints(run, data_dir, tmp_path, capsys):
+    toxicity.main([str(run.path), f"--results_dir={tmp_path}", f"--data_dir={data_dir}"])
+    rows = json.loads((tmp_path / "toxicity.json").read_text())["rows"]
+    assert rows["deterministic"] == {"runs": 1, **toxicity.measure(run, data_dir)}
+    assert f"| swap flips | {rows['deterministic']['swap flips']:.4f} |" in capsys.readouterr().out
 
 
 def test_other_runs_are_refused(finished, tmp_path):

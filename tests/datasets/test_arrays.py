@@ -90,6 +90,8 @@ def test_images(tmp_path):
         ({"x_train": X, "y_train": Y, "x_test": X, "y_test": Y + 1}, "example 1 of 'y_test' is of the class '2', and "
          "no training example is; these have '0', '1'. Mend it, leave it out, or give examples of no known class as "
          "ood=..."),
+        ({"x": X, "y": np.array(["a", "b", ""] + ["a"] * 17)}, "'y_train' of DIR/ours.npz has an empty text for "
+         "example 2. Name its class, or leave the example out."),
     ],
 )  # fmt: skip
 def test_wrong_arrays(tmp_path, arrays, said):

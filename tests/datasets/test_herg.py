@@ -74,16 +74,32 @@ def test_new_scaffolds_are_the_rarest_ones():
     np.testing.assert_array_equal(herg.has_new_scaffold([scaffolds[i] for i in order]), new[order])
 
 
+def test_stereoisomers_are_on_one_side():
+    structures = [f"m{i // 2}" for i in range(400)]
+    labels = np.array([i % 4 == 0 for i in range(400)]).astype(np.int64)
+    chosen = herg.in_test(structures, labels)
+    assert (chosen[::2] == chosen[1::2]).all()
+    assert chosen.sum() == 80
+    assert labels[::2][chosen[::2]].sum() == 20  # a fifth of the structures whose first molecule is of class 1
+    order = np.random.default_rng(0).permutation(200)
+    reordered = np.stack([2 * order, 2 * order + 1], axis=1).ravel()
+    np.testing.assert_array_equal(
+        herg.in_test([structures[i] for i in reordered], labels[reordered]), chosen[reordered]
+    )
+
+
 @pytest.mark.slow  # RDKit takes a quarter of a minute or more
-def test_no_scaffold_is_on_both_sides(data_dir):
+def test_no_scaffold_and_no_structure_is_on_both_sides(data_dir):
     pytest.importorskip("rdkit", reason="RDKit is not installed.")
     file = data_dir.parent / "tables" / "herg" / "herg.csv"
     if not file.is_file():
         pytest.skip(f"There is no {file}.")
     rows = tables.read_rows(file, "Data set 'herg'")
+    from rdkit import Chem
     from rdkit.Chem.Scaffolds import MurckoScaffold
 
-    scaffolds = [MurckoScaffold.MurckoScaffoldSmiles(mol=molecule) for molecule in herg.read_molecules(rows)]
+    read = herg.read_molecules(rows)
+    scaffolds = [MurckoScaffold.MurckoScaffoldSmiles(mol=molecule) for molecule in read]
     data = {split: datasets.get("herg", split, data_dir) for split in ("train", "test", "new_scaffolds")}
     found = {split: {scaffolds[i] for i in each.element_ids} for split, each in data.items()}
     assert not found["new_scaffolds"] & (found["train"] | found["test"])
@@ -97,4 +113,9 @@ def test_no_scaffold_is_on_both_sides(data_dir):
     graphs = datasets.get("herg/graphs", "test", data_dir)
     np.testing.assert_array_equal(graphs.element_ids, data["test"].element_ids)
     np.testing.assert_array_equal(graphs.labels, data["test"].labels)
-    assert abs(data["train"].labels.mean() - data["test"].labels.mean()) < 1e-3
+    # Without stereochemistry no molecule of test is in train, and shares are of such structures.
+    flat = np.array([Chem.MolToSmiles(molecule, isomericSmiles=False) for molecule in read])
+    assert not set(flat[data["train"].element_ids]) & set(flat[data["test"].element_ids])
+    structures = {split: np.unique(flat[data[split].element_ids]).size for split in ("train", "test")}
+    assert abs(structures["test"] / sum(structures.values()) - 0.2) < 1e-3
+    assert abs(data["train"].labels.mean() - data["test"].labels.mean()) < 3e-3

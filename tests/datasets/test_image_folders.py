@@ -178,5 +178,8 @@ def test_a_class_only_in_test(pets, tmp_path):
 
 
 def test_sizes_that_make_no_sense(pets):
-    for options in ({"size": 0}, {"size": (8, 8), "channels": 4}):
-        assert refused(pets, **options).startswith("Data set 'pets' has the size ")
+    for size in (0, "16", 16.0, (8, 0), (8, 8, 3)):
+        assert refused(pets, size=size) == (
+            f"Data set 'pets' has the size {size!r}; expected a number of pixels, or (height, width)."
+        )
+    assert refused(pets, size=(8, 8), channels=4) == "Data set 'pets' has 4 channels; expected 1 or 3."

@@ -138,6 +138,51 @@ def test_missing_values(tmp_path, cell):
     np.testing.assert_array_equal(filled.features, [[50, 2, 0, 0, 1], [70, 3, 0, 1, 0], [90, 5, 1, 0, 0]])
 
 
+def test_a_class_may_have_the_name_of_no_value(tmp_path, caplog):
+    file = write(tmp_path / "ill.csv", "x,ill\n" + "1,none\n2,mild\n3,\n4,severe\n,mild\n" * 2)
+    files = {"train": file, "test": file}
+
+    def ill(**options):
+        return datasets.from_csv("ill", files, "ill", **options)
+
+    doubt = " 'none' in column 'ill' counts as no value; if it is a class, give the cells that have none, as "
+    doubt += "missing_values=('', '?')."
+    with pytest.raises(InputError) as error:
+        ill()
+    assert str(error.value) == (
+        f"Data set 'ill': {file} lacks values in line 2, 4, 6, 7, 9 and 1 more (the first in column 'ill'). Fill them "
+        "in, or give missing='drop' to leave such rows out, or missing='fill' for the mean of the training rows."
+        + doubt
+    )
+    caplog.clear()
+    assert ill(missing="drop").num_classes == 2
+    said = f"Data set 'ill': 6 of 10 rows of {file} lack a value and are left out.{doubt}"
+    assert [record.getMessage() for record in caplog.records] == [said, said]
+    caplog.clear()
+    source = ill(missing="drop", missing_values=("?",))
+    assert Dataset(source, "train").labels.tolist() == [1, 0, 2, 1, 0, 2]  # mild, none, severe
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Data set 'ill': 4 of 10 rows of {file} lack a value and are left out."
+    ] * 2
+
+
+def test_a_decimal_comma_is_told(tmp_path):
+    file = write(tmp_path / "commas.csv", "x;y\n0,5;a\n1,5;b\n2,5;a\n")
+    with pytest.raises(InputError) as error:
+        datasets.from_csv("commas", {"train": file, "test": file}, "y", delimiter=";")
+    assert str(error.value) == (
+        f"Data set 'commas': {file} has what is no number: '0,5' in column 'x' (line 2). Write decimal points in place "
+        "of commas."
+    )
+    with pytest.raises(InputError, match=r"^Data set 'commas': delimiter is ';;'; expected one character.$"):
+        datasets.from_csv("commas", file, "y", delimiter=";;")
+
+
+def test_a_cell_may_be_long(tmp_path):
+    file = write(tmp_path / "long.csv", "text,label\n" + "".join(f"{'word ' * 40_000},{i % 2}\n" for i in range(10)))
+    assert Dataset(datasets.from_text_csv("long", file), "test").num_examples == 2
+
+
 def test_a_gap_in_test_is_filled_with_the_mean_of_train(tmp_path, houses):
     houses["test"] = write(tmp_path / "gap.csv", HOUSES.replace(",70,", ",,"))
     assert Dataset(make(houses, missing="fill"), "test").features[1, 0] == 70  # that of train: 50, 70, 90

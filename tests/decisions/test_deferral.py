@@ -29,3 +29,7 @@ def test_equal_values_are_deferred_in_all_orders():
 def test_people_are_right_as_often_as_they_gave_the_label():
     counts = np.array([[3, 1, 0], [0, 0, 5]])
     np.testing.assert_allclose(expert_accuracy(counts, np.array([0, 1])), [0.75, 0.0])
+    nobody = np.zeros((1, 3), np.int64)
+    np.testing.assert_allclose(
+        expert_accuracy(np.concatenate([counts, nobody]), np.array([0, 1, 2])), [0.75, 0, np.nan]
+    )

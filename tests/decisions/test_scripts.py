@@ -128,6 +128,8 @@ def test_deferral(finished, tmp_path):
         run("deferral", tmp_path, str(folder), "--expert=human")
     with pytest.raises(InputError, match=r"--expert is a probability in \[0, 1\] or 'human', received '2'"):
         run("deferral", tmp_path, str(folder), "--expert=2")
+    with pytest.raises(InputError, match=r"is no finished run. Name folders that have a results.json.$"):
+        run("deferral", tmp_path, str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match="Runs of the same seed"):
         run("deferral", tmp_path, str(folder), str(folder))
 

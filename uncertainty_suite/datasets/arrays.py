@@ -121,6 +121,11 @@ def _splits(
                 f"{what}: 'y_{split}' of {file} is of type {labels.dtype}; expected integers or texts, or numbers with "
                 "likelihood='gaussian'."
             )
+        if named.get(f"y_{split}") is not None and labels.dtype.kind == "U" and not labels.all():
+            raise InputError(
+                f"{what}: 'y_{split}' of {file} has an empty text for example {np.flatnonzero(labels == '')[0]}. Name "
+                "its class, or leave the example out."
+            )
         if features.dtype.kind == "b":
             features = features.astype(np.uint8)
         if features.ndim == 3:
@@ -133,7 +138,7 @@ def _class_numbers(name: str, split: str, labels: np.ndarray, classes: list[str]
     number_of = {"": -1, **{label: number for number, label in enumerate(classes)}}
     texts = list(map(str, labels))
     for index, label in enumerate(texts):
-        if label not in number_of or (not label and split in ("train", "validation", "test")):
+        if label not in number_of:
             raise own.unknown_class(name, label, f"example {index} of 'y_{split}'", classes)
     return np.array([number_of[label] for label in texts])
 

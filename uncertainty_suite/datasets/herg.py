@@ -7,8 +7,9 @@
 
 There is no published division. Molecules are sorted by their Bemis-Murcko scaffold (Bemis and Murcko, 1996), the most
 frequent first. The last fifth, of scaffolds that occur once, is `new_scaffolds`: no scaffold of it is in the other two.
-These are `test`, a fifth of each class of the rest, and `train`. All of it is a function of the molecules alone.
-Element ids are row numbers, from 0; class 1 are blockers.
+These are `test`, a fifth of the rest, and `train`; stereoisomers, which fingerprints and graphs do not tell apart, are
+all in one of them. All of it is a function of the molecules alone. Element ids are row numbers, from 0; class 1 are
+blockers.
 """
 
 from __future__ import annotations
@@ -114,12 +115,28 @@ def has_new_scaffold(scaffolds: list[str]) -> np.ndarray:
     return np.array([scaffold in new for scaffold in scaffolds])
 
 
+def in_test(structures: list[str], labels: np.ndarray) -> np.ndarray:
+    """Return which molecules are in `test`, bool `[n]`: a fifth of the structures, and of those of each class.
+
+    Args:
+        structures: Of each molecule what its stereoisomers share, `[n]`.
+        labels: `[n]`; a structure is of the class of its first molecule.
+    """
+    label_of: dict[str, int] = {}
+    for structure, label in zip(structures, labels.tolist()):
+        label_of.setdefault(structure, label)
+    chosen = own.cut("herg", list(label_of), list(label_of.values()), own.TEST_PERCENT, seed=0)
+    test = {structure for structure, is_test in zip(label_of, chosen) if is_test}
+    return np.array([structure in test for structure in structures])
+
+
 @functools.lru_cache(maxsize=1)  # a quarter of a minute
 def _make(
     described: Callable[[list[Chem.Mol]], np.ndarray], path: Path
 ) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     rows = tables.read_rows(path, "Data set 'herg'")
     molecules = read_molecules(rows)
+    from rdkit import Chem
     from rdkit.Chem.Scaffolds import MurckoScaffold
 
     features = described(molecules)
@@ -127,8 +144,7 @@ def _make(
     labels, numbers = np.array(rows.column("blocker")).astype(np.int64), np.array(rows.numbers)
     is_new = has_new_scaffold(scaffolds)
     rest = np.flatnonzero(~is_new)
-    smiles = rows.column("smiles")
-    is_test = own.cut("herg", [smiles[i] for i in rest], labels[rest].tolist(), own.TEST_PERCENT, seed=0)
+    is_test = in_test([Chem.MolToSmiles(molecules[i], isomericSmiles=False) for i in rest], labels[rest])
     index = {"train": rest[~is_test], "test": rest[is_test], "new_scaffolds": np.flatnonzero(is_new)}
     return {split: (features[chosen], labels[chosen], numbers[chosen]) for split, chosen in index.items()}
 

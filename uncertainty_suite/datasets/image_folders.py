@@ -66,9 +66,12 @@ def from_images(
         >>> datasets.register(datasets.from_images("pets", "photos/pets", size=64, ood={"birds": "photos/birds"}))
         >>> datasets.get("pets", "test")
     """
-    height, width = (size, size) if isinstance(size, int) else size
-    if min(height, width) < 1 or channels not in (1, 3):
-        raise InputError(f"Data set '{name}' has the size {size} and {channels} channels; expected 1 or 3 channels.")
+    sides = (size, size) if isinstance(size, int) else tuple(size) if isinstance(size, (tuple, list)) else ()
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise InputError(f"Data set '{name}' has the size {size!r}; expected a number of pixels, or (height, width).")
+    if channels not in (1, 3):
+        raise InputError(f"Data set '{name}' has {channels!r} channels; expected 1 or 3.")
+    height, width = sides
     given = own.by_split(name, folders, ood)
     if lists is not None:
         if isinstance(folders, Mapping):

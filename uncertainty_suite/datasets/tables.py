@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import io
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 
 from uncertainty_suite.datasets import own
 from uncertainty_suite.datasets.forms import Vectors
@@ -23,8 +26,9 @@ from uncertainty_suite.datasets.sources import CATEGORICAL, GAUSSIAN, Source
 from uncertainty_suite.datasets.texts import from_texts
 from uncertainty_suite.errors import InputError, unknown_name
 
-NOTHING = ("", "?", "na", "n/a", "nan", "null", "none")  # cells without a value, in whatever case
+NOTHING = ("", "?", "na", "n/a", "nan", "null", "none")  # cells without a value unless it is said which, in any case
 MISSING = ("refuse", "drop", "fill")  # what is done about them
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 _FEW_CLASSES = 20  # so many may be as good as one for each example
 _DELIMITERS = {";": "';'", "\t": "'\\t'", ",": "','", "|": "'|'"}
 
@@ -83,6 +87,9 @@ def read_rows(
         InputError: It cannot be read, or has no rows, or a column has no name or one that another has, or a row has
             more or fewer cells than there are columns.
     """
+    if not isinstance(delimiter, str) or len(delimiter) != 1:
+        raise InputError(f"{what}: delimiter is {delimiter!r}; expected one character.")
+    csv.field_size_limit(2**31 - 1)  # of a cell, whose limit is 131,072 characters unless it is raised
     reader = csv.reader(
         io.StringIO(own.read_text(path, encoding, what), newline=""),
         delimiter=delimiter,
@@ -140,6 +147,7 @@ class Columns:
         categorical: Features whose cells are names; see `from_csv`.
         ignore: Columns that are no features.
         missing: What is done about cells without a value, one of `MISSING`; see `from_csv`.
+        missing_values: Cells that are without a value, in whatever case; an empty one always is.
     """
 
     target: str
@@ -147,6 +155,15 @@ class Columns:
     categorical: Sequence[str] = ()
     ignore: Sequence[str] = ()
     missing: str = "refuse"
+    missing_values: Sequence[str] = NOTHING
+
+    @functools.cached_property
+    def _missing(self) -> frozenset[str]:
+        return frozenset(value.casefold() for value in ("", *self.missing_values))
+
+    def is_missing(self, cell: str) -> bool:
+        """Return whether a cell is without a value."""
+        return cell.casefold() in self._missing
 
 
 class Encoded(NamedTuple):
@@ -193,7 +210,7 @@ def encode(name: str, tables: Mapping[str, Rows], columns: Columns, ood: Sequenc
                 f"{what}: {rows.path} has a column '{more[0]}', which {tables['train'].path} lacks. Remove it."
             )
     tables = {split: _without_gaps(what, rows, needed[split], columns) for split, rows in tables.items()}
-    numbers = {split: _numbers(what, rows, numeric) for split, rows in tables.items()}
+    numbers = {split: _numbers(what, rows, numeric, columns) for split, rows in tables.items()}
     if columns.missing == "fill":
         empty = np.isnan(numbers["train"]).all(axis=0)
         if empty.any():
@@ -202,15 +219,18 @@ def encode(name: str, tables: Mapping[str, Rows], columns: Columns, ood: Sequenc
             )
         means = np.nanmean(numbers["train"], axis=0)
         numbers = {split: np.where(np.isnan(values), means, values) for split, values in numbers.items()}
-    categories = {column: sorted(set(map(_category, tables["train"].column(column)))) for column in columns.categorical}
+    categories = {
+        column: sorted({_category(cell, columns) for cell in tables["train"].column(column)})
+        for column in columns.categorical
+    }
     classes: list[str] = []
     if columns.likelihood == CATEGORICAL:
         classes = _classes(name, tables["train"].column(columns.target), columns.target)
     splits = {}
     for split, rows in tables.items():
-        indicators = [_indicators(rows.column(column), known) for column, known in categories.items()]
+        indicators = [_indicators(rows.column(column), known, columns) for column, known in categories.items()]
         if columns.likelihood == GAUSSIAN:
-            labels = _numbers(what, rows, [columns.target])[:, 0]
+            labels = _numbers(what, rows, [columns.target], columns)[:, 0]
         elif split in ood:
             labels = np.full(len(rows.cells), -1)
         else:
@@ -227,9 +247,13 @@ def _features(name: str, rows: Rows, columns: Columns) -> list[str]:
         raise unknown_name(f"value of missing of data set '{name}'", columns.missing, MISSING)
     if columns.likelihood not in (CATEGORICAL, GAUSSIAN):
         raise unknown_name(f"likelihood of data set '{name}'", columns.likelihood, (CATEGORICAL, GAUSSIAN))
-    for option in ("categorical", "ignore"):
+    for option, of in (
+        ("categorical", "names of columns"),
+        ("ignore", "names of columns"),
+        ("missing_values", "cells"),
+    ):
         if isinstance(getattr(columns, option), str):
-            raise InputError(f"{what}: {option} is {getattr(columns, option)!r}; expected a tuple of names of columns.")
+            raise InputError(f"{what}: {option} is {getattr(columns, option)!r}; expected a tuple of {of}.")
     no_features = (columns.target, *columns.ignore)
     for column in (*no_features, *columns.categorical):
         if column not in rows.header:
@@ -243,18 +267,14 @@ def _features(name: str, rows: Rows, columns: Columns) -> list[str]:
     return [*features, *columns.categorical]
 
 
-def _is_missing(cell: str) -> bool:
-    return cell.casefold() in NOTHING
+def _category(cell: str, columns: Columns) -> str:
+    return "" if columns.is_missing(cell) else cell
 
 
-def _category(cell: str) -> str:
-    return "" if _is_missing(cell) else cell
-
-
-def _indicators(cells: Sequence[str], known: Sequence[str]) -> np.ndarray:
+def _indicators(cells: Sequence[str], known: Sequence[str], columns: Columns) -> np.ndarray:
     """Return which category each cell is, float64 `[n, categories]`; one that is not known is none of them."""
     number_of = {category: number for number, category in enumerate(known)}
-    numbers = [number_of.get(_category(cell), len(known)) for cell in cells]
+    numbers = [number_of.get(_category(cell, columns), len(known)) for cell in cells]
     return np.eye(len(known) + 1)[numbers, :-1]
 
 
@@ -262,10 +282,16 @@ def _without_gaps(what: str, rows: Rows, needed: Sequence[str], columns: Columns
     """Return the rows that are kept; refuse those that lack a value where that is not allowed."""
     places = [rows.header.index(column) for column in needed]
     target = rows.header.index(columns.target) if columns.target in needed else None
-    lacking = [[place for place in places if _is_missing(row[place])] for row in rows.cells]
+    lacking = [[place for place in places if columns.is_missing(row[place])] for row in rows.cells]
+    doubt = "" if target is None or columns.likelihood != CATEGORICAL else _doubt(rows, columns)
     if columns.missing == "drop":
         if all(lacking):
-            raise InputError(f"{what}: every row of {rows.path} lacks a value, so missing='drop' leaves none.")
+            raise InputError(f"{what}: every row of {rows.path} lacks a value, so missing='drop' leaves none.{doubt}")
+        if any(lacking):
+            number = sum(map(bool, lacking))
+            logging.warning(
+                "%s: %d of %d rows of %s lack a value and are left out.%s", what, number, len(lacking), rows.path, doubt
+            )
         return rows.chosen([not found for found in lacking])
     if columns.missing == "fill":
         lacking = [[place for place in found if place == target] for found in lacking]
@@ -278,18 +304,29 @@ def _without_gaps(what: str, rows: Rows, needed: Sequence[str], columns: Columns
             ways += ", or missing='fill' for the mean of the training rows"
         raise InputError(
             f"{what}: {rows.path} lacks values in line {listed} (the first in column '{first}'). Fill them in, or give "
-            f"{ways}."
+            f"{ways}.{doubt}"
         )
     return rows
 
 
-def _numbers(what: str, rows: Rows, columns: Sequence[str]) -> np.ndarray:
+def _doubt(rows: Rows, columns: Columns) -> str:
+    """Return what is said where a word of the target counts as no value and may be meant as a class."""
+    words = sorted({cell for cell in rows.column(columns.target) if cell and columns.is_missing(cell)})
+    if not words:
+        return ""
+    return (
+        f" '{words[0]}' in column '{columns.target}' counts as no value; if it is a class, give the cells that have "
+        "none, as missing_values=('', '?')."
+    )
+
+
+def _numbers(what: str, rows: Rows, numeric: Sequence[str], columns: Columns) -> np.ndarray:
     """Return the numbers in some columns, float64 `[n, columns]`, NaN where there is no value."""
-    values = np.full((len(rows.cells), len(columns)), np.nan)
-    wrong: dict[str, str] = {}
-    for index, column in enumerate(columns):
+    values = np.full((len(rows.cells), len(numeric)), np.nan)
+    wrong: dict[str, tuple[str, int]] = {}  # of a column the first such cell and its line
+    for index, column in enumerate(numeric):
         for row, (cell, line) in enumerate(zip(rows.column(column), rows.lines)):
-            if _is_missing(cell):
+            if columns.is_missing(cell):
                 continue
             try:
                 number = (
@@ -298,15 +335,16 @@ def _numbers(what: str, rows: Rows, columns: Sequence[str]) -> np.ndarray:
             except ValueError:
                 number = math.nan
             if not math.isfinite(number):
-                wrong[column] = f"{cell[:40]!r} in column '{column}' (line {line})"
+                wrong[column] = cell, line
                 break
             values[row, index] = number
     if wrong:
-        listed = ", ".join(list(wrong.values())[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
-        raise InputError(
-            f"{what}: {rows.path} has what is no number: {listed}. Mend it, or name the column in categorical=(...) or "
-            "ignore=(...)."
-        )
+        places = [f"{cell[:40]!r} in column '{column}' (line {line})" for column, (cell, line) in wrong.items()]
+        listed = ", ".join(places[:3]) + (f" and {len(places) - 3} more" if len(places) > 3 else "")
+        advice = "Mend it, or name the column in categorical=(...) or ignore=(...)."
+        if any(_DECIMAL_COMMA.fullmatch(cell) for cell, _ in wrong.values()):
+            advice = "Write decimal points in place of commas."
+        raise InputError(f"{what}: {rows.path} has what is no number: {listed}. {advice}")
     return values
 
 
@@ -337,6 +375,7 @@ def from_csv(
     categorical: Sequence[str] = (),
     ignore: Sequence[str] = (),
     missing: str = "refuse",
+    missing_values: Sequence[str] = NOTHING,
     ood: Mapping[str, str | os.PathLike] | None = None,
     test_percent: float = own.TEST_PERCENT,
     seed: int = 0,
@@ -357,9 +396,9 @@ def from_csv(
         categorical: Columns whose cells are names; the others are numbers. A feature is made of each name that train
             has, 1 where it is the cell and else 0; cells that train does not have are 0 in all.
         ignore: Columns that are no features.
-        missing: What is done about cells that are empty, `?`, `NA`, `N/A`, `NaN`, `null` or `none`: they are
-            `"refuse"`d; their rows are left out, `"drop"`; or they are `"fill"`ed in with the mean of the training
-            rows, in categorical columns as a category of its own.
+        missing: What is done about cells without a value: they are `"refuse"`d; their rows are left out, `"drop"`; or
+            they are `"fill"`ed in with the mean of the training rows, in categorical columns as a category of its own.
+        missing_values: Cells that are without a value, in whatever case, beside empty ones.
         ood: Files of further splits, whose examples belong to no class. Of regressions they have targets.
         test_percent: The share of the test split, where it has no file.
         seed: Decides which rows these are.
@@ -376,7 +415,7 @@ def from_csv(
     what = f"Data set '{name}'"
     paths = own.by_split(name, files, ood)
     tables = {split: read_rows(path, what, delimiter, encoding) for split, path in paths.items()}
-    columns = Columns(target, likelihood, categorical, ignore, missing)
+    columns = Columns(target, likelihood, categorical, ignore, missing, missing_values)
     if "test" not in tables:
         tables = {**tables, **_cut(name, tables["train"], columns, test_percent, seed)}
     encoded = encode(name, tables, columns, tuple(ood or ()))

@@ -34,10 +34,11 @@ def team_accuracy(
 
 
 def expert_accuracy(counts: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the probability that one of the people who labelled an example gave it its label, `[n]`.
+    """Return the probability that one of the people who labelled an example gave it its label, `[n]`; NaN without any.
 
     Args:
         counts: How many people gave each label, `[n, classes]`.
         labels: `[n]`.
     """
-    return counts[np.arange(len(labels)), labels] / counts.sum(axis=1)
+    totals = counts.sum(axis=1)
+    return np.where(totals > 0, counts[np.arange(len(labels)), labels] / np.maximum(totals, 1), np.nan)
