@@ -83,8 +83,8 @@ def test_images(tmp_path):
         ({"x": X[:0], "y": Y[:0]}, "'x_train' of DIR/ours.npz has no examples."),
         ({"x": X, "y": Y[:5]}, "'y_train' of DIR/ours.npz is of shape (5,); expected (20,), a label for each example "
          "of 'x_train'."),
-        ({"x": X, "y": Y / 2}, "'y_train' of DIR/ours.npz is of type float64; expected integers or texts, or numbers "
-         "with likelihood='gaussian'."),
+        ({"x": X, "y": Y / 2}, "'y_train' of DIR/ours.npz is of type float64; expected integers (as y.astype(int)) or "
+         "texts, or numbers with likelihood='gaussian'."),
         ({"x": X.astype(str), "y": Y}, "features are of type <U32 and shape (20, 2); expected numbers of shape "
          "[n, size], [n, height, width] or [n, height, width, channels]."),
         ({"x_train": X, "y_train": Y, "x_test": X, "y_test": Y + 1}, "example 1 of 'y_test' is of the class '2', and "
@@ -99,11 +99,29 @@ def test_wrong_arrays(tmp_path, arrays, said):
 
 
 def test_features_that_are_no_numbers_name_the_example(tmp_path):
-    source = make(tmp_path, x_train=np.where(X == 6, np.nan, X), y_train=Y, x_test=X, y_test=Y)
-    with pytest.raises(
-        InputError, match="Split 'train' of data set 'ours' has features that are NaN or infinite, first"
-    ):
-        _ = Dataset(source, "train").features
+    """By its place in the array, though a test split is cut off."""
+    assert refused(tmp_path, x=np.where(X == 6, np.nan, X), y=Y) == (
+        "Data set 'ours': 'x_train' of DIR/ours.npz has values that are NaN or infinite, first in example 3. Mend or "
+        "remove it."
+    )
+
+
+def test_one_value_stands_for_white_in_all_splits(tmp_path):
+    images = np.zeros((4, 5, 5), np.uint8)
+    arrays = {"x_train": images, "y_train": Y[:4], "x_test": images / 255, "y_test": Y[:4]}
+    assert refused(tmp_path, **arrays) == (
+        "Data set 'ours': 'x_train' of DIR/ours.npz has whole numbers and 'x_test' has floats, and one value stands "
+        "for 1 in all splits. Save images of one type."
+    )
+
+
+def test_options_that_are_none(tmp_path):
+    with pytest.raises(InputError, match=r"^Unknown option of data set 'ours' 'maxmum'. Did you mean 'maximum'\?"):
+        make(tmp_path, options={"maxmum": 1}, x=X, y=Y)
+    with pytest.raises(InputError, match=r"^Data set 'ours' is made of \['a', 'b'\]; expected a path, or paths by "):
+        datasets.from_csv("ours", ["a", "b"], "y")
+    with pytest.raises(InputError, match=r"^Data set 'ours' has a split named 'Test'. Write 'test'.$"):
+        datasets.from_csv("ours", {"train": "a.csv", "Test": "b.csv"}, "y")
 
 
 def test_what_is_no_npz(tmp_path):

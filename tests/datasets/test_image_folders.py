@@ -125,7 +125,8 @@ def test_lists_name_the_images_of_a_split(pets, tmp_path):
     lists = {"train": tmp_path / "train.txt", "test": tmp_path / "wrong.txt"}
     lists["test"].write_text("cats (red)/2.JPG\ncats (red)/20.JPG\n")
     assert refused(pets, lists=lists) == (
-        f"Data set 'pets': line 2 of {lists['test']}: there is no image {pets / 'cats (red)/20.JPG'}."
+        f"Data set 'pets': line 2 of {lists['test']}: there is no image {pets / 'cats (red)/20.JPG'}. Write a path "
+        "below that folder on each line, and nothing else."
     )
     lists["test"].write_text("cats (red)/1.JPG\n")
     assert refused(pets, lists=lists) == (
@@ -147,6 +148,23 @@ def test_unreadable_images(pets):
     said = refused(make_all(pets))
     assert said.startswith(f"Data set 'pets': {cut} is no image that can be read (")
     assert said.endswith("), and 10 more such files. Remove it.")
+
+
+def test_what_systems_leave_behind_is_no_class(pets):
+    for name in ("__MACOSX", ".cache"):
+        (pets / name).mkdir(exist_ok=True)
+        (pets / name / "._1.png").write_bytes(b"")
+    assert make(pets).num_classes == 2
+
+
+def test_a_list_may_spell_accents_otherwise(tmp_path):
+    for place in ("bla\u0308tter/1.png", "bla\u0308tter/2.png", "gras/1.png"):
+        save(tmp_path / "pets" / place)
+    lists = {}
+    for split, text in (("train", "bl\u00e4tter/1.png\ngras/1.png\n"), ("test", "bl\u00e4tter/2.png\n")):
+        lists[split] = tmp_path / f"{split}.txt"
+        lists[split].write_text(text, encoding="utf-8")
+    assert Dataset(make(tmp_path / "pets", lists=lists), "test").num_examples == 1
 
 
 def test_what_is_no_folder_of_classes(pets, tmp_path):

@@ -133,7 +133,8 @@ def test_validation_delivers_the_ids_of_train():
         ({"batch_size": 0}, "batch_size must be at least 1, received 0."),
         (
             {"batch_size": 501, "training": True},
-            "batch_size 501 is larger than split 'test' of data set 'digits' (500 examples).",
+            "batch_size 501 is larger than split 'test' of data set 'digits' (500 examples). Give 500 or less, as "
+            "--config.batch_size=500.",
         ),
         ({"batch_size": 10, "start_step": 1}, "start_step must be 0, or above 0 in training; received 1."),
         (

@@ -151,8 +151,7 @@ def test_a_class_may_have_the_name_of_no_value(tmp_path, caplog):
         ill()
     assert str(error.value) == (
         f"Data set 'ill': {file} lacks values in line 2, 4, 6, 7, 9 and 1 more (the first in column 'ill'). Fill them "
-        "in, or give missing='drop' to leave such rows out, or missing='fill' for the mean of the training rows."
-        + doubt
+        "in, or give missing='drop' to leave such rows out." + doubt
     )
     caplog.clear()
     assert ill(missing="drop").num_classes == 2
@@ -164,6 +163,31 @@ def test_a_class_may_have_the_name_of_no_value(tmp_path, caplog):
     assert [record.getMessage() for record in caplog.records] == [
         f"Data set 'ill': 4 of 10 rows of {file} lack a value and are left out."
     ] * 2
+
+
+def test_advice_fits_the_column(tmp_path, houses):
+    words = write(tmp_path / "words.csv", HOUSES.replace(",150", ",cheap"))
+    assert refused({"train": words, "test": words}) == (
+        f"Data set 'houses': {words} has what is no number: 'cheap' in column 'price' (line 3). Mend it; or, if it is "
+        "the name of a class, leave likelihood='gaussian' out."
+    )
+    reviews = write(tmp_path / "reviews.csv", "text,label\n" + "".join(f"text {i},{i % 2}\n" for i in range(30)))
+    with pytest.raises(InputError) as error:
+        datasets.from_text_csv("reviews", reviews, text="label", label="text")
+    assert str(error.value) == (
+        "Data set 'reviews': the target 'text' has 30 different values in 30 training rows, too many for classes. The "
+        "text is the column 'label' and its class 'text'; name others by text=... and label=..."
+    )
+    bare = write(tmp_path / "bare.csv", "good,pos\nbad,neg\n")
+    with pytest.raises(InputError) as error:
+        datasets.from_text_csv("reviews", bare)
+    assert str(error.value) == (
+        f"Unknown column of {bare} 'text'. Known: good, pos. If the file has no header, name its columns, as "
+        "columns=('text', 'label')."
+    )
+    with pytest.raises(InputError) as error:
+        datasets.from_text_csv("reviews", reviews, columns=("text", "label"))
+    assert str(error.value) == f"Data set 'reviews': {reviews} has the header text, label. Leave columns=... out."
 
 
 def test_a_decimal_comma_is_told(tmp_path):
@@ -234,8 +258,8 @@ def test_ood_files_need_no_target(tmp_path):
          "categorical=(...) or ignore=(...)."),
         (HOUSES.replace(",70,", ",inf,"), "FILE has what is no number: 'inf' in column 'size' (line 3). Mend it, or "
          "name the column in categorical=(...) or ignore=(...)."),
-        (HOUSES.replace(",200", ",2_00"), "FILE has what is no number: '2_00' in column 'price' (line 4). Mend it, or "
-         "name the column in categorical=(...) or ignore=(...)."),
+        (HOUSES.replace(",200", ",2_00"), "FILE has what is no number: '2_00' in column 'price' (line 4). Mend it; or, "
+         "if it is the name of a class, leave likelihood='gaussian' out."),
     ],
 )  # fmt: skip
 def test_wrong_files(tmp_path, text, said):
@@ -374,5 +398,5 @@ def test_wrong_texts(tmp_path, text, options, said):
 
 def test_a_column_of_texts_that_is_not_there(tmp_path):
     file = write(tmp_path / "reviews.csv", REVIEWS)
-    with pytest.raises(InputError, match=r"^Unknown column of .*reviews.csv 'text'. Known: id, review, sentiment.$"):
+    with pytest.raises(InputError, match=r"^Unknown column of .*reviews.csv 'text'. Known: id, review, sentiment. If "):
         datasets.from_text_csv("reviews", file)

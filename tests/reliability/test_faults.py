@@ -227,7 +227,18 @@ def test_a_batch_larger_than_the_set(scripts, tmp_path):
     ended = scripts.run(arguments("deterministic", tmp_path / "run", batch_size=5000))
     assert ended.status == 1
     assert ended.error.startswith("batch_size 5000 is larger than split 'train' of data set 'two_moons' (900 examples")
+    assert ended.error.endswith(" Give 900 or less, as --config.batch_size=900.")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_never_began_gives_its_folder_to_another(scripts, tmp_path):
+    """The network that is refused is built when the folder is there already."""
+    ended = scripts.run(arguments("deterministic", tmp_path / "run", **{"model.name": "convnet"}))
+    assert ended.status == 1
     assert not list(tmp_path.glob("run/checkpoints/*"))
+    again = scripts.run(arguments("deterministic", tmp_path / "run"))
+    assert again.status == 0, again.error
+    assert (tmp_path / "run/results.json").is_file()
 
 
 # Numbers that stop being numbers.

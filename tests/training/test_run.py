@@ -99,6 +99,7 @@ def test_default_folder_is_named_by_the_configuration(config, tmp_path, monkeypa
 
 def test_refuses_the_folder_of_another_configuration(config, tmp_path):
     make_run(config, tmp_path / "run")
+    (tmp_path / "run/history.jsonl").write_text("")  # it has begun
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
     config.epochs = 7
     config.optimizer.learning_rate = 0.5

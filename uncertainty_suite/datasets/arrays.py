@@ -10,7 +10,7 @@ import numpy as np
 from uncertainty_suite import files
 from uncertainty_suite.datasets import own
 from uncertainty_suite.datasets.forms import Form, Images, Vectors
-from uncertainty_suite.datasets.sources import CATEGORICAL, GAUSSIAN, Source
+from uncertainty_suite.datasets.sources import CATEGORICAL, GAUSSIAN, Source, check_fields
 from uncertainty_suite.errors import InputError, unknown_name
 
 
@@ -46,6 +46,7 @@ def from_npz(
         >>> numpy.savez("spectra.npz", x_train=x, y_train=y, x_test=x_test, y_test=y_test, x_strangers=others)
         >>> datasets.register(datasets.from_npz("spectra", "spectra.npz"))
     """
+    check_fields(name, fields)
     if likelihood not in (CATEGORICAL, GAUSSIAN):
         raise unknown_name(f"likelihood of data set '{name}'", likelihood, (CATEGORICAL, GAUSSIAN))
     what = f"Data set '{name}'"
@@ -71,6 +72,12 @@ def from_npz(
         }
     if isinstance(form, Images):
         fields.setdefault("maximum", 255 if splits["train"][0].dtype == np.uint8 else 1)
+        kinds = {x.dtype.kind == "f": split for split, (x, _, _) in splits.items()}
+        if len(kinds) > 1:
+            raise InputError(
+                f"{what}: 'x_{kinds[False]}' of {file} has whole numbers and 'x_{kinds[True]}' has floats, and one "
+                "value stands for 1 in all splits. Save images of one type."
+            )
         largest = max(float(x.max(initial=0)) for x, _, _ in splits.values())
         if largest > fields["maximum"]:
             raise InputError(f"{what} has pixels up to {largest:g}; give the value that stands for 1, as maximum=255.")
@@ -118,13 +125,19 @@ def _splits(
             )
         if likelihood == CATEGORICAL and labels.dtype.kind not in "iubU":
             raise InputError(
-                f"{what}: 'y_{split}' of {file} is of type {labels.dtype}; expected integers or texts, or numbers with "
-                "likelihood='gaussian'."
+                f"{what}: 'y_{split}' of {file} is of type {labels.dtype}; expected integers (as y.astype(int)) or "
+                "texts, or numbers with likelihood='gaussian'."
             )
         if named.get(f"y_{split}") is not None and labels.dtype.kind == "U" and not labels.all():
             raise InputError(
                 f"{what}: 'y_{split}' of {file} has an empty text for example {np.flatnonzero(labels == '')[0]}. Name "
                 "its class, or leave the example out."
+            )
+        if features.dtype.kind == "f" and not np.isfinite(features).all():
+            finite = np.isfinite(features).reshape(len(features), -1).all(axis=1)
+            raise InputError(
+                f"{what}: 'x_{split}' of {file} has values that are NaN or infinite, first in example "
+                f"{np.argmin(finite)}. Mend or remove it."
             )
         if features.dtype.kind == "b":
             features = features.astype(np.uint8)

@@ -681,6 +681,19 @@ class Dataset:
         """
         return float(self._training_targets.std())
 
+    def check_batch_size(self, batch_size: int) -> None:
+        """Refuse training batches that are larger than the data set.
+
+        Raises:
+            InputError: They are.
+        """
+        if batch_size > self.num_examples:
+            raise InputError(
+                f"batch_size {batch_size} is larger than split '{self.split}' of data set '{self.name}' "
+                f"({self.num_examples} examples). Give {self.num_examples} or less, as "
+                f"--config.batch_size={self.num_examples}."
+            )
+
     def steps_per_epoch(self, batch_size: int) -> int:
         """Return the number of batches in which each example is seen, ceil(num_examples / batch_size)."""
         return -(-self.num_examples // batch_size)
@@ -737,11 +750,8 @@ class Dataset:
                 makes no sense, or the data cannot be had.
         """
         count = self._count(batch_size, max_examples, training)
-        if training and batch_size > self.num_examples:
-            raise InputError(
-                f"batch_size {batch_size} is larger than split '{self.split}' of data set '{self.name}' "
-                f"({self.num_examples} examples)."
-            )
+        if training:
+            self.check_batch_size(batch_size)
         if start_step < 0 or (start_step and not training):
             raise InputError(f"start_step must be 0, or above 0 in training; received {start_step}.")
         if self._stored.shards is not None:

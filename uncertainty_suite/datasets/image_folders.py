@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import unicodedata
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,11 +14,11 @@ import numpy as np
 
 from uncertainty_suite.datasets import own
 from uncertainty_suite.datasets.forms import Images
-from uncertainty_suite.datasets.sources import Source
+from uncertainty_suite.datasets.sources import Source, check_fields
 from uncertainty_suite.errors import InputError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-_OF_SYSTEMS = ("thumbs.db", "desktop.ini")
+_OF_SYSTEMS = ("thumbs.db", "desktop.ini", "__macosx")
 
 
 class _Files(NamedTuple):
@@ -66,6 +67,7 @@ def from_images(
         >>> datasets.register(datasets.from_images("pets", "photos/pets", size=64, ood={"birds": "photos/birds"}))
         >>> datasets.get("pets", "test")
     """
+    check_fields(name, fields)
     sides = (size, size) if isinstance(size, int) else tuple(size) if isinstance(size, (tuple, list)) else ()
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
         raise InputError(f"Data set '{name}' has the size {size!r}; expected a number of pixels, or (height, width).")
@@ -102,6 +104,11 @@ def from_images(
     return Source(name, tuple(found), form, read, num_classes=len(classes), maximum=255, identified=True, **fields)
 
 
+def _is_of_a_system(path: Path) -> bool:
+    """Return whether a file or folder is none of the user's."""
+    return any(part.startswith(".") or part.lower() in _OF_SYSTEMS for part in path.parts)
+
+
 def _class_of(path: str) -> str:
     return path.partition("/")[0]
 
@@ -113,7 +120,7 @@ def _find(name: str, folder: Path, in_classes: bool) -> _Files:
     paths = []
     for path in folder.rglob("*"):
         below = path.relative_to(folder)
-        if any(part.startswith(".") for part in below.parts) or path.name.lower() in _OF_SYSTEMS or path.is_dir():
+        if path.is_dir() or _is_of_a_system(below):
             continue
         outside = in_classes and len(below.parts) == 1
         is_image = path.suffix.lower() in ENDINGS
@@ -130,7 +137,7 @@ def _find(name: str, folder: Path, in_classes: bool) -> _Files:
     if in_classes:
         with_images = set(map(_class_of, paths))
         for path in sorted(folder.iterdir()):
-            if path.is_dir() and not path.name.startswith(".") and path.name not in with_images:
+            if path.is_dir() and not _is_of_a_system(Path(path.name)) and path.name not in with_images:
                 raise InputError(f"Data set '{name}': there are no images in {path}. Remove it, or fill it.")
     paths.sort()
     return _Files(folder, paths, list(range(len(paths))))
@@ -138,7 +145,8 @@ def _find(name: str, folder: Path, in_classes: bool) -> _Files:
 
 def _listed(name: str, files: _Files, lists: Mapping[str, str | os.PathLike], others: set[str]) -> dict[str, _Files]:
     """Return the images of each split that a text file names."""
-    number_of = {path: number for number, path in enumerate(files.paths)}
+    # A letter with an accent is one character on some systems and two on others.
+    number_of = {unicodedata.normalize("NFC", path): number for number, path in enumerate(files.paths)}
     split_of: dict[str, str] = {}
     found = {}
     for split, file in lists.items():
@@ -146,11 +154,14 @@ def _listed(name: str, files: _Files, lists: Mapping[str, str | os.PathLike], ot
             raise InputError(f"Data set '{name}' has two splits named '{split}'. Rename one.")
         numbers = []
         for line, text in enumerate(own.read_text(file, "utf-8", f"Data set '{name}'").splitlines(), start=1):
-            path = text.strip().replace("\\", "/").removeprefix("./")
+            path = unicodedata.normalize("NFC", text.strip().replace("\\", "/").removeprefix("./"))
             if not path:
                 continue
             if path not in number_of:
-                raise InputError(f"Data set '{name}': line {line} of {file}: there is no image {files.folder / path}.")
+                raise InputError(
+                    f"Data set '{name}': line {line} of {file}: there is no image {files.folder / path}. "
+                    "Write a path below that folder on each line, and nothing else."
+                )
             if path in split_of:
                 raise InputError(
                     f"Data set '{name}': line {line} of {file}: {path} is in the split '{split_of[path]}' already. An "

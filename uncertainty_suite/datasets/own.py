@@ -31,6 +31,8 @@ def by_split(name: str, given: Any, more: Mapping[str, Any] | None = None) -> di
     """
     if not name or not set(name) <= {*_ALLOWED, "/"}:
         raise InputError(f"A data set cannot be named '{name}'; expected letters, digits, _, - and /.")
+    if not isinstance(given, (str, os.PathLike, Mapping)):
+        raise InputError(f"Data set '{name}' is made of {given!r:.60}; expected a path, or paths by names of splits.")
     paths = dict(given) if isinstance(given, Mapping) else {"train": given}
     for split, path in (more or {}).items():
         if split in paths:
@@ -39,6 +41,9 @@ def by_split(name: str, given: Any, more: Mapping[str, Any] | None = None) -> di
     if "train" not in paths:
         raise InputError(f"Data set '{name}' has the splits {', '.join(paths)}; expected one named 'train'.")
     for split in paths:
+        usual = str(split).lower()
+        if usual in ("train", "validation", "test") and split != usual:
+            raise InputError(f"Data set '{name}' has a split named '{split}'. Write '{usual}'.")
         if split in _RESERVED or not split or not set(split) <= _ALLOWED:
             raise InputError(
                 f"Data set '{name}' has a split named '{split}'; expected letters, digits, _ and -, and none of "
@@ -74,7 +79,8 @@ def cut(name: str, keys: Sequence[str], groups: Sequence[Hashable], test_percent
         is_test[found[: round(test_percent * len(found))]] = True
     if not 0 < is_test.sum() < len(keys):
         raise InputError(
-            f"test_percent {test_percent} of the {len(keys)} examples of data set '{name}' leaves train or test empty."
+            f"test_percent {test_percent} of the {len(keys)} examples of data set '{name}' leaves train or test empty. "
+            "Give more examples, or a test split of their own."
         )
     return is_test
 
@@ -120,6 +126,8 @@ def read_text(path: str | os.PathLike, encoding: str, what: str) -> str:
     Raises:
         InputError: It cannot be read, is empty, or is not in that encoding.
     """
+    if not isinstance(encoding, str):
+        raise InputError(f"{what}: encoding is {encoding!r}; expected a name, as 'utf-8'.")
     content = check_file(path, what).read_bytes()
     try:
         text = content.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)

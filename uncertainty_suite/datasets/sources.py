@@ -93,6 +93,18 @@ class Source:
             raise InputError(f"{what} has no split 'train' to be standardised with: set standardised to False.")
 
 
+def check_fields(name: str, fields: Mapping[str, Any]) -> None:
+    """Refuse further fields of a data set that a `Source` does not have.
+
+    Raises:
+        InputError: There is no such field.
+    """
+    known = [field.name for field in dataclasses.fields(Source)]
+    for field in fields:
+        if field not in known:
+            raise unknown_name(f"option of data set '{name}'", field, known)
+
+
 def from_arrays(
     name: str, splits: Mapping[str, tuple[Tree, np.ndarray]], form: Tree = None, num_classes: int = 0, **fields: Any
 ) -> Source:

@@ -30,6 +30,7 @@ NOTHING = ("", "?", "na", "n/a", "nan", "null", "none")  # cells without a value
 MISSING = ("refuse", "drop", "fill")  # what is done about them
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 _FEW_CLASSES = 20  # so many may be as good as one for each example
+_NUMBERS = "If it is a number, give likelihood='gaussian'."
 _DELIMITERS = {";": "';'", "\t": "'\\t'", ",": "','", "|": "'|'"}
 
 
@@ -111,6 +112,8 @@ def read_rows(
             "two of them for one."
         ) from error
     header = cells[0]
+    if columns is not None and len(cells) > 1 and cells[1] == header:
+        raise InputError(f"{what}: {path} has the header {', '.join(header)}. Leave columns=... out.")
     hint = ""
     if len(header) == 1:
         found = [spelled for other, spelled in _DELIMITERS.items() if other in header[0] and other != delimiter]
@@ -300,7 +303,7 @@ def _without_gaps(what: str, rows: Rows, needed: Sequence[str], columns: Columns
         first = rows.header[next(found[0] for found in lacking if found)]
         listed = ", ".join(lines[:5]) + (f" and {len(lines) - 5} more" if len(lines) > 5 else "")
         ways = "missing='drop' to leave such rows out"
-        if columns.missing != "fill":
+        if not any(target in found for found in lacking):  # a target is never filled
             ways += ", or missing='fill' for the mean of the training rows"
         raise InputError(
             f"{what}: {rows.path} lacks values in line {listed} (the first in column '{first}'). Fill them in, or give "
@@ -342,18 +345,20 @@ def _numbers(what: str, rows: Rows, numeric: Sequence[str], columns: Columns) ->
         places = [f"{cell[:40]!r} in column '{column}' (line {line})" for column, (cell, line) in wrong.items()]
         listed = ", ".join(places[:3]) + (f" and {len(places) - 3} more" if len(places) > 3 else "")
         advice = "Mend it, or name the column in categorical=(...) or ignore=(...)."
+        if list(numeric) == [columns.target]:
+            advice = "Mend it; or, if it is the name of a class, leave likelihood='gaussian' out."
         if any(_DECIMAL_COMMA.fullmatch(cell) for cell, _ in wrong.values()):
             advice = "Write decimal points in place of commas."
         raise InputError(f"{what}: {rows.path} has what is no number: {listed}. {advice}")
     return values
 
 
-def _classes(name: str, labels: Sequence[str], target: str) -> list[str]:
+def _classes(name: str, labels: Sequence[str], target: str, advice: str = _NUMBERS) -> list[str]:
     classes = own.class_names(name, labels)
     if len(classes) > max(_FEW_CLASSES, len(labels) / 2):
         raise InputError(
             f"Data set '{name}': the target '{target}' has {len(classes)} different values in {len(labels)} "
-            "training rows, too many for classes. If it is a number, give likelihood='gaussian'."
+            f"training rows, too many for classes. {advice}"
         )
     return classes
 
@@ -491,15 +496,18 @@ def from_text_csv(
     for split, rows in tables.items():
         for column in (text,) if split in (ood or {}) else (text, label):
             if column not in rows.header:
-                raise unknown_name(f"column of {rows.path}", column, rows.header)
+                error = unknown_name(f"column of {rows.path}", column, rows.header)
+                raise InputError(f"{error} If the file has no header, name its columns, as columns=('text', 'label').")
             empty = [line for cell, line in zip(rows.column(column), rows.lines) if not cell]
             if empty:
                 raise InputError(
                     f"{what}: {rows.path}, line {empty[0]}, has no {column}. Fill it in, or remove the row."
                 )
+    mixed_up = f"The text is the column '{text}' and its class '{label}'; name others by text=... and label=..."
+    _classes(name, tables["train"].column(label), label, mixed_up)
     if "test" not in tables:
         tables = {**tables, **_cut(name, tables["train"], Columns(label), test_percent, seed)}
-    classes = _classes(name, tables["train"].column(label), label)
+    classes = _classes(name, tables["train"].column(label), label, mixed_up)
     splits = {
         split: (
             rows.column(text),

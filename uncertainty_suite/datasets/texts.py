@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uncertainty_suite.datasets.forms import Tokens
-from uncertainty_suite.datasets.sources import Source
+from uncertainty_suite.datasets.sources import Source, check_fields
 from uncertainty_suite.errors import InputError
 
 if TYPE_CHECKING:
@@ -102,10 +102,12 @@ def from_texts(
         >>> texts = {"train": (["good", "bad"], np.array([1, 0])), "test": (["very good"], np.array([1]))}
         >>> datasets.register(datasets.from_texts("ours", lambda split, data_dir: texts[split], num_classes=2))
     """
-    if length < 1 or vocabulary_size < 3:
+    check_fields(name, fields)
+    whole = isinstance(length, int) and isinstance(vocabulary_size, int)
+    if not whole or length < 1 or vocabulary_size < 3:
         raise InputError(
             f"Data set '{name}' needs a length of at least 1 and a vocabulary of at least 3 ids, of which padding and "
-            f"unknown words are two; received length {length} and vocabulary_size {vocabulary_size}."
+            f"unknown words are two; received length {length!r} and vocabulary_size {vocabulary_size!r}."
         )
 
     @functools.cache

@@ -10,7 +10,7 @@ import numpy as np
 
 from uncertainty_suite.datasets import own, tfds_images
 from uncertainty_suite.datasets.forms import Images, Tokens, Vectors
-from uncertainty_suite.datasets.sources import Source
+from uncertainty_suite.datasets.sources import Source, check_fields
 from uncertainty_suite.datasets.texts import DataDir, from_texts
 from uncertainty_suite.errors import InputError
 
@@ -67,6 +67,7 @@ def from_tfds(
         ...     "diamonds", Vectors(26, indicators=20), splits=("train",), label="price", likelihood="gaussian"
         ... )
     """
+    check_fields(name, fields)
     if crops and not streamed:
         raise InputError(f"Data set '{name}' is in memory, where images have one size: crops needs streamed=True.")
     columns = (features,) if isinstance(features, str) else tuple(features) or (_FEATURES[type(form)],)

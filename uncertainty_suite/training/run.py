@@ -274,12 +274,14 @@ class Run:
             self._read_evaluation_data()
         if not self.chief:
             return
+        data = self._data("train")
+        data.check_batch_size(self.config.batch_size)
+        training_data = data.fingerprint()
         self._lock = lock.hold(self.path, shared)
         self._read_folder()  # again, now that nobody else changes it
         if self.results is not None:
             self._lock.release()
             return
-        training_data = self._data("train").fingerprint()
         if self._trained_on().get("train", training_data) != training_data:
             raise _other_data(self.path, self.config.dataset["name"], "train")
         if not self._lock.shared:
@@ -301,6 +303,13 @@ class Run:
         digest = (self._provenance or {}).get("training_data")
         return {"train": digest} if digest else {}
 
+    def _has_begun(self) -> bool:
+        """Return whether the folder holds more than what is written before the first step."""
+        return any(
+            path.name not in ("config.json", "task.json", "provenance.json") and not path.name.startswith(".")
+            for path in self.path.iterdir()
+        )
+
     def _read_folder(self) -> None:
         """Read `provenance.json` and `results.json`, and refuse a folder that is not this run's."""
         self.folder = RunFolder(self.path)
@@ -308,6 +317,8 @@ class Run:
         if (self.path / "config.json").exists():
             found = self.folder.config
             if configuration.trained_id(found) != self.trained_id:
+                if not self._has_begun():
+                    return
                 raise InputError(
                     f"{self.path} belongs to a run of another configuration "
                     f"({'; '.join(configuration.differences(found, self.saved_config))}). Choose another --output_dir, "
