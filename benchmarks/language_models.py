@@ -8,15 +8,17 @@ The logits of RoBERTa and BERT, trained on SNLI or MNLI by Baan et al. 2022 (arX
 the ensemble of its seeds, becomes a run of configs/chaosnli.py, with a temperature that is fitted on the other half of
 the examples, `validation`. What is finished is not repeated.
 
-It prints a table for each data set: the means over seeds; the divergence KL(people || prediction) as it is and with
-that temperature; and the rank correlation of the entropy of a prediction with that of the votes of 100 people. Of an
-ensemble there are two: of the expected entropy, `aleatoric`, and of the mutual information, `epistemic`.
+It prints tables for each data set. The first has means over seeds: the divergence KL(people || prediction) as it is and
+with that temperature; and the rank correlation of the entropy of a prediction with that of the votes of 100 people. Of
+an ensemble there are two: of the expected entropy, `aleatoric`, and of the mutual information, `epistemic`. The second
+has calibrations, the third conformal sets of 90 % coverage, all fitted on `validation`.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,9 @@ from uncertainty_suite.score import score
 ROOT = Path(__file__).parent.parent
 METHOD, ENSEMBLE = "published", "published_ensemble"
 SPLITS = ("validation", "test")
+CALIBRATIONS = ("", "temperature_scaling", "vector_scaling", "isotonic_regression")  # "" is none
+SETS = ("split_conformal", "aps", "raps", "saps")
+CALIBRATED, OF_SETS = ("accuracy", "nll", "brier", "ece"), ("coverage", "set_size", "worst_class_coverage")
 PRINTED = ("accuracy", "nll", "temperature_scaling/nll", "ece", "temperature_scaling/ece")
 
 
@@ -42,6 +47,9 @@ def main() -> None:
         for name in chaosnli.NAMES:
             rows = runs(name, arguments.output_dir / name, arguments.data_dir)
             print(f"\n{name}\n\n{table(rows, arguments.data_dir)}", flush=True)
+            print(
+                f"\n{fitted_table(rows, CALIBRATIONS, CALIBRATED)}\n\n{fitted_table(rows, SETS, OF_SETS)}", flush=True
+            )
     except InputError as error:
         sys.exit(f"benchmarks/language_models.py: {error}")
 
@@ -121,6 +129,18 @@ def table(rows: dict[str, list[RunFolder]], data_dir: Path | None) -> str:
     for label, values in said.items():
         cells = [f"{values[name]:.3f}" if name in values else "" for name in columns]
         lines.append(f"| {label} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def fitted_table(rows: dict[str, list[RunFolder]], fitted: Sequence[str], measured: Sequence[str]) -> str:
+    """Return a Markdown table of what was fitted on `validation`, measured on test: means over the runs of a row."""
+    lines = [f"| model | fitted | {' | '.join(measured)} |", "|---" * (len(measured) + 2) + "|"]
+    for label, of_row in rows.items():
+        found = [(run.results or {})["metrics"] for run in of_row]
+        for each in fitted:
+            names = [f"test/{each}/{metric}" if each else f"test/{metric}" for metric in measured]
+            cells = [f"{np.mean([metrics[name] for metrics in found]):.3f}" for name in names]
+            lines.append(f"| {label} | {each or 'none'} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -4,8 +4,8 @@
     python -m uncertainty_suite.score predictions.npz --task chaosnli:mnli --method mine
 
 Nothing is trained here: there is no split `train`. The first command makes the rows of published models in a minute;
-the second one that of yours, whose file of predictions has `validation` and `test`. A temperature is fitted on
-`validation`. Labels are what most of the people said.
+the second one that of yours, whose file of predictions has `validation` and `test`. Calibrations and conformal sets
+are fitted on `validation`. Labels are what most of the people said.
 """
 
 from ml_collections import ConfigDict
@@ -28,4 +28,8 @@ def get_config(variant="mnli"):
     config.dataset = ConfigDict({"name": f"chaosnli_{variant}"})
     config.evaluation = ConfigDict()
     config.evaluation.metrics = ("accuracy", "nll", "brier", "ece", "entropy")
+    config.evaluation.posthoc = (
+        *("temperature_scaling", "vector_scaling", "isotonic_regression"),
+        *("split_conformal", "aps", "raps", "saps"),
+    )
     return config

@@ -4,10 +4,12 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from tests.tiny import CORE, arrays_of, assert_same_run, history_of, load_script, quick_with, section_of, tiny_config
-from uncertainty_suite import datasets, training
+from uncertainty_suite import datasets, trained, training
 from uncertainty_suite.errors import InputError
+from uncertainty_suite.models import pretrained
 
 OOD = {"mnist": "fashion_mnist/test", "fashion_mnist": "mnist/test", "cifar10": "fashion_mnist/test"}
 
@@ -191,6 +193,33 @@ def test_a_bert_of_keras_hub_is_trained_and_goes_on_bit_for_bit(method, bert_pre
         script.main(config, options[1])
     script.main(config, options[1])
     assert_same_run(tmp_path / "stopped", tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_the_trained_encoder_of_sentences_is_fine_tuned(data_dir, tmp_path, stopped_at):
+    try:
+        made = load_file(pretrained.folder("minilm") / "model.safetensors")
+    except InputError as error:
+        pytest.skip(str(error))
+    steps = {"dataset.train_fraction": 0.002, "dataset.length": 12, "batch_size": 15, "epochs": 1}
+    other = {"evaluation.ood_scores": ("energy",), "optimizer.warmup_epochs": 0.0, "evaluation.posthoc": ()}
+    config = tiny_config("sngp", "clinc_oos:minilm", **steps, **other)
+    options = [
+        training.Options(output_dir=tmp_path / name, data_dir=data_dir, steps_per_call=1, checkpoint_every="100steps")
+        for name in ("whole", "stopped")
+    ]
+    script = load_script("sngp")
+    assert 0 < script.main(config, options[0])["metrics"]["ood/test_oos/auroc"] < 1
+    with stopped_at(1):
+        script.main(config, options[1])
+    script.main(config, options[1])
+    assert_same_run(tmp_path / "stopped", tmp_path / "whole")
+    # Each step of Adam moves a weight by about the learning rate: they are still those of the file.
+    (tokens,) = (each for name, each in made.items() if name.endswith("word_embeddings.weight"))
+    (model,) = trained.restore(tmp_path / "whole", data_dir).run.models
+    (mine,) = (each.numpy() for each in model.weights if each.shape == tokens.shape)
+    moved = np.abs(mine - tokens).max()
+    assert 0 < moved < 5 * config.optimizer.learning_rate
 
 
 @pytest.mark.slow

@@ -48,3 +48,21 @@ def test_people_are_compared_by_plain_formulas(rows, data_dir):
     entropies = [scipy.stats.entropy(each, axis=1) for each in (people, probs)]
     expected = scipy.stats.spearmanr(*entropies).statistic
     assert found["aleatoric correlation"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_sets_hold_the_label_of_nine_in_ten(rows):
+    """By the plain quantile of split conformal prediction, of `validation`, computed here."""
+    run = rows["roberta_base, ensemble of 3"][0]
+    saved = {split: run.predictions(split) for split in language_models.SPLITS}
+    probs = {split: run.task.likelihood.metric_input(each) for split, each in saved.items()}
+    labels = {split: each["labels"] for split, each in saved.items()}
+    misfit = np.sort(1 - probs["validation"][np.arange(len(labels["validation"])), labels["validation"]])
+    threshold = misfit[int(np.ceil(0.9 * (len(misfit) + 1))) - 1]
+    sets = 1 - probs["test"] <= threshold
+    metrics = run.results["metrics"]
+    assert metrics["test/split_conformal/set_size"] == pytest.approx(sets.sum(axis=1).mean(), abs=0.005)
+    covered = sets[np.arange(len(sets)), labels["test"]].mean()
+    assert metrics["test/split_conformal/coverage"] == pytest.approx(covered, abs=0.005)
+    printed = language_models.fitted_table(rows, language_models.SETS, language_models.OF_SETS)
+    coverage = f"{metrics['test/split_conformal/coverage']:.3f}"
+    assert f"| roberta_base, ensemble of 3 | split_conformal | {coverage} |" in printed
