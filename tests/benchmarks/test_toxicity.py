@@ -78,3 +78,10 @@ def test_other_runs_are_refused(finished, tmp_path):
         toxicity.check(RunFolder(folder))
     with pytest.raises(InputError, match=r" is no finished run\.$"):
         toxicity.check(RunFolder(tmp_path))
+
+
+def test_the_table_of_the_documentation_is_what_was_measured():
+    rows = json.loads((ROOT / "benchmarks/results/toxicity.json").read_text())["rows"]
+    lines = toxicity.table(rows).splitlines()  # in the order of the file
+    assert set(lines) <= set((ROOT / "docs/evaluation.md").read_text().splitlines())
+    assert len(lines) > 10
