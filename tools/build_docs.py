@@ -392,20 +392,30 @@ def cell(analysis: Analysis, metric: str, index: int) -> str:
 # A page a task.
 
 
+def configuration_of(task: str) -> str:
+    """Return the configuration file of a board: of `cifar10n/worst` it is `cifar10`, of `minilm/clinc_oos` the last."""
+    stems = [path.stem for path in ROOT.glob("configs/*.py")]
+    return max((stem for stem in stems if any(part.startswith(stem) for part in task.split("/"))), key=len, default="")
+
+
 def tasks(analyses: Sequence[Analysis], records: Sequence[Record]) -> dict[str, str]:
     """Return a page for each configuration file, and their list."""
     about = abouts(ROOT / "leaderboards", records)
+    others = published.read(ROOT / "leaderboards")
     pages = {}
     for path in sorted(ROOT.glob("configs/*.py")):
         text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
         parts = [f"# {path.stem}", markdown(text)]
         for analysis in analyses:
             task = analysis.table.task
-            if task.partition("/")[0] == path.stem:
+            if configuration_of(task) == path.stem:
                 said = [escape(about[task])] if about[task] else []
                 pictures = sorted((ROOT / "leaderboards" / safe(task)).glob("*.png"))
                 shown = [f"![{path.stem} of {task}](../pictures/{safe(task)}/{path.name})" for path in pictures]
                 parts += [f"## Results on {task}", *said, *shown, markdown_table(analysis), note([analysis])]
+        for task in dict.fromkeys(entry["task"] for entry in others if configuration_of(entry["task"]) == path.stem):
+            found = [entry for entry in others if entry["task"] == task]
+            parts += [f"## Published on {task}", published.markdown_table(found)]
         parts += ["## Configuration", f"```python\n{path.read_text(encoding='utf-8')}```"]
         pages[f"tasks/{path.stem}.md"] = "\n\n".join(parts) + "\n"
     text = "A page a task: what its configuration file says, and the table of its records."

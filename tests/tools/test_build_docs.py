@@ -100,6 +100,23 @@ def test_what_is_published_stands_beside_what_was_measured(pages):
     assert "Nothing comparable is published" in pages["methods/mixture_density.md"]
 
 
+def test_a_task_s_page_has_all_its_boards_and_what_others_published(pages):
+    boards = [path.name for path in (ROOT / "leaderboards").iterdir() if path.is_dir()]
+    shown = [line for name, page in pages.items() if name.startswith("tasks/") for line in page.splitlines()]
+    assert len([line for line in shown if line.startswith("## Results on ")]) == len(boards)
+    for task, page in {
+        "minilm/clinc_oos": "clinc_oos",
+        "cifar10n/worst": "cifar10",
+        "chaosnli_mnli": "chaosnli",
+        "fashion_mnist": "fashion_mnist",
+        "uci/boston": "uci",
+    }.items():
+        assert f"\n## Results on {task}\n" in pages[f"tasks/{page}.md"]
+    others = pages["tasks/imagenet.md"].partition("\n## Published on imagenet\n")[2]
+    assert "| Deterministic " in others
+    assert "0.762" in others
+
+
 def test_families_count_in_how_many_tasks_a_method_is_tied_with_the_best():
     folders = [ROOT / "leaderboards/two_moons", ROOT / "leaderboards/toy_regression"]
     analyses = build_docs.analyses_of(leaderboard.read_records(folders))

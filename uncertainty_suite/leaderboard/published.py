@@ -62,6 +62,6 @@ def markdown_table(entries: Sequence[Entry]) -> str:
     rows.insert(1, lines[1])
     table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
     return (
-        "*Published elsewhere*, not run by us, and not comparable with the table above: other architectures, training "
+        "*Published elsewhere*, not run by us, and not comparable with records of ours: other architectures, training "
         f"or data.\n\n{table}"
     )
