@@ -77,3 +77,9 @@ def test_what_is_something_else_is_refused(finished, tmp_path):
     (tmp_path / "votes.json").write_text(json.dumps([vote]))
     with pytest.raises(InputError, match=r"votes.json' is of other labels than those of CIFAR-10's test images\.$"):
         label_errors.read_votes(tmp_path / "votes.json", np.zeros(10_000, np.int64))
+
+
+def test_the_table_of_the_documentation_is_what_was_measured():
+    rows = json.loads((ROOT / "benchmarks/results/label_errors.json").read_text())["rows"]
+    lines = set(label_errors.table(rows).splitlines())
+    assert lines <= set((ROOT / "docs/posthoc.md").read_text().splitlines())
