@@ -254,8 +254,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def write(value: dict[str, float]) -> str:
-    """Return a mean with its standard deviation."""
-    return f"{value['mean']:.4f} ± {value['stddev']:.1g}"
+    """Return a mean with its standard deviation, where it varies."""
+    spread = f" ± {value['stddev']:.1g}" if value["stddev"] > 1e-9 else ""  # others are rounding
+    return f"{value['mean']:.4f}{spread}"
 
 
 def predict(name: str, splits: dict[str, datasets.Dataset], folder: Path, data_dir: Path | None) -> dict[str, Any]:
