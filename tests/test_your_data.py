@@ -124,3 +124,23 @@ def test_no_run_goes_on_with_data_that_have_changed(tmp_path, stopped_at, capsys
     assert sweep([*several, "--dry_run"]) == 1
     assert "sweep/houses/deterministic/seed0 was made." in capsys.readouterr().err
     assert run("anew")["data_fingerprint"]["train"] != results["data_fingerprint"]["train"]
+
+
+def test_what_cannot_be_measured_or_read_is_said_before_there_is_a_folder(tmp_path):
+    make_pets(tmp_path)
+    (tmp_path / "pets.py").write_text(dict(BLOCKS)["pets.py"], encoding="utf-8")
+
+    def refused(*overrides):
+        config = launch.get_config(tmp_path / "pets.py", None, "deterministic", list(overrides))
+        with pytest.raises(InputError) as error:
+            load_script("deterministic").main(config, training.Options(output_dir=tmp_path / "run"))
+        assert not (tmp_path / "run").exists()
+        return str(error.value)
+
+    assert refused("--config.evaluation.shifts=('birds',)", "--config.evaluation.ood_far=()") == (
+        "config.evaluation.shifts has 'birds', whose examples have no labels to measure by. Name it in "
+        "config.evaluation.predict_only or ood_far."
+    )
+    assert refused("--config.batch_size=500").endswith("(144 examples). Give 144 or less, as --config.batch_size=144.")
+    (tmp_path / "pets/dogs (2)/image 3.png").write_bytes(b"nothing")
+    assert "dogs (2)/image 3.png is no image that can be read (" in refused()

@@ -247,9 +247,10 @@ class Run:
                 data = read[split.source] = self._data(Split(split.key, split.role, split.source))
                 _ = data.num_examples  # reads it
                 if split.labelled and data.likelihood == "categorical" and data.labels.min() < 0:
+                    field = "shifts" if split.key.startswith("shift/") else "splits"
                     raise InputError(
-                        f"config.evaluation.splits has '{split.key}', whose examples have no labels to "
-                        "measure by. Name it in config.evaluation.predict_only or ood_far."
+                        f"config.evaluation.{field} has '{split.key.removeprefix('shift/')}', whose examples have no "
+                        "labels to measure by. Name it in config.evaluation.predict_only or ood_far."
                     )
         self._evaluation_data = list(read.values())
         numbers = self.config.evaluation.batch_size * _size(self.input_shape)
