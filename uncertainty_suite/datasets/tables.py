@@ -13,7 +13,6 @@ import functools
 import io
 import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -28,7 +27,6 @@ from uncertainty_suite.errors import InputError, unknown_name
 
 NOTHING = ("", "?", "na", "n/a", "nan", "null", "none")  # cells without a value unless it is said which, in any case
 MISSING = ("refuse", "drop", "fill")  # what is done about them
-_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 _FEW_CLASSES = 20  # so many may be as good as one for each example
 _NUMBERS = "If it is a number, give likelihood='gaussian'."
 _DELIMITERS = {";": "';'", "\t": "'\\t'", ",": "','", "|": "'|'"}
@@ -331,12 +329,7 @@ def _numbers(what: str, rows: Rows, numeric: Sequence[str], columns: Columns) ->
         for row, (cell, line) in enumerate(zip(rows.column(column), rows.lines)):
             if columns.is_missing(cell):
                 continue
-            try:
-                number = (
-                    float(cell) if "_" not in cell else math.nan
-                )  # Python reads 1_000, and hardly anybody writes it
-            except ValueError:
-                number = math.nan
+            number = _number(cell)
             if not math.isfinite(number):
                 wrong[column] = cell, line
                 break
@@ -347,10 +340,18 @@ def _numbers(what: str, rows: Rows, numeric: Sequence[str], columns: Columns) ->
         advice = "Mend it, or name the column in categorical=(...) or ignore=(...)."
         if list(numeric) == [columns.target]:
             advice = "Mend it; or, if it is the name of a class, leave likelihood='gaussian' out."
-        if any(_DECIMAL_COMMA.fullmatch(cell) for cell, _ in wrong.values()):
+        if any(math.isfinite(_number(cell.replace(",", ".", 1))) for cell, _ in wrong.values()):
             advice = "Write decimal points in place of commas."
         raise InputError(f"{what}: {rows.path} has what is no number: {listed}. {advice}")
     return values
+
+
+def _number(cell: str) -> float:
+    """Return the number in a cell, NaN if it is none; Python reads 1_000, and hardly anybody writes it."""
+    try:
+        return float(cell) if "_" not in cell else math.nan
+    except ValueError:
+        return math.nan
 
 
 def _classes(name: str, labels: Sequence[str], target: str, advice: str = _NUMBERS) -> list[str]:
