@@ -3,6 +3,7 @@
     python benchmarks/disentanglement.py
     python benchmarks/disentanglement.py --tasks fashion_mnist --seeds 1 --data_dir=... --results_dir=...
     python benchmarks/disentanglement.py --tasks cifar10 --labels clean aggregate random1 worst --methods mc_dropout
+    python benchmarks/disentanglement.py --imbalance 1 3 10 30
 
 Methods with several samples are trained with a share of the training labels replaced by other classes, and with a share
 of the training examples; test and OOD examples stay as they are. The number of training steps is the same everywhere:
@@ -11,7 +12,8 @@ Runs that are finished are not repeated, and one that was stopped goes on, so th
 
 With `--labels` the noise is that of people, CIFAR-10N's: its level is the share of the training labels that are not the
 clean ones, and the entropy of the label that of the given ones within each clean class, a mean over examples. There is
-no figure then.
+no figure then, nor with `--imbalance`: there the training classes fall off exponentially, the first with so many times
+the examples of the last (`dataset.imbalance`), and test examples of the rare half of the classes are measured, too.
 
 What should be seen (Mucsanyi et al. 2024, arXiv:2402.19460; de Jong et al. 2024, arXiv:2408.12175) is judged by the
 mean uncertainty on the test split. It rises or falls with the level where the rank correlation of the two is at least
@@ -21,8 +23,8 @@ is at no level more than 10 % above that of the plain data, or away from it: a r
 what rises first and then falls a little.
 
 Beside the run folders, in `--output_dir`, it writes the tables that it prints, `disentanglement.md`; and into
-`--results_dir` the numbers, `disentanglement.json` (`disentanglement_labels.json` with `--labels`), and a figure for
-each task, `disentanglement_<task>.svg`.
+`--results_dir` the numbers, `disentanglement.json` (`disentanglement_labels.json` with `--labels`,
+`disentanglement_imbalance.json` with `--imbalance`), and a figure for each task, `disentanglement_<task>.svg`.
 """
 
 import argparse
@@ -36,7 +38,7 @@ import numpy as np
 import scipy.stats
 from scripts import ROOT, get_config
 
-from uncertainty_suite import configuration, evaluation, figures, keras, launch
+from uncertainty_suite import configuration, evaluation, figures, keras, launch, metrics
 from uncertainty_suite.errors import InputError
 from uncertainty_suite.files import write_atomic, write_json
 from uncertainty_suite.runs import RunFolder
@@ -50,13 +52,16 @@ LEFT_OUT = {
     "evaluation.ensemble_curve": False,
 }
 NOTHING_SWEPT = {"label_noise": 0.0, "train_fraction": 1.0}
-LEVEL = ("method", *NOTHING_SWEPT, "label_entropy")
+BALANCED = {"imbalance": 1.0}  # the same for `--imbalance`
+LEVEL = ("method", *NOTHING_SWEPT, "label_entropy", *BALANCED)  # a row has those of its sweep
 # What should be seen: the part of the uncertainty, what grows, and the trend.
 CLAIMS = (
     ("epistemic", "train_fraction", "falls"),
     ("aleatoric", "label_noise", "rises"),
     ("epistemic", "label_noise", "does not rise"),
     ("aleatoric", "train_fraction", "does not change"),
+    ("epistemic", "imbalance", "rises"),
+    ("aleatoric", "imbalance", "does not change"),
 )
 CLEAR = 0.8  # of a rank correlation, for every seed
 MARGIN = 1.1  # of the ratio to the plain data
@@ -70,6 +75,12 @@ COLUMNS = {
     "OOD aleatoric": "ood/aleatoric",
     "OOD epistemic": "ood/epistemic",
     "rank correlation": "test/aleatoric_epistemic_correlation",
+}
+OF_RARE_CLASSES = {
+    "accuracy, rare classes": "rare/accuracy",
+    "NLL, rare classes": "rare/nll",
+    "aleatoric, rare classes": "rare/aleatoric",
+    "epistemic, rare classes": "rare/epistemic",
 }
 PAIRS = {
     "error AUROC": "test/{}/auroc",
@@ -85,7 +96,9 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["deep_ensemble", "mc_dropout"], help="scripts of baselines/")
     parser.add_argument("--label_noise", nargs="+", type=float, default=[0.0, 0.1, 0.2, 0.4], help="with all examples")
     parser.add_argument("--train_fraction", nargs="+", type=float, default=[0.1, 0.25, 0.5, 1.0], help="without noise")
-    parser.add_argument("--labels", nargs="+", default=[], help="label sets of cifar10, in place of both sweeps")
+    swept = parser.add_mutually_exclusive_group()
+    swept.add_argument("--labels", nargs="+", default=[], help="label sets of cifar10, in place of both sweeps")
+    swept.add_argument("--imbalance", nargs="+", type=float, default=[], help="ratios, in place of both sweeps")
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="FIELD=VALUE", help="what differs from the task's settings"
     )
@@ -96,13 +109,14 @@ def main() -> None:
     arguments = parser.parse_args()
     started_at = time.perf_counter()
     made_with = {name: value for name, value in provenance().items() if name != "host"}
+    plain = BALANCED if arguments.imbalance else NOTHING_SWEPT
     tasks, text = {}, ""
     try:
         for task in arguments.tasks:
             runs = {method: sweep(task, method, arguments) for method in arguments.methods}
-            rows = [measure(run, arguments.data_dir) for of_method in runs.values() for run in of_method]
+            rows = [measure(run, plain, arguments.data_dir) for of_method in runs.values() for run in of_method]
             tasks[task] = {"levels": summarize(rows), "claims": judge(rows)}
-            if not arguments.labels:
+            if not arguments.labels and not arguments.imbalance:
                 figure = figures.decomposition_sweep({method: [run.path for run in runs[method]] for method in runs})
                 print(figures.save(figure, arguments.results_dir / f"disentanglement_{task}.svg"))
             text += (
@@ -110,8 +124,8 @@ def main() -> None:
             )
     except InputError as error:
         sys.exit(f"benchmarks/disentanglement.py: {error}")
-    name = "disentanglement_labels.json" if arguments.labels else "disentanglement.json"
-    write_json(arguments.results_dir / name, {**made_with, "tasks": tasks})
+    kind = "_labels" if arguments.labels else "_imbalance" if arguments.imbalance else ""
+    write_json(arguments.results_dir / f"disentanglement{kind}.json", {**made_with, "tasks": tasks})
     write_atomic(arguments.output_dir / "disentanglement.md", lambda file: file.write(text.encode()))
     print(f"\n{text}\n{time.perf_counter() - started_at:.0f} seconds.")
 
@@ -122,6 +136,8 @@ def sweep(task: str, method: str, arguments: argparse.Namespace) -> list[RunFold
     levels += [{**NOTHING_SWEPT, "train_fraction": fraction} for fraction in arguments.train_fraction]
     if arguments.labels:
         levels = [{**NOTHING_SWEPT, "labels": labels} for labels in arguments.labels]
+    if arguments.imbalance:
+        levels = [{"imbalance": ratio} for ratio in arguments.imbalance]
     settings = dict(setting.split("=", 1) for setting in arguments.set)
     script = configuration.load_module(ROOT / f"baselines/{method}.py")
     runs = []
@@ -129,13 +145,13 @@ def sweep(task: str, method: str, arguments: argparse.Namespace) -> list[RunFold
         for seed in range(arguments.seeds):
             of_data = {f"dataset.{field}": value for field, value in level.items()}
             config = get_config(method, task, {**LEFT_OUT, **settings, **of_data, "seed": seed})
-            of_all = {**config.dataset, "train_fraction": 1.0}
+            of_all = {**config.dataset, "train_fraction": 1.0, "imbalance": 1.0}
             in_part, in_all = (
                 data_of(dataset, "train", arguments.data_dir).steps_per_epoch(config.batch_size)
                 for dataset in (config.dataset, of_all)
             )
             config.epochs = round(config.epochs * in_all / in_part)  # the same number of steps
-            name = level.get("labels", f"noise{level['label_noise']:g}-fraction{level['train_fraction']:g}")
+            name = level.get("labels") or "-".join(f"{field}{value:g}" for field, value in level.items())
             folder = arguments.output_dir / task / method / name / f"seed{seed}"
             print(f"{task}: {method}, {name}, seed {seed}", flush=True)
             script.main(config, launch.Options(output_dir=folder, data_dir=arguments.data_dir))
@@ -144,23 +160,37 @@ def sweep(task: str, method: str, arguments: argparse.Namespace) -> list[RunFold
     return runs
 
 
-def measure(run: RunFolder, data_dir: Path | None = None) -> dict[str, Any]:
-    """Return what a run is of, and its metrics; `ood/<metric>` is the mean over OOD sets."""
+def measure(run: RunFolder, plain: dict[str, float], data_dir: Path | None = None) -> dict[str, Any]:
+    """Return what a run is of, as in `LEVEL`, and its metrics; `ood/<metric>` is the mean over OOD sets."""
     recorded = run.results["metrics"]
     found = {name: recorded[name] for name in RECORDED if name in recorded} | evaluation.uncertainty_parts(run)
     sets = [split.key for split in run.task.of("near_ood", "far_ood")]
     for part in evaluation.PARTS if sets else ():
         for name in (part, f"{part}/auroc"):
             found[f"ood/{name}"] = float(np.mean([found[f"{key}/{name}"] for key in sets]))
-    data = {name: run.config["dataset"][name] for name in NOTHING_SWEPT}
+    data = {name: run.config["dataset"][name] for name in plain}
+    row = {"method": run.method, **data, "seed": run.config["seed"], "metrics": found}
+    if plain == BALANCED:
+        found |= of_rare_classes(run)
+        return row
     entropy = evaluation.label_entropy(data["label_noise"], run.task.likelihood.num_outputs)
     if run.config["dataset"].get("labels", "clean") != "clean":
         given, clean = (
             data_of({**run.config["dataset"], "labels": labels}, "train", data_dir).labels
             for labels in (run.config["dataset"]["labels"], "clean")
         )
-        data["label_noise"], entropy = float(np.mean(given != clean)), conditional_entropy(given, clean)
-    return {"method": run.method, **data, "label_entropy": entropy, "seed": run.config["seed"], "metrics": found}
+        row["label_noise"], entropy = float(np.mean(given != clean)), conditional_entropy(given, clean)
+    return {**row, "label_entropy": entropy}
+
+
+def of_rare_classes(run: RunFolder) -> dict[str, float]:
+    """Return means over test examples of the rare half of the classes, those with the higher labels."""
+    likelihood, saved = run.task.likelihood, run.predictions(run.task.in_distribution)
+    rare = saved["labels"] >= likelihood.num_outputs / 2
+    of_example = dict(zip(evaluation.PARTS, likelihood.decomposed(saved)))
+    for name in ("accuracy", "nll"):
+        of_example[name] = metrics.per_example(name, likelihood.metric_input(saved), saved["labels"])
+    return {f"rare/{name}": float(values[rare].mean(dtype=np.float64)) for name, values in of_example.items()}
 
 
 def conditional_entropy(given: np.ndarray, clean: np.ndarray) -> float:
@@ -174,12 +204,13 @@ def summarize(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return mean and standard error over seeds of each metric, for each method and level."""
     levels: dict[tuple, list[dict[str, float]]] = {}
     for row in rows:
-        levels.setdefault(tuple(row[name] for name in LEVEL), []).append(row["metrics"])
+        level = tuple((name, row[name]) for name in LEVEL if name in row)
+        levels.setdefault(level, []).append(row["metrics"])
     summary = []
     for level, of_level in levels.items():
-        shared = [name for name in of_level[0] if all(name in metrics for metrics in of_level)]
-        metrics = {name: statistic([metrics[name] for metrics in of_level]) for name in shared}
-        summary.append({**dict(zip(LEVEL, level)), "seeds": len(of_level), "metrics": metrics})
+        shared = [name for name in of_level[0] if all(name in of_run for of_run in of_level)]
+        means = {name: statistic([of_run[name] for of_run in of_level]) for name in shared}
+        summary.append({**dict(level), "seeds": len(of_level), "metrics": means})
     return summary
 
 
@@ -192,18 +223,19 @@ def statistic(values: list[float]) -> dict[str, float | None]:
 def judge(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return what was to be seen and what was seen, for each method."""
     claims = []
-    for method, (part, swept, expected) in itertools.product(dict.fromkeys(row["method"] for row in rows), CLAIMS):
-        (other,) = NOTHING_SWEPT.keys() - {swept}
+    plain = BALANCED if "imbalance" in rows[0] else NOTHING_SWEPT
+    of_fields = [claim for claim in CLAIMS if claim[1] in plain]
+    for method, (part, swept, expected) in itertools.product(dict.fromkeys(row["method"] for row in rows), of_fields):
         of_seed: dict[int, dict[float, float]] = {}  # the mean uncertainty by level
         for row in rows:
-            if row["method"] == method and row[other] == NOTHING_SWEPT[other]:
+            if row["method"] == method and all(row[name] == plain[name] for name in plain if name != swept):
                 of_seed.setdefault(row["seed"], {})[row[swept]] = row["metrics"][f"test/{part}"]
         if any(len(values) < 2 for values in of_seed.values()):
             continue
         correlations = [float(scipy.stats.spearmanr(*zip(*each.items())).statistic) for each in of_seed.values()]
         correlations = [round(value, 9) for value in correlations]  # 0.8 may be 0.7999999999999999
-        plain = min(next(iter(of_seed.values())), key=lambda level: abs(level - NOTHING_SWEPT[swept]))
-        ratios = [[each[level] / each[plain] for each in of_seed.values()] for level in next(iter(of_seed.values()))]
+        plainest = min(next(iter(of_seed.values())), key=lambda level: abs(level - plain[swept]))
+        ratios = [[each[level] / each[plainest] for each in of_seed.values()] for level in next(iter(of_seed.values()))]
         means = np.mean(ratios, axis=1)
         seen = {
             "rises": min(correlations) >= CLEAR,
@@ -219,16 +251,17 @@ def judge(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def table_of_levels(levels: list[dict[str, Any]]) -> str:
     """Return the metrics of all levels as a Markdown table."""
-    rows = []
+    rows, columns = [], {**COLUMNS, **(OF_RARE_CLASSES if "imbalance" in levels[0] else {})}
+    fields = [name for name in LEVEL[1:] if name in levels[0]]
     for level in levels:
-        metrics = level["metrics"]
-        cells = [level["method"], *(f"{level[name]:.3g}" for name in LEVEL[1:])]
-        cells += [write(metrics.get(name)) for name in COLUMNS.values()]
+        of_level = level["metrics"]
+        cells = [level["method"], *(f"{level[name]:.3g}" for name in fields)]
+        cells += [write(of_level.get(name)) for name in columns.values()]
         for name in PAIRS.values():
-            cells.append(" / ".join(write(metrics.get(name.format(part)), error=False) for part in evaluation.PARTS))
+            cells.append(" / ".join(write(of_level.get(name.format(part)), error=False) for part in evaluation.PARTS))
         rows.append(cells)
     pairs = [f"{name} by aleatoric / epistemic" for name in PAIRS]
-    return markdown([*(name.replace("_", " ") for name in LEVEL), *COLUMNS, *pairs], rows)
+    return markdown(["method", *(name.replace("_", " ") for name in fields), *columns, *pairs], rows)
 
 
 def table_of_claims(claims: list[dict[str, Any]]) -> str:

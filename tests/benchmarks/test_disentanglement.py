@@ -3,13 +3,15 @@ import sys
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from tests.conftest import ROOT
+from tests.evaluation.conftest import SAMPLES, make_run, predict_by_distance
 
 sys.path.append(str(ROOT / "benchmarks"))
 import disentanglement
 
-from uncertainty_suite import evaluation
+from uncertainty_suite import datasets, evaluation
 
 LEVELS = (0.0, 0.1, 0.2, 0.4)
 
@@ -41,7 +43,49 @@ def test_what_is_seen(of_seeds, seen, furthest):
     assert claims[0]["furthest_ratio_to_plain_data"]["mean"] == pytest.approx(furthest)
 
 
-@pytest.mark.parametrize("name", ["disentanglement.json", "disentanglement_labels.json"])
+def test_what_is_seen_of_long_tails():
+    rows = [
+        {
+            "method": "mc_dropout",
+            "imbalance": ratio,
+            "seed": 0,
+            "metrics": {"test/aleatoric": aleatoric, "test/epistemic": epistemic},
+        }
+        for ratio, aleatoric, epistemic in ((1.0, 0.5, 0.1), (3.0, 0.52, 0.2), (10.0, 0.49, 0.3))
+    ]
+    claims = disentanglement.judge(rows)
+    assert [(claim["part"], claim["expected"], claim["seen"]) for claim in claims] == [
+        ("epistemic", "rises", True),
+        ("aleatoric", "does not change", True),
+    ]
+    assert claims[0]["furthest_ratio_to_plain_data"]["mean"] == pytest.approx(3)
+    header = disentanglement.table_of_levels(disentanglement.summarize(rows)).splitlines()[0]
+    assert header.startswith("| method | imbalance | accuracy |")
+    assert "epistemic, rare classes" in header
+
+
+def test_rare_classes_are_those_of_higher_labels(tmp_path):
+    run = make_run(tmp_path, section=SAMPLES, ood_far=())
+    evaluation.evaluate(predict_by_distance, run)
+    test = datasets.get("two_moons", "test")
+    probs, rare = predict_by_distance(test.features).probs[:, test.labels == 1], test.labels[test.labels == 1]
+    mean = probs.mean(axis=0)
+    aleatoric = scipy.stats.entropy(probs, axis=-1).mean(axis=0)
+    assert disentanglement.of_rare_classes(run.folder) == pytest.approx(
+        {
+            "rare/accuracy": np.mean(mean.argmax(axis=-1) == rare),
+            "rare/nll": -np.log(mean[:, 1]).mean(),
+            "rare/aleatoric": aleatoric.mean(),
+            "rare/epistemic": (scipy.stats.entropy(mean, axis=-1) - aleatoric).mean(),
+        },
+        rel=1e-4,
+    )
+
+
+NAMES = ["disentanglement.json", "disentanglement_labels.json"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_page_quotes_the_committed_results(name):
     page = (ROOT / "docs/disentanglement.md").read_text()
     for task in json.loads((ROOT / "benchmarks/results" / name).read_text())["tasks"].values():
