@@ -28,10 +28,10 @@ from uncertainty_suite import configuration, datasets, launch, metrics, training
 from uncertainty_suite.errors import InputError
 
 VARIANTS_OF_FILES = (
-    *("adult", "bandit", "bike_sharing", "cifar10", "cifar10:wide_resnet_28_10", "clinc_oos", "clinc_oos:minilm"),
-    *("clinc_oos:transformer", "diabetic_retinopathy", "digits", "fashion_mnist", "herg", "herg:graphs", "imagenet"),
-    *("imagenet:vit_s16", "mnist", "optimization", "toxicity", "toy_regression", "two_moons", "uci:energy"),
-    "uci:yacht",
+    *("adult", "bandit", "banking77", "bike_sharing", "cifar10", "cifar10:wide_resnet_28_10", "clinc_oos"),
+    *("clinc_oos:minilm", "clinc_oos:transformer", "diabetic_retinopathy", "digits", "fashion_mnist", "herg"),
+    *("herg:graphs", "imagenet", "imagenet:vit_s16", "mnist", "optimization", "sst_sentences", "toxicity"),
+    *("toy_regression", "two_moons", "uci:energy", "uci:yacht"),
 )
 
 
@@ -417,6 +417,15 @@ def test_the_epochs_of_every_task_are_enough_for_a_method_that_shares_them_out(m
         script.main(config, training.Options(output_dir=tmp_path / "run"))
 
 
-@pytest.mark.parametrize("task", [*(task for task in VARIANTS_OF_FILES if "clinc" in task), "herg:graphs", "toxicity"])
+OF_IDS = (
+    "banking77",
+    *(task for task in VARIANTS_OF_FILES if "clinc" in task),
+    "herg:graphs",
+    "sst_sentences",
+    "toxicity",
+)
+
+
+@pytest.mark.parametrize("task", OF_IDS)
 def test_duq_has_no_penalty_on_gradients_with_regard_to_ids(task):
     assert tiny_config("duq", task).duq.gradient_penalty == 0

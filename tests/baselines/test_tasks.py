@@ -158,6 +158,8 @@ def few_texts(task: str) -> dict:
     ("task", "sizes"),
     [
         ("clinc_oos", {"model.num_embedding": 16, "model.num_filters": 16}),
+        ("banking77", {"model.num_embedding": 16, "model.num_filters": 16}),
+        ("sst_sentences", {"model.num_embedding": 16, "model.num_filters": 16}),
         pytest.param("clinc_oos:transformer", {"model.num_hidden": 16, "model.num_layers": 1}, marks=pytest.mark.slow),
     ],
 )
@@ -171,8 +173,11 @@ def test_tasks_of_texts_run_and_resume(task, sizes, method, data_dir, tmp_path, 
     if task == "clinc_oos":  # a small transformer learns nothing in so few steps
         assert metrics["test/accuracy"] > 2 / 150  # by chance it is 1 / 150
         assert metrics["ood/near/auroc"] > 0.4
-    assert metrics["ood/near/auroc"] == metrics["ood/test_oos/auroc"]
-    assert metrics["ood/test_oos/knn/oracle/auroc"] >= metrics["ood/test_oos/knn/tuned/auroc"]
+    if task.startswith("clinc_oos"):
+        assert metrics["ood/near/auroc"] == metrics["ood/test_oos/auroc"]
+        assert metrics["ood/test_oos/knn/oracle/auroc"] >= metrics["ood/test_oos/knn/tuned/auroc"]
+    else:  # texts of another data set, in the task's own words
+        assert 0 < metrics["ood/far/auroc"] < 1
 
 
 @pytest.mark.slow
