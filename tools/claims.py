@@ -1,10 +1,11 @@
 """What papers say of their methods, and whether our records show it: `docs/claims.json` against `leaderboards/`.
 
-A claim is that a method is better by a metric than the method that it is compared with. With `by`, the AUROC of far OOD
-sets is by that uncertainty of the method, and still by probability of the other, as such papers compare them. A claim
-is *seen* where the difference is significant in its direction: the test of the leaderboard, Holm-adjusted over the
-methods of the table, or for a claim with `by` a Welch test over seeds. Where no difference is significant it is *not
-seen*, with the smallest one that a test of these seeds detects in 80 % of cases.
+A claim is that a method is better by a metric than the method that it is compared with. With `by`, the AUROC of near
+or far OOD sets is by that uncertainty or OOD score of the method; of the other it is by probability, as such papers
+compare them, or by the same score where it has that and it is better. A claim is *seen* where the difference is
+significant in its direction: the test of the leaderboard, Holm-adjusted over the methods of the table, or for a claim
+with `by` a Welch test over seeds. Where no difference is significant it is *not seen*, with the smallest one that a
+test of these seeds detects in 80 % of cases.
 """
 
 import dataclasses
@@ -98,8 +99,9 @@ def _by_metric(claim: Claim, analysis: Analysis, index: int, reference: int) -> 
 
 
 def _by_uncertainty(claim: Claim, analysis: Analysis, index: int, reference: int) -> Iterator[Finding]:
-    mine = _far_auroc(analysis.table.rows[index], f"{claim.by}/")
-    other = _far_auroc(analysis.table.rows[reference], "")
+    near_or_far = claim.metric.split("/")[1]
+    mine = _auroc(analysis.table.rows[index], near_or_far, f"{claim.by}/")
+    other = max((_auroc(analysis.table.rows[reference], near_or_far, by) for by in ("", f"{claim.by}/")), key=_mean)
     if min(len(mine), len(other)) < 2:
         return
     comparison = statistics.compare([mine, other])
@@ -109,7 +111,7 @@ def _by_uncertainty(claim: Claim, analysis: Analysis, index: int, reference: int
         analysis,
         index,
         reference,
-        (float(np.mean(mine)), float(np.mean(other))),
+        (_mean(mine), _mean(other)),
         float(comparison.difference[0, 1]),
         (float(low[0, 1]), float(high[0, 1])),
         float(comparison.p[0, 1]),
@@ -117,12 +119,16 @@ def _by_uncertainty(claim: Claim, analysis: Analysis, index: int, reference: int
     )
 
 
-def _far_auroc(row: Row, uncertainty: str) -> list[float]:
-    """Return the mean over the far OOD sets, of each record that has them."""
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else 0.0
+
+
+def _auroc(row: Row, near_or_far: str, uncertainty: str) -> list[float]:
+    """Return the mean over the near or the far OOD sets, of each record that has them."""
     found = []
     for record in row.records:
-        far = [split.key for split in record.splits if split.role == "far_ood"]
-        values = [record.metrics.get(f"{key}/{uncertainty}auroc") for key in far]
+        sets = [split.key for split in record.splits if split.role == f"{near_or_far}_ood"]
+        values = [record.metrics.get(f"{key}/{uncertainty}auroc") for key in sets]
         if values and None not in values:
             found.append(float(np.mean(values)))
     return found

@@ -82,7 +82,7 @@ def test_rare_classes_are_those_of_higher_labels(tmp_path):
     )
 
 
-NAMES = ["disentanglement.json", "disentanglement_labels.json"]
+NAMES = ["disentanglement.json", "disentanglement_imbalance.json", "disentanglement_labels.json"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -17,12 +17,16 @@ import claims
 CLAIMS = claims.read(ROOT / "docs/claims.json")
 
 
-@pytest.fixture(scope="module")
-def analysis():
+def analyse(board):
     (table,) = leaderboard.select(
-        leaderboard.tables(leaderboard.read_records([ROOT / "leaderboards/two_moons"])), None, headline=True
+        leaderboard.tables(leaderboard.read_records([ROOT / "leaderboards" / board])), None, headline=True
     )
     return leaderboard.Analysis(table)
+
+
+@pytest.fixture(scope="module")
+def analysis():
+    return analyse("two_moons")
 
 
 def test_each_method_has_a_claim():
@@ -54,6 +58,20 @@ def test_an_uncertainty_of_the_method_is_compared_with_the_probabilities_of_the_
     test = stats.ttest_ind(mine.values, other.values, equal_var=False)
     assert finding.p == pytest.approx(test.pvalue)
     assert finding.interval == pytest.approx(tuple(test.confidence_interval()))
+
+
+@pytest.mark.parametrize(("board", "the_other_is_better_by"), [("clinc_oos", ""), ("minilm_clinc_oos", "score")])
+def test_a_score_that_both_have_is_compared_with_the_better_of_the_other_s(board, the_other_is_better_by):
+    claim = claims.Claim("sngp", "It finds queries that are out of scope.", "ood/near/auroc", "dempster_shafer")
+    (finding,) = claims.find([claim], [analyse(board)])
+    rows = finding.analysis.table.rows
+    means = {
+        (method, by): rows[place].statistic(f"ood/test_oos/{name}auroc").mean
+        for method, place in (("mine", finding.row), ("other", finding.reference))
+        for by, name in (("", ""), ("score", "dempster_shafer/"))
+    }
+    assert finding.means == pytest.approx((means["mine", "score"], means["other", the_other_is_better_by]))
+    assert means["other", the_other_is_better_by] == max(means["other", ""], means["other", "score"])
 
 
 def test_what_is_not_significant_says_what_would_have_been(analysis):
