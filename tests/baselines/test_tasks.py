@@ -158,9 +158,9 @@ def few_texts(task: str) -> dict:
     ("task", "sizes"),
     [
         ("clinc_oos", {"model.num_embedding": 16, "model.num_filters": 16}),
+        pytest.param("clinc_oos:transformer", {"model.num_hidden": 16, "model.num_layers": 1}, marks=pytest.mark.slow),
         ("banking77", {"model.num_embedding": 16, "model.num_filters": 16}),
         ("sst_sentences", {"model.num_embedding": 16, "model.num_filters": 16}),
-        pytest.param("clinc_oos:transformer", {"model.num_hidden": 16, "model.num_layers": 1}, marks=pytest.mark.slow),
     ],
 )
 def test_tasks_of_texts_run_and_resume(task, sizes, method, data_dir, tmp_path, stopped_at):
