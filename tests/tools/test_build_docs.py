@@ -90,8 +90,10 @@ def test_what_is_published_stands_beside_what_was_measured(pages):
     page = pages["methods/sngp.md"].partition("## Why our numbers differ from the paper's")[2]
     assert f"| clinc_oos | test/accuracy ↑ | *0.969*, SNGP, BERT-base | {found.mean:.4f} ± " in page
     how = f"| {config['epochs']} epochs of adam at {config['optimizer']['learning_rate']:g}, batches of "
-    (line,) = [line for line in page.splitlines() if line.startswith("| here | clinc_oos")]
-    assert "text_cnn, " in line and f"; {row.statistic('num_parameters').mean:,.0f} parameters " in line
+    here = [line for line in page.splitlines() if line.startswith("| here | clinc_oos | ")]
+    assert len(here) == len([row for row in table.rows if row.method == "sngp"])
+    (line,) = [line for line in here if "text_cnn, " in line]
+    assert f"; {row.statistic('num_parameters').mean:,.0f} parameters " in line
     assert line.endswith(f"{how}{config['batch_size']} |")
     assert "| *published*: Uncertainty Baselines | CLINC150 | BERT-base, trained before, " in page
     paper = {"method": "sngp", "published": ["SNGP"], "settings": []}
