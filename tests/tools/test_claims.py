@@ -68,10 +68,9 @@ def test_a_score_that_both_have_is_compared_with_the_better_of_the_other_s(board
     claim = claims.Claim("sngp", "It finds queries that are out of scope.", "ood/near/auroc", "dempster_shafer")
     analysis = analyse(board)
     rows = analysis.table.rows
-    findings = {rows[finding.row].model: finding for finding in claims.find([claim], [analysis])}
-    assert set(findings) == set(the_other_is_better_by)
-    for model, better in the_other_is_better_by.items():
-        finding = findings[model]
+    findings = sorted(claims.find([claim], [analysis]), key=lambda finding: rows[finding.row].model)
+    assert [rows[finding.row].model for finding in findings] == list(the_other_is_better_by)
+    for finding, (model, better) in zip(findings, the_other_is_better_by.items()):
         assert rows[finding.reference].model == model
         means = {
             (method, by): rows[place].statistic(f"ood/test_oos/{name}auroc").mean
