@@ -16,6 +16,7 @@ METHODS = {
     "deep_ensemble": {"evaluation": {"ensemble_curve": True}},
     "duq": {"duq": {"gradient_penalty": 0.0}},  # the penalty is on inputs that are real-valued
     "ivon": {"optimizer": {"learning_rate": 1.6, "hess_init": 0.5, "beta_2": 0.999}},
+    "laplace": {"laplace": {"structure": "kronecker"}},
     "sg_mcmc": {"optimizer": {"learning_rate": 0.3}},
     "snapshot_ensemble": {"snapshot_ensemble": {"size": 4}},  # of three epochs each
 }

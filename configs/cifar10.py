@@ -23,12 +23,14 @@ from uncertainty_suite.errors import unknown_name
 # What differs from the task's settings, for some methods.
 METHODS = {
     "deep_ensemble": {"evaluation": {"ensemble_curve": True}},
+    "masksembles": {"model": {"dropout_rate": 0.1}},  # above 0: masks take the place of dropout
     "mc_dropout": {"mc_dropout": {"num_samples": 10}, "model": {"dropout_rate": 0.1}},
     "sg_mcmc": {"sg_mcmc": {"num_samples": 9}},  # three cycles of five epochs
     # At 0.1 its loss rises above that of guessing in the first epochs.
     "sngp": {"optimizer": {"learning_rate": 0.05}},
 }
 METHODS_28_10 = {
+    "masksembles": METHODS["masksembles"],
     "mc_dropout": {
         "mc_dropout": {"num_samples": 10},
         "model": {"dropout_rate": 0.1},

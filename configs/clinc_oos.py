@@ -34,6 +34,7 @@ METHODS = {
     # Learning rates of gradient descent on the mean loss. Of 0.1, 0.4 and 1.6, and for `sg_mcmc` of 0.03, 0.1 and 0.3,
     # these had the least NLL on validation.
     "ivon": {"optimizer": {"learning_rate": 1.6, "hess_init": 0.5, "beta_2": 0.999}},
+    "laplace": {"laplace": {"structure": "kronecker"}},  # 150 classes are too many for a full Hessian
     "sg_mcmc": {"optimizer": {"learning_rate": 0.3}},
     "snapshot_ensemble": {"snapshot_ensemble": {"size": 4}},  # of three epochs each
 }
@@ -53,8 +54,7 @@ def get_config(variant=""):
 
     config.dataset = ConfigDict({"name": "clinc_oos", "vocabulary_size": VOCABULARY_SIZE})
     config.model = ConfigDict({"name": "text_cnn", "vocabulary_size": VOCABULARY_SIZE})
-    config.model.num_embedding = 100
-    config.model.num_filters = 64
+    config.model.update(num_embedding=100, num_filters=64)
     config.optimizer = ConfigDict({"name": "adam", "learning_rate": 2e-3, "schedule": "cosine"})
 
     config.evaluation = ConfigDict()

@@ -16,6 +16,7 @@ from uncertainty_suite.errors import unknown_name
 # What differs from the task's settings, for some methods.
 METHODS = {
     "deep_ensemble": {"deep_ensemble": {"size": 3}},
+    "masksembles": {"model": {"dropout_rate": 0.1}},  # above 0: masks take the place of dropout
     "mc_dropout": {
         "mc_dropout": {"num_samples": 5},
         "model": {"dropout_rate": 0.17798},

@@ -26,9 +26,12 @@ def _epochs(epochs, **optimizer):
     return {"epochs": epochs, "optimizer": {"decay_epochs": places, **optimizer}}
 
 
+# 1,000 classes are too many for a full Hessian. Masks take the place of dropout, whose rate must be above 0.
+OF_BOTH = {"laplace": {"laplace": {"structure": "kronecker"}}, "masksembles": {"model": {"dropout_rate": 0.1}}}
 HEAD = {"num_factors": 15, "num_mc_samples": 5000}
 # What differs from the task's settings, for some methods. Rates are published for each 256 examples of the batch.
 METHODS = {
+    **OF_BOTH,
     "deep_ensemble": {"evaluation": {"ensemble_curve": True}},
     "mc_dropout": {
         "mc_dropout": {"num_samples": 10, "filterwise": True},
@@ -51,15 +54,13 @@ METHODS = {
     "sg_mcmc": {"optimizer": {"schedule": "cosine"}, "sg_mcmc": {"num_samples": 9}},  # half a cosine a cycle
     "snapshot_ensemble": {"optimizer": {"schedule": "cosine"}},
 }
-OF_VIT = {"mc_dropout": {"mc_dropout": {"num_samples": 10}, "model": {"dropout_rate": 0.1}}}
+OF_VIT = {**OF_BOTH, "mc_dropout": {"mc_dropout": {"num_samples": 10}, "model": {"dropout_rate": 0.1}}}
 
 
 def get_config(variant=""):
     if unknown := set(variant.split(",")) - {"", "vit_s16", "c"}:
         raise unknown_name("variant of configs/imagenet.py", min(unknown), ["vit_s16", "c"])
-    config = ConfigDict()
-    config.batch_size = 1024
-    config.epochs = 90
+    config = ConfigDict({"batch_size": 1024, "epochs": 90})
 
     config.dataset = ConfigDict({"name": "imagenet", "validation_percent": 0.01})
     config.model = ConfigDict({"name": "resnet50"})
@@ -67,11 +68,10 @@ def get_config(variant=""):
     config.optimizer = ConfigDict({"name": "sgd", "learning_rate": 0.4, "momentum": 0.9, "l2": 1e-4})
     config.optimizer.update(schedule="step", warmup_epochs=5.0, decay_epochs=(30, 60, 80), decay_ratio=0.1)
 
-    config.evaluation = ConfigDict({"batch_size": 250})
+    config.evaluation = ConfigDict({"batch_size": 250, "shift_examples": 5000})
     config.evaluation.metrics = ("accuracy", "nll", "brier", "ece", "entropy")
     config.evaluation.shifts = ("v2", "a", "r")
     config.evaluation.corruptions = tuple(corruptions.names(channels=3))
-    config.evaluation.shift_examples = 5000
     config.evaluation.ood_far = ("dtd/test", "places365_small/validation")
     config.evaluation.ood_validation = ("svhn_cropped/test",)
     config.evaluation.ood_scores = ("energy", "max_logit")

@@ -1,7 +1,8 @@
 import pytest
 
 from tests.conftest import ROOT
-from uncertainty_suite import configuration, datasets, launch, training
+from tests.tiny import load_script
+from uncertainty_suite import configuration, datasets, launch, layers, likelihoods, models, training
 from uncertainty_suite.errors import InputError
 
 SCORED = ("chaosnli",)  # tasks of predictions from elsewhere: they have nothing to train on
@@ -18,14 +19,14 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("path", "variant"),
-    [
-        pytest.param(path, variant, id=f"{path.stem}:{variant}")
-        for path in CONFIGS
-        for variant in VARIANTS.get(path.stem, ("",))
-    ],
-)
+TASKS = [
+    pytest.param(path, variant, id=f"{path.stem}:{variant}")
+    for path in CONFIGS
+    for variant in VARIANTS.get(path.stem, ("",))
+]
+
+
+@pytest.mark.parametrize(("path", "variant"), TASKS)
 @pytest.mark.parametrize("script", sorted(ROOT.glob("baselines/*.py")), ids=lambda path: path.stem)
 def test_every_method_has_a_sound_configuration_of_every_task(path, variant, script):
     section = getattr(configuration.load_module(script), "CONFIG", None)
@@ -45,6 +46,25 @@ def test_every_method_has_a_sound_configuration_of_every_task(path, variant, scr
         datasets.get(name, split).like(config.dataset.name)
     with pytest.raises(AttributeError, match="epoch"):
         config.epoch = 3
+
+
+@pytest.mark.parametrize(("path", "variant"), TASKS)
+def test_methods_that_refuse_some_networks_take_that_of_every_task(path, variant):
+    """One command runs them: dropout, or masks in its place, has a rate; and no Hessian is too large."""
+    built = {}
+    for method in ("laplace", "masksembles", "mc_dropout"):
+        section = load_script(method).CONFIG
+        config = launch.get_config(f"{path}:{variant}" if variant else path, section, method)
+        data = datasets.get(config.dataset.name)
+        parameters = {"num_classes": data.num_classes} if data.likelihood == "categorical" else {"mean": 0, "stddev": 1}
+        likelihood = likelihoods.get(data.likelihood, **parameters)
+        layer_set = layers.LayerSet(dropout=layers.MonteCarloDropout)
+        built[method] = models.build(config.model, data, likelihood, layer_set)
+        if method == "laplace":
+            size = built[method].output["features"].shape[-1]
+            layers.LastLayerLaplace(size, likelihood.num_latents, config.laplace.structure)
+    assert layers.has_stochastic(built["masksembles"])
+    assert layers.has_stochastic(built["mc_dropout"])
 
 
 @pytest.mark.parametrize("task", SCORED)
