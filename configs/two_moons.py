@@ -56,7 +56,7 @@ def get_config():
 
     config.evaluation = ConfigDict()
     config.evaluation.batch_size = 1000
-    config.evaluation.metrics = ("accuracy", "nll", "brier", "ece", "entropy")
+    config.evaluation.metrics = ("accuracy", "nll", "brier", "ece", "macro_auroc_at_coverage", "entropy")
     config.evaluation.predict_only = ("grid",)
     config.evaluation.ood_far = ("two_moons/ood",)
     config.evaluation.ood_validation = ("two_moons/ood_validation",)
