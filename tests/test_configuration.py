@@ -67,6 +67,18 @@ def test_methods_that_refuse_some_networks_take_that_of_every_task(path, variant
     assert layers.has_stochastic(built["mc_dropout"])
 
 
+def test_every_task_of_two_classes_has_a_point_of_the_referral_curve():
+    metrics_of = {}
+    for path, variant in (task.values for task in TASKS):
+        config = launch.get_config(f"{path}:{variant}" if variant else path, None, "deterministic")
+        data = datasets.get(config.dataset.name)
+        if data.likelihood == "categorical" and data.num_classes == 2:
+            metrics_of[config.dataset.name] = config.evaluation.metrics
+    assert {"adult", "toxicity", "two_moons"} < set(metrics_of)
+    for name, texts in metrics_of.items():
+        assert any(text.startswith("macro_auroc_at_coverage") for text in texts), name
+
+
 @pytest.mark.parametrize("task", SCORED)
 def test_a_task_without_training_data_is_refused_before_training(task, tmp_path):
     config = launch.get_config(ROOT / f"configs/{task}.py", None, "deterministic")
