@@ -187,7 +187,7 @@ def test_metrics_of_samples_are_added_by_predicting_anew(finished, tmp_path, cap
     again, fresh = tmp_path / "again", tmp_path / "fresh"
     shutil.copytree(finished("mc_dropout")[0], again)
     assert evaluate.main([str(again), "--metrics", "disagreement", "--predict"]) == 0, capsys.readouterr().err
-    names = ("accuracy", "nll", "brier", "ece", "entropy", "disagreement")
+    names = ("accuracy", "nll", "brier", "ece", "macro_auroc_at_coverage", "entropy", "disagreement")
     assert train("mc_dropout", fresh, evaluation__metrics=names)["metrics"]["test/disagreement"] > 0
     assert_same_run(again, fresh)
 
